@@ -1,0 +1,69 @@
+# Two commands do everything: `make run` and `make test`. Both set up what they need and may be repeated.
+
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PORT ?= 5000
+
+.PHONY: help run test setup sample check bench lock clean
+
+help:  ## this list
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+
+run: setup sample  ## start the API on 127.0.0.1:$(PORT), with sample data
+	@echo "tagapi: API http://127.0.0.1:$(PORT)/  documentation http://127.0.0.1:$(PORT)/docs"
+	@exec $(BIN)/python api_server.py --env local --host 127.0.0.1 --port $(PORT)
+
+setup: $(VENV)/run.stamp  ## create .venv with the locked dependencies
+
+sample: setup  ## make sample data where there is none
+	@$(BIN)/python sample_data.py --env local
+
+test: $(VENV)/dev.stamp  ## run every test
+	@$(BIN)/python -m pytest
+
+check: $(VENV)/dev.stamp  ## lint, types, import contracts
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+bench: $(VENV)/dev.stamp  ## measure, as ratios within one run
+	@$(BIN)/python -m benchmarks
+
+lock: $(VENV)/uv.stamp  ## resolve the dependencies anew
+	@for set in run dev; do \
+	  $(BIN)/uv pip compile pyproject.toml $$([ $$set = dev ] && echo --group dev) --generate-hashes --universal \
+	    --python-version 3.11 --no-emit-index-url --quiet --output-file requirements/$$set.lock \
+	    --custom-compile-command "make lock" || exit 1; \
+	done
+
+clean:  ## remove .venv, data and logs
+	rm -rf $(VENV) data logs/*.log*
+
+# uv installs in seconds what takes pip minutes; without it, pip does.
+$(VENV)/uv.stamp:
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv \
+	  || echo "uv could not be installed: pip will do"
+	@touch $@
+
+$(VENV)/run.stamp: requirements/run.lock | $(VENV)/uv.stamp
+	@echo "installing the dependencies (PySpark is built once, about half a minute)"
+	@$(call install,requirements/run.lock)
+	@$(BIN)/python -m compileall -q tagapi tag_tasks api_server.py
+	@touch $@
+
+$(VENV)/dev.stamp: requirements/dev.lock | $(VENV)/uv.stamp
+	@echo "installing the development dependencies"
+	@$(call install,requirements/dev.lock)
+	@touch $@ $(VENV)/run.stamp
+
+define install
+if [ -x $(BIN)/uv ]; then \
+  $(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes --compile-bytecode -r $(1); \
+else \
+  $(BIN)/python -m pip install --quiet --require-hashes -r $(1); \
+fi
+endef

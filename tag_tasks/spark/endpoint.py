@@ -1,0 +1,121 @@
+"""Where the Spark server is: a supervised child of this process, or an address somewhere else."""
+
+from __future__ import annotations
+
+import logging
+import os
+import subprocess
+import sys
+import threading
+import time
+from typing import Protocol
+
+from tag_tasks.spark.server import SAIL_SETTINGS
+
+log = logging.getLogger(__name__)
+
+RESPAWN_AT_LEAST = 0.05  # seconds before a dead child is replaced
+RESPAWN_AT_MOST = 5.0  # doubled up to this while children die young
+YOUNG = 10.0  # seconds
+
+
+class SparkEndpoint(Protocol):
+    """A Spark Connect server that can be talked to, most of the time."""
+
+    def start(self) -> None:
+        """Begin to look after the server; returns at once."""
+
+    def address(self) -> str | None:
+        """`sc://host:port`, or None while there is no server."""
+
+    def restart(self) -> None:
+        """Give up on the server as it is, where that is ours to do."""
+
+    def stop(self) -> None:
+        """Let go of the server."""
+
+
+def spark_endpoint(remote: str) -> SparkEndpoint:
+    """The endpoint of `spark.remote`: `sail`, `local[N]` or `sc://host:port`. Raises ValueError for any other."""
+    if remote.startswith("sc://"):
+        return RemoteServer(remote)
+    if remote == "sail" or (remote.startswith("local[") and remote.endswith("]")):
+        return ChildServer(remote)
+    raise ValueError(f"unknown Spark {remote!r}; known: sail, local[N], sc://host:port")
+
+
+class RemoteServer:
+    """A Spark Connect server that others look after."""
+
+    def __init__(self, address: str) -> None:
+        self._address = address
+
+    def start(self) -> None:
+        """Nothing to do: it runs."""
+
+    def address(self) -> str | None:
+        return self._address
+
+    def restart(self) -> None:
+        log.warning("spark_restart_skipped", extra={"why": "the server is not ours"})
+
+    def stop(self) -> None:
+        """Nothing to do: it goes on."""
+
+
+class ChildServer:
+    """An embedded server in a process of its own, so that what kills a query cannot take the API with it."""
+
+    def __init__(self, engine: str) -> None:
+        self._engine = engine
+        self._address: str | None = None
+        self._child: subprocess.Popen[bytes] | None = None
+        self._stopping = threading.Event()
+
+    def start(self) -> None:
+        threading.Thread(target=self._supervise, name="spark-supervisor", daemon=True).start()
+
+    def address(self) -> str | None:
+        return self._address
+
+    def restart(self) -> None:
+        if (child := self._child) is not None:
+            log.warning("spark_killed", extra={"pid": child.pid})
+            child.kill()
+
+    def stop(self) -> None:
+        self._stopping.set()
+        self._address = None
+        if (child := self._child) is not None:
+            child.kill()
+            child.wait()
+
+    def _supervise(self) -> None:
+        """Keep one child alive until `stop`."""
+        pause = RESPAWN_AT_LEAST
+        while not self._stopping.is_set():
+            born = time.monotonic()
+            self._run_child()
+            if self._stopping.is_set():
+                return
+            pause = RESPAWN_AT_LEAST if time.monotonic() - born > YOUNG else min(RESPAWN_AT_MOST, pause * 2)
+            log.warning("spark_lost", extra={"back_in_seconds": pause})
+            self._stopping.wait(pause)
+
+    def _run_child(self) -> None:
+        """One child, from its birth to its death."""
+        child = subprocess.Popen(
+            [sys.executable, "-m", "tag_tasks.spark.server", self._engine],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env=os.environ | SAIL_SETTINGS,
+        )
+        self._child = child
+        assert child.stdout is not None
+        with child:
+            line = child.stdout.readline()
+            if line.strip().isdigit():
+                self._address = f"sc://127.0.0.1:{int(line)}"
+                log.info("spark_started", extra={"engine": self._engine, "address": self._address, "pid": child.pid})
+            child.wait()
+            self._address = None

@@ -1,0 +1,122 @@
+"""Sessions on the Spark server: one for each piece of work, with a short temper about a server that is gone.
+
+Errors of the Connect client end here: what another attempt may mend leaves as Transient,
+everything else as TaskFailed.
+"""
+
+from __future__ import annotations
+
+import atexit
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import grpc
+from pyspark.errors import PySparkException
+from pyspark.errors.exceptions.connect import SparkConnectGrpcException
+from pyspark.sql import SparkSession
+from pyspark.sql.connect.client.retries import DefaultPolicy
+
+from tag_tasks.spark.endpoint import SparkEndpoint
+from tagapi.jobs.errors import NotReady, TaskFailed, Transient
+from tagapi.jobs.task import TaskContext
+
+log = logging.getLogger(__name__)
+
+RETRY_AFTER = 2  # seconds: a lost server is back by then
+LOST = ("UNAVAILABLE", "SESSION_NOT_FOUND", "SESSION_CHANGED", "SESSION_CLOSED", "RETRIES_EXCEEDED", "Socket closed")
+
+class Spark:
+    """The way to Spark for everyone in this process. Safe to use from many threads."""
+
+    def __init__(self, endpoint: SparkEndpoint) -> None:
+        self._endpoint = endpoint
+        self._answered_at: str | None = None
+        """The address of the server that has answered a query."""
+
+    def start(self) -> None:
+        """Begin to bring Spark up; returns at once."""
+        self._endpoint.start()
+
+    def restart(self) -> None:
+        """Kill an embedded server: for work that no interrupt can reach."""
+        self._endpoint.restart()
+
+    def stop(self) -> None:
+        self._endpoint.stop()
+
+    def ready(self) -> bool:
+        """Whether Spark answers. Asks it, where this server was not asked before."""
+        address = self._endpoint.address()
+        if address is None:
+            return False
+        if address != self._answered_at:
+            try:
+                with self.session() as session:
+                    session.range(1).collect()
+            except (Transient, TaskFailed, NotReady):
+                return False
+            self._answered_at = address
+        return True
+
+    @contextmanager
+    def session(self, context: TaskContext | None = None) -> Iterator[SparkSession]:
+        """A session of one's own. With a context, a cancel of the job interrupts what runs in it.
+
+        Raises NotReady while there is no server; translates the errors of whatever runs inside.
+        """
+        address = self._endpoint.address()
+        if address is None:
+            raise Transient(reason="Spark is starting") if context else NotReady(part="Spark", retry_after=RETRY_AFTER)
+        with translated_errors():
+            session = SparkSession.builder.remote(address).create()
+            # The default policy would retry for ten minutes: a killed server is to be noticed at once.
+            session.client.set_retry_policies(
+                [DefaultPolicy(max_retries=2, initial_backoff=50, backoff_multiplier=2, max_backoff=200)]
+            )
+            try:
+                session.conf.set("spark.sql.session.timeZone", "UTC")
+                if context is not None:
+                    session.addTag(context.job_id)
+                    context.on_cancel(_interrupter(session, context.job_id))
+                yield session
+            finally:
+                self._close(session, alive=self._endpoint.address() == address)
+
+    @staticmethod
+    def _close(session: SparkSession, alive: bool) -> None:
+        """Stopping a session on a dead server takes 10 s, and one that is not unregistered is never freed."""
+        try:
+            if alive:
+                session.stop()
+        except Exception as error:
+            log.debug("session_not_closed", extra={"error": type(error).__name__})
+        atexit.unregister(session.client._on_exit)
+
+def _interrupter(session: SparkSession, tag: str) -> Callable[[], None]:
+    def interrupt() -> None:
+        try:
+            session.interruptTag(tag)
+        except Exception as error:  # the server, or the session, is gone: then there is nothing to interrupt
+            log.debug("interrupt_not_sent", extra={"error": type(error).__name__})
+
+    return interrupt
+
+@contextmanager
+def translated_errors() -> Iterator[None]:
+    """Raise Spark's errors as ours."""
+    try:
+        yield
+    except (PySparkException, grpc.RpcError) as error:
+        text = str(error)
+        if _lost(error, text):
+            raise Transient(reason="the Spark server was lost") from error
+        raise TaskFailed(reason=_first_line(text)) from error
+
+def _lost(error: Exception, text: str) -> bool:
+    remote = isinstance(error, SparkConnectGrpcException | grpc.RpcError)
+    return remote and any(sign in text for sign in LOST)
+
+def _first_line(text: str) -> str:
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return (lines[0] if lines else "Spark gave no reason")[:500]

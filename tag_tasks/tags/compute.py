@@ -1,0 +1,184 @@
+"""`tags.compute`: find out who carries the requested tags, and put that into the table in one commit.
+
+A run takes one of two roads. Over everyone, or over many users, Spark writes new member files
+for each tag (`rewrite.py`). For a few users the verdicts come here and only the files
+that hold them are changed (`edit.py`). Either is computed on a snapshot of the table; if somebody
+else changed the same memberships meanwhile, it is computed once more, with the table to itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, ClassVar
+
+from pyspark.sql import SparkSession
+
+from tag_tasks.spark.session import Spark
+from tag_tasks.spark.sources import Sources
+from tag_tasks.tags.catalogue import catalogue
+from tag_tasks.tags.edit import edit_for_few
+from tag_tasks.tags.evaluate import USERS, Evaluator, Verdicts
+from tag_tasks.tags.rewrite import Rewriter
+from tag_tasks.tags.table import Marks, MembershipTable, Snapshot, TagChange, Touched
+from tag_tasks.tags.tag import TagTask
+from tagapi.jobs.model import Job, Json
+from tagapi.jobs.task import Task, TaskContext
+
+FEW = 1000
+"""Users up to which verdicts are collected and files edited, instead of partitions rewritten by Spark."""
+
+UNKNOWN_NAMED = 100
+"""Unknown user ids that a result names."""
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What was asked, as the namespace validated it."""
+
+    tags: Sequence[TagTask]
+    user_ids: Sequence[str] | None
+    incremental: bool
+    dry_run: bool
+    diff: bool
+    submitted: datetime
+
+    @classmethod
+    def of(cls, context: TaskContext, tags: Mapping[int, TagTask]) -> Order:
+        asked = context.arguments
+        return cls(
+            tags=[tags[tag_id] for tag_id in asked["tag_ids"]],
+            user_ids=asked.get("user_ids"),
+            incremental=asked.get("mode") == "incremental",
+            dry_run=bool(asked.get("dry_run")),
+            diff=bool(asked.get("diff") or asked.get("dry_run")),
+            submitted=context.submitted_at,
+        )
+
+    @property
+    def tag_ids(self) -> frozenset[int]:
+        return frozenset(tag.tag_id for tag in self.tags)
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A computation that can be committed on the table that it was computed on."""
+
+    snapshot: Snapshot
+    touched: Touched
+    total_users: int
+    changes: Sequence[TagChange] = ()
+    verdicts: Verdicts | None = None
+    """Instead of changes, for a few users: which files these take is decided right before the commit."""
+
+    unknown: Sequence[str] = ()
+    marks: Mapping[int, Marks] = field(default_factory=dict)
+
+
+class ComputeTags(Task):
+    """See the module."""
+
+    name: ClassVar[str] = "tags.compute"
+
+    def __init__(self, spark: Spark, sources: Sources, table: MembershipTable) -> None:
+        self._spark = spark
+        self._sources = sources
+        self._table = table
+        self._tags = catalogue()
+
+    def ready(self) -> bool:
+        return self._spark.ready()
+
+    def find_commit(self, job: Job) -> bool:
+        return self._table.find_commit(job.id)
+
+    def run(self, context: TaskContext) -> Json:
+        order = Order.of(context, self._tags)
+        context.progress(0, len(order.tags))
+        with ExitStack() as undo, self._spark.session(context) as session:
+            undo.callback(self._table.discard, order.tag_ids, context.attempt_name)
+            draft = self._compute(order, context, session)
+            if draft.total_users == 0:
+                return {"total_users": 0, "message": "No results"}
+            with self._table.writing(context.check):
+                if self._table.touched_since(draft.snapshot.version, draft.touched):
+                    draft = self._compute(order, context, session)
+                return self._finish(order, draft, context, session, undo)
+
+    def _compute(self, order: Order, context: TaskContext, session: SparkSession) -> Draft:
+        snapshot = self._table.snapshot()
+        evaluator = Evaluator(session, self._sources, order.tags, order.submitted)
+        rewriter = Rewriter(session, self._table, snapshot, context, order.dry_run)
+        if order.user_ids is None:
+            return self._over_everyone(order, snapshot, evaluator, rewriter)
+        users = frozenset(order.user_ids)
+        touched = Touched(order.tag_ids, users)
+        if len(users) <= FEW:
+            verdicts = evaluator.listed(order.user_ids)
+            unknown = [user for user in order.user_ids if user not in verdicts.existing]
+            total = len(users) - len(unknown)
+            return Draft(snapshot, touched, total, verdicts=verdicts, unknown=unknown[:UNKNOWN_NAMED])
+        evaluator.survey()
+        frame = evaluator.frame(order.user_ids)
+        unknown = [row["user_id"] for row in evaluator.unknown(frame).collect()]
+        changes = rewriter.scoped({tag: evaluator.listed_in(tag, frame) for tag in order.tags})
+        return Draft(snapshot, touched, len(users) - len(unknown), changes, unknown=sorted(unknown)[:UNKNOWN_NAMED])
+
+    def _over_everyone(
+        self, order: Order, snapshot: Snapshot, evaluator: Evaluator, rewriter: Rewriter
+    ) -> Draft:
+        surveys = evaluator.survey()
+        touched = Touched(order.tag_ids, None)
+        since = {tag.tag_id: self._since(order, tag) for tag in order.tags}
+        marks = {}
+        for tag in order.tags:
+            seen = [moment for moment in (since[tag.tag_id], surveys[tag.source].newest) if moment is not None]
+            if seen:
+                marks[tag.tag_id] = Marks(max(seen), tag.fingerprint(), order.submitted)
+        known = {tag_id: moment for tag_id, moment in since.items() if moment is not None}
+        if len(known) == len(order.tags) and (few := evaluator.few_changed(known, FEW)) is not None:
+            return Draft(snapshot, touched, len(few.users), verdicts=few, marks=marks)
+        total = evaluator.changed_users(since).count() if order.incremental else surveys[USERS].rows
+        whole = {tag: evaluator.members(tag) for tag in order.tags if since[tag.tag_id] is None}
+        parts = {tag: evaluator.changed(tag, since[tag.tag_id]) for tag in order.tags if tag.tag_id in known}
+        changes = rewriter.run(whole, parts, order.diff)
+        return Draft(snapshot, touched, total, changes, marks=marks)
+
+    def _since(self, order: Order, tag: TagTask) -> datetime | None:
+        """The watermark after which an incremental run looks; None where everyone is evaluated."""
+        if not order.incremental or (marks := self._table.marks(tag.tag_id)) is None:
+            return None
+        another_day = tag.reads_today() and marks.run.date() != order.submitted.date()
+        return None if another_day or marks.rule != tag.fingerprint() else marks.watermark
+
+    def _finish(
+        self, order: Order, draft: Draft, context: TaskContext, session: SparkSession, undo: ExitStack
+    ) -> Json:
+        """Commit, unless it is a dry run, with the table to ourselves."""
+        base = self._table.snapshot()
+        changes = draft.changes
+        if draft.verdicts is not None:
+            changes = edit_for_few(session, self._table, base, draft.verdicts, context, order.dry_run)
+        if order.dry_run:
+            return _result(draft, changes, draft.snapshot.version)
+        result = _result(draft, changes, base.version + 1)
+        context.begin_commit(result)
+        undo.pop_all()  # from here on the table may refer to what was staged
+        edits = [change.edit for change in changes]
+        self._table.commit(context.job_id, base, edits, draft.touched, draft.marks)
+        return result
+
+
+def _result(draft: Draft, changes: Sequence[TagChange], version: int) -> dict[str, Any]:
+    return {
+        "total_users": draft.total_users,
+        "message": f"Successfully processed {draft.total_users} users",
+        "tags": [
+            {"tag_id": one.tag_id, "matched_users": one.matched, "added": one.added, "removed": one.removed}
+            for one in changes
+        ],
+        "unknown_user_ids": list(draft.unknown),
+        "table_version": version,
+    }

@@ -1,0 +1,355 @@
+"""The memberships: one Delta table, partitioned by tag_id, changed by whole files in atomic commits.
+
+Spark or Arrow writes Parquet files into a folder of the attempt's own; a commit then says
+which files come and which go. Readers never see half a job, any Spark server will do, and
+delta-rs is named nowhere else. Each commit carries the job's id (so that it can be asked
+whether it happened), what it touched (so that a later commit knows whether it computed on
+old ground) and, for runs over all users, the tag's marks.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from deltalake import CommitProperties, DeltaTable, Transaction
+from deltalake.exceptions import CommitFailedError, DeltaError
+from deltalake.transaction import AddAction, RemoveAction
+from pyarrow.fs import FileSelector, FileSystem, FileType
+
+from tagapi.jobs.errors import TaskFailed, Transient
+
+log = logging.getLogger(__name__)
+
+SCHEMA = pa.schema([pa.field("user_id", pa.string(), nullable=False), pa.field("tag_id", pa.int32(), nullable=False)])
+PROPERTIES = {
+    # A job's transaction must outlive its doubts, and the marks (without a time) never expire.
+    "delta.setTransactionRetentionDuration": "interval 30 days",
+    "delta.logRetentionDuration": "interval 7 days",
+    "delta.deletedFileRetentionDuration": "interval 2 days",
+    "delta.checkpointInterval": "50",
+}
+MANY_COMMITS = 200  # since a job read the table: beyond this it is cheaper to compute anew than to compare
+USERS_NAMED = 100  # in a commit; one that touches more says that it touched everyone
+UPKEEP_OPERATIONS = frozenset({"VACUUM START", "VACUUM END", "SHUT THE DOOR"})
+
+
+@dataclass(frozen=True, slots=True)
+class MemberFile:
+    """A Parquet file of one tag's members. `low` and `high` bound its user ids, where they are known."""
+
+    tag_id: int
+    path: str
+    """Relative to the table."""
+    size: int
+    rows: int
+    low: str | None
+    high: str | None
+
+    def may_hold(self, user_id: str) -> bool:
+        return (self.low is None or self.low <= user_id) and (self.high is None or user_id <= self.high)
+
+
+@dataclass(frozen=True, slots=True)
+class Marks:
+    """What a tag's last run over all users left in the table."""
+
+    watermark: datetime
+    """The greatest updated_time that was read, never later than the run's submission."""
+    rule: int
+    """The rule's fingerprint."""
+    run: datetime
+    """The run's submission."""
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """The table at one version."""
+
+    version: int
+    files: Mapping[int, tuple[MemberFile, ...]]
+
+    def of(self, tag_id: int) -> tuple[MemberFile, ...]:
+        return self.files.get(tag_id, ())
+
+    def members(self, tag_id: int) -> int:
+        return sum(file.rows for file in self.of(tag_id))
+
+
+@dataclass(frozen=True, slots=True)
+class Touched:
+    """What a commit changes, or a computation depends on. `users` None means everyone."""
+
+    tag_ids: frozenset[int]
+    users: frozenset[str] | None
+
+    def overlaps(self, tag_ids: Iterable[int], users: Iterable[str] | None) -> bool:
+        if self.tag_ids.isdisjoint(tag_ids):
+            return False
+        return self.users is None or users is None or not self.users.isdisjoint(users)
+
+
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """The files of a tag that go and come."""
+
+    remove: tuple[MemberFile, ...] = ()
+    add: tuple[MemberFile, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class TagChange:
+    """What a run does to one tag: counts for the result, files for the commit."""
+
+    tag_id: int
+    matched: int
+    """Users in the run's scope that match."""
+    added: int | None
+    """None where it was not compared with the members before; `removed` likewise."""
+    removed: int | None
+    edit: Edit = Edit()
+
+
+class MembershipTable:
+    """The table of this process. Safe to use from many threads."""
+
+    def __init__(self, path: str) -> None:
+        """`path` is a folder, absolute, or a URI that both Spark and Arrow can write."""
+        self.path = path
+        self._files, self._root = FileSystem.from_uri(path)
+        self._table: DeltaTable | None = None
+        self._handle = threading.RLock()
+        """Held for each call on `_table`, which is not safe to share without."""
+        self._writing = threading.RLock()
+        """Held from the check for conflicts to the commit, so that jobs of one process do not collide."""
+
+    # -- reading ---------------------------------------------------------------------------
+
+    def snapshot(self) -> Snapshot:
+        """The table as it is now. It is made where it does not exist."""
+        with self._fresh() as table:
+            actions = pa.table(table.get_add_actions(flatten=True))
+            version = table.version()
+        files: dict[int, list[MemberFile]] = {}
+        for row in actions.to_pylist():
+            tag_id = int(row["partition.tag_id"])
+            low, high = row.get("min.user_id"), row.get("max.user_id")
+            file = MemberFile(tag_id, row["path"], row["size_bytes"], row["num_records"], low, high)
+            files.setdefault(tag_id, []).append(file)
+        return Snapshot(version, {tag_id: tuple(found) for tag_id, found in files.items()})
+
+    def marks(self, tag_id: int) -> Marks | None:
+        """The marks of the tag's last run over all users; None before the first."""
+        with self._fresh() as table:
+            watermark, rule, run = (table.transaction_version(f"{kind}/{tag_id}") for kind in MARKS)
+        if watermark is None or rule is None or run is None:
+            return None
+        return Marks(_from_micros(watermark), rule, _from_micros(run))
+
+    def uri(self, file: MemberFile) -> str:
+        """Where Spark reads the file."""
+        return f"{self.path}/{file.path}"
+
+    def read(self, file: MemberFile) -> pa.Array:
+        """The user ids of one file."""
+        with self._files.open_input_file(f"{self._root}/{file.path}") as source:
+            return pq.read_table(source, columns=["user_id"])["user_id"].combine_chunks()
+
+    # -- staging ---------------------------------------------------------------------------
+
+    def stage(self, tag_id: int, name: str) -> str:
+        """The folder, relative to the table, for the files of one attempt and tag."""
+        return f"tag_id={tag_id}/{name}"
+
+    def write(self, tag_id: int, folder: str, user_ids: pa.Array) -> MemberFile:
+        """Write one file of members into a staging folder."""
+        name = f"{folder}/part-{time.monotonic_ns()}.parquet"
+        self._files.create_dir(f"{self._root}/{folder}")
+        with self._files.open_output_stream(f"{self._root}/{name}") as target:
+            pq.write_table(
+                pa.table({"user_id": user_ids}),
+                target,
+                compression="zstd",
+                use_dictionary=False,
+                column_encoding={"user_id": "DELTA_BYTE_ARRAY"},
+            )
+        return self._described(tag_id, name, self._files.get_file_info(f"{self._root}/{name}").size)
+
+    def staged(self, tag_id: int, folder: str) -> tuple[MemberFile, ...]:
+        """The files that Spark wrote into a staging folder, those without rows left out."""
+        found = self._files.get_file_info(FileSelector(f"{self._root}/{folder}", recursive=True, allow_not_found=True))
+        names = [(info.path.removeprefix(self._root).lstrip("/"), info.size) for info in found if info.type == FileType.File]
+        files = (self._described(tag_id, name, size) for name, size in names if name.endswith(".parquet"))
+        return tuple(file for file in files if file.rows)
+
+    def discard(self, tag_ids: Iterable[int], name: str) -> None:
+        """Remove what an attempt staged and did not commit. What cannot be removed is left to the vacuum."""
+        for tag_id in tag_ids:
+            try:
+                self._files.delete_dir(f"{self._root}/{self.stage(tag_id, name)}")
+            except FileNotFoundError:
+                continue
+            except OSError as error:
+                log.warning("staging_not_cleared", extra={"tag_id": tag_id, "error": str(error)})
+
+    def _described(self, tag_id: int, name: str, size: int) -> MemberFile:
+        """A file with the row count and the bounds from its footer (which may be shortened, but stay bounds)."""
+        with self._files.open_input_file(f"{self._root}/{name}") as source:
+            footer = pq.read_metadata(source)
+        bounds = [footer.row_group(group).column(0).statistics for group in range(footer.num_row_groups)]
+        if all(bound is not None and bound.has_min_max for bound in bounds) and bounds:
+            low, high = min(bound.min for bound in bounds), max(bound.max for bound in bounds)
+            return MemberFile(tag_id, name, size, footer.num_rows, low, high)
+        return MemberFile(tag_id, name, size, footer.num_rows, None, None)
+
+    # -- writing ---------------------------------------------------------------------------
+
+    @contextmanager
+    def writing(self, check: Callable[[], None]) -> Iterator[None]:
+        """Be the only writer of this process. `check` is called while waiting, and may raise."""
+        while not self._writing.acquire(timeout=0.1):
+            check()
+        try:
+            yield
+        finally:
+            self._writing.release()
+
+    def touched_since(self, version: int, wanted: Touched) -> bool:
+        """Whether a commit after `version` touched any of what is `wanted`, as far as can be told: else yes."""
+        with self._fresh() as table:
+            missed = table.version() - version
+            if missed <= 0:
+                return False
+            if missed > MANY_COMMITS:
+                return True
+            commits = table.history(missed)
+        if len(commits) < missed:
+            return True
+        for commit in commits:
+            if commit.get("operation") in UPKEEP_OPERATIONS or commit.get("purpose") in UPKEEP_OPERATIONS:
+                continue
+            if "tags" not in commit or wanted.overlaps(commit["tags"], commit.get("users")):
+                return True
+        return False
+
+    def commit(
+        self,
+        job_id: str,
+        base: Snapshot,
+        edits: Iterable[Edit],
+        touched: Touched,
+        marks: Mapping[int, Marks],
+    ) -> int:
+        """Commit on top of exactly `base`; answers with the new version. Raises Transient where another was faster."""
+        now = int(time.time() * 1000)
+        actions: list[AddAction | RemoveAction] = []
+        for edit in edits:
+            actions += [_remove(file, now) for file in edit.remove]
+            actions += [_add(file, now) for file in edit.add]
+        transactions = [Transaction(job_id, 1, now)]
+        for tag_id, mark in marks.items():
+            values = (_micros(mark.watermark), mark.rule, _micros(mark.run))
+            transactions += [Transaction(f"{kind}/{tag_id}", value) for kind, value in zip(MARKS, values, strict=True)]
+        named = touched.users is not None and len(touched.users) <= USERS_NAMED
+        metadata = {
+            "job_id": job_id,
+            "tags": sorted(touched.tag_ids),
+            "users": sorted(touched.users) if named and touched.users is not None else None,
+        }
+        with self._handle:
+            table = self._opened()
+            if table.version() != base.version:
+                raise Transient(reason="the membership table changed while it was written")
+            self._commit(table, actions, metadata, transactions)
+            return base.version + 1
+
+    def find_commit(self, job_id: str) -> bool:
+        """Whether the job's commit is in the table, having made sure that it cannot get there later.
+
+        A commit that is still on its way was prepared for the version that the table had; an
+        empty commit takes that version's place, so that the late one is refused.
+        """
+        while True:
+            with self._fresh() as table:
+                if table.transaction_version(job_id) is not None:
+                    return True
+                try:
+                    self._commit(table, [], {"purpose": "SHUT THE DOOR", "job_id": job_id}, [])
+                except Transient:
+                    continue  # somebody else's commit shut the door; look at it
+                table.update_incremental()
+                return table.transaction_version(job_id) is not None
+
+    def vacuum(self, retention_hours: int) -> None:
+        """Remove files that no version within the retention needs, staged ones that were left behind among them."""
+        with self._fresh() as table:
+            table.vacuum(retention_hours=retention_hours, dry_run=False, full=True, enforce_retention_duration=False)
+
+    @staticmethod
+    def _commit(
+        table: DeltaTable,
+        actions: list[AddAction | RemoveAction],
+        metadata: dict[str, Any],
+        transactions: list[Transaction],
+    ) -> None:
+        # With delta-rs's own retries a commit computed on an older version would go through.
+        properties = CommitProperties(custom_metadata=metadata, max_commit_retries=0, app_transactions=transactions)
+        try:
+            table.create_write_transaction(actions, "append", table.schema(), ["tag_id"], commit_properties=properties)
+        except CommitFailedError as error:
+            raise Transient(reason="the membership table changed while it was written") from error
+
+    # -- the handle ------------------------------------------------------------------------
+
+    @contextmanager
+    def _fresh(self) -> Iterator[DeltaTable]:
+        """The table at its newest version."""
+        with self._handle:
+            try:
+                table = self._opened()
+                table.update_incremental()
+                yield table
+            except DeltaError as error:
+                self._table = None
+                raise TaskFailed(reason=f"the membership table cannot be used: {error}") from error
+
+    def _opened(self) -> DeltaTable:
+        """One handle is kept: bringing it up to date is cheaper than opening the table anew."""
+        if self._table is None:
+            self._table = DeltaTable.create(
+                self.path, SCHEMA, mode="ignore", partition_by=["tag_id"], configuration=PROPERTIES
+            )
+        return self._table
+
+
+MARKS = ("watermark", "rule", "run")
+"""The kinds of marks: app transactions `<kind>/<tag_id>` without a time, since those never expire."""
+
+
+def _add(file: MemberFile, now: int) -> AddAction:
+    stats: dict[str, Any] = {"numRecords": file.rows, "nullCount": {"user_id": 0}}
+    if file.low is not None and file.high is not None:
+        stats |= {"minValues": {"user_id": file.low}, "maxValues": {"user_id": file.high}}
+    partition: Mapping[str, str | None] = {"tag_id": str(file.tag_id)}
+    return AddAction(file.path, file.size, partition, now, True, json.dumps(stats))
+
+
+def _remove(file: MemberFile, now: int) -> RemoveAction:
+    return RemoveAction(file.path, True, now, file.size, {"tag_id": str(file.tag_id)})
+
+
+def _micros(moment: datetime) -> int:
+    return round(moment.timestamp() * 1_000_000)
+
+
+def _from_micros(micros: int) -> datetime:
+    return datetime.fromtimestamp(micros / 1_000_000, UTC)

@@ -1,0 +1,94 @@
+"""A bounded pool of threads, each of which claims a job only when it is free to run it.
+
+The standard pool would take every job at once into a queue of its own, without a bound and
+out of the registry's sight. Here the queue is the registry's, and a thread is the bound.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+
+from tagapi.jobs.registry import JobRegistry
+from tagapi.jobs.runner import JobRunner
+
+log = logging.getLogger(__name__)
+
+IDLE_POLL = 1.0  # seconds: at least so often an idle thread looks for work that another process brought
+BUSY_POLL = 0.02  # seconds: while something is due that cannot be claimed yet, as before Spark answers
+HEARTBEAT_EVERY = 0.5  # seconds
+RELEASE_SECONDS = 5.0  # that interrupted attempts have to leave before the process does
+
+
+class ThreadPoolExecutor:
+    """Runs up to `threads` attempts at once, from `start` to `stop`."""
+
+    def __init__(self, runner: JobRunner, registry: JobRegistry, threads: int) -> None:
+        self._runner = runner
+        self._registry = registry
+        self._wanted = threading.Condition()
+        self._news = 0
+        self._stopping = threading.Event()
+        self._stopped = threading.Event()
+        self._threads = [threading.Thread(target=self._work, name=f"job-{n}", daemon=True) for n in range(threads)]
+        self._clock = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
+
+    def start(self) -> None:
+        for thread in (*self._threads, self._clock):
+            thread.start()
+
+    def wake(self) -> None:
+        with self._wanted:
+            self._news += 1
+            self._wanted.notify()
+
+    def cancel(self, job_id: str) -> None:
+        self._runner.cancel(job_id)
+
+    def wait(self, job_id: str, seconds: float) -> None:
+        self._runner.wait(job_id, seconds)
+
+    def stop(self, drain_seconds: float) -> None:
+        """Begin nothing more, give running attempts their time, then send them back to the queue."""
+        self._runner.refuse_new()
+        self._stopping.set()
+        with self._wanted:
+            self._wanted.notify_all()
+        self._join(drain_seconds)
+        self._runner.release_all()
+        self._join(RELEASE_SECONDS)
+        self._stopped.set()
+
+    def _join(self, seconds: float) -> None:
+        until = time.monotonic() + seconds
+        for thread in self._threads:
+            thread.join(max(0.0, until - time.monotonic()))
+
+    def _work(self) -> None:
+        while not self._stopping.is_set():
+            with self._wanted:
+                seen = self._news
+            if not self._guarded(self._runner.run_next):
+                self._idle(seen)
+
+    def _idle(self, seen: int) -> None:
+        """Wait for news, or for the time of the queue's first job."""
+        due = self._registry.next_due_at()
+        seconds = IDLE_POLL if due is None else (due - self._registry.now()).total_seconds()
+        with self._wanted:
+            if self._news == seen and not self._stopping.is_set():
+                self._wanted.wait(min(IDLE_POLL, max(BUSY_POLL, seconds)))
+
+    def _beat(self) -> None:
+        while not self._stopped.wait(HEARTBEAT_EVERY):
+            self._guarded(self._runner.heartbeat)
+
+    def _guarded(self, step: Callable[[], object]) -> object:
+        """A thread of the pool outlives whatever goes wrong around a job; the job's own errors end in the runner."""
+        try:
+            return step()
+        except Exception:
+            log.exception("executor_step_failed")
+            return False

@@ -1,0 +1,120 @@
+"""One attempt while it runs: its interrupts, its point of no return, its progress.
+
+The threads that meet here: the one that runs the task, threads of the task's own, the
+runner's heartbeat, and whoever cancels. The lock makes one question have one answer:
+was the attempt told to stop before or after its point of no return?
+"""
+
+from __future__ import annotations
+
+import enum
+import threading
+from collections.abc import Callable
+from datetime import datetime
+from functools import partial
+
+from tagapi.jobs import changes
+from tagapi.jobs.errors import JobCancelled
+from tagapi.jobs.model import Job, Json, Progress
+from tagapi.jobs.registry import JobRegistry
+
+INTERRUPT_EVERY = 0.05  # seconds between calls of `stop`: it may come before the operation it should stop
+
+
+class Interrupt(enum.Enum):
+    """Why an attempt was told to stop. The first reason counts."""
+
+    CANCEL = "cancel"
+    """Its owner asked for it."""
+
+    TIMEOUT = "timeout"
+    """It took longer than its limit."""
+
+    RELEASE = "release"
+    """The process is leaving."""
+
+    FENCED = "fenced"
+    """Another attempt has replaced it: it may write nothing any more."""
+
+
+class Attempt:
+    """The TaskContext of one attempt."""
+
+    def __init__(self, job: Job, registry: JobRegistry, began: float) -> None:
+        self.job = job
+        self.began = began
+        """Monotonic seconds."""
+        self.interrupted_by: Interrupt | None = None
+        self.interrupted_at: float | None = None
+        self.past_return = False
+        """begin_commit was entered: interrupts come too late."""
+        self.left = threading.Event()
+        """The task's thread is out of the task."""
+        self.ended = threading.Event()
+        """The outcome is written."""
+        self._registry = registry
+        self._lock = threading.Lock()
+        self._stops: list[Callable[[], None]] = []
+        self._progress = Progress()
+
+    # -- what the task sees ----------------------------------------------------------------
+
+    @property
+    def job_id(self) -> str:
+        return self.job.id
+
+    @property
+    def arguments(self) -> Json:
+        return self.job.request.arguments
+
+    @property
+    def submitted_at(self) -> datetime:
+        return self.job.submitted_at
+
+    @property
+    def attempt_name(self) -> str:
+        return f"{self.job.id}-{self.job.epoch}"
+
+    def progress(self, done: int, total: int) -> None:
+        self.check()
+        with self._lock:  # several threads of a task may report: the highest counts
+            if done <= self._progress.done and total == self._progress.total:
+                return
+            self._progress = progress = Progress(done=done, total=total)
+        self._registry.update(self.job.id, partial(changes.advance, epoch=self.job.epoch, progress=progress))
+
+    def check(self) -> None:
+        if self.interrupted_by is not None:
+            raise JobCancelled
+
+    def on_cancel(self, stop: Callable[[], None]) -> None:
+        with self._lock:
+            self._stops.append(stop)
+
+    def begin_commit(self, result: Json) -> None:
+        with self._lock:
+            self.check()
+            self.past_return = True
+        try:
+            self._registry.update(self.job.id, partial(changes.begin_commit, epoch=self.job.epoch, result=result))
+        except JobCancelled:
+            self.interrupted_by = Interrupt.CANCEL
+            raise
+
+    # -- what the runner sees --------------------------------------------------------------
+
+    def interrupt(self, reason: Interrupt, now: float) -> None:
+        """Tell the attempt to stop, unless it is past its point of no return or was told before."""
+        with self._lock:
+            if self.past_return or self.interrupted_by is not None:
+                return
+            self.interrupted_by, self.interrupted_at = reason, now
+        threading.Thread(target=self._keep_stopping, name=f"stop-{self.job.id[:8]}", daemon=True).start()
+
+    def _keep_stopping(self) -> None:
+        while not self.left.is_set():
+            with self._lock:
+                stops = list(self._stops)
+            for stop in stops:
+                stop()
+            self.left.wait(INTERRUPT_EVERY)

@@ -1,0 +1,169 @@
+"""Every way a job may change: pure functions `change(job, now, ...) -> job`.
+
+Each checks the table of states and, where an attempt writes, the attempt's epoch. The registry
+applies a change atomically, with its own `now`, and may apply it more than once before it
+is written: so there is nothing in here but arithmetic on values.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from tagapi.jobs.errors import AlreadyFinished, IllegalTransition, JobCancelled, StaleAttempt
+from tagapi.jobs.model import TRANSITIONS, Job, JobState, Json, Progress
+
+def _to(job: Job, state: JobState, **facts: Any) -> Job:
+    if state not in TRANSITIONS[job.state]:
+        raise IllegalTransition(job_id=job.id, state=job.state.value, wanted=state.value)
+    return replace(job, state=state, **facts)
+
+
+def _end(job: Job, state: JobState, now: datetime, **facts: Any) -> Job:
+    if job.commit_unsettled and state is not JobState.SUCCEEDED:
+        # Neither word may be said of a job whose effect may be there: it has to be settled first.
+        raise IllegalTransition(job_id=job.id, state="not settled", wanted=state.value)
+    return _to(job, state, finished_at=now, worker=None, lease_until=None, commit_unsettled=False, **facts)
+
+
+def _wait(job: Job, now: datetime, delay: timedelta, **facts: Any) -> Job:
+    """Another attempt at `now + delay`; the one that ends here is fenced off. A cancel that was asked is honoured."""
+    if job.cancel_requested and job.state is JobState.RUNNING and not job.commit_unsettled:
+        return _end(replace(job, epoch=job.epoch + 1), JobState.CANCELLED, now, result=None)
+    return _to(
+        job,
+        JobState.WAITING,
+        epoch=job.epoch + 1,
+        not_before=now + delay,
+        worker=None,
+        lease_until=None,
+        commit_unsettled=job.commit_unsettled or job.state is JobState.COMMITTING,
+        **facts,
+    )
+
+
+def _fence(job: Job, epoch: int) -> None:
+    if job.epoch != epoch:
+        raise StaleAttempt(job_id=job.id, epoch=epoch, current=job.epoch)
+
+
+def claim(job: Job, now: datetime, *, worker: str, lease: timedelta) -> Job:
+    """Begin an attempt: QUEUED, or WAITING whose time has come → RUNNING."""
+    if job.not_before is not None and now < job.not_before:
+        raise IllegalTransition(job_id=job.id, state="waiting for its time", wanted="running")
+    return _to(
+        job,
+        JobState.RUNNING,
+        epoch=job.epoch + 1,
+        attempt=job.attempt + 1,
+        worker=worker,
+        lease_until=now + lease,
+        not_before=None,
+        started_at=job.started_at or now,
+        progress=Progress(),
+    )
+
+
+def renew(job: Job, now: datetime, *, epoch: int, lease: timedelta) -> Job:
+    """Keep the lease; an attempt that lost it, or ended, is told so by StaleAttempt."""
+    _fence(job, epoch)
+    if job.lease_until is None:
+        raise StaleAttempt(job_id=job.id, epoch=epoch, current=f"nobody: the job is {job.state.value}")
+    return replace(job, lease_until=now + lease)
+
+
+def advance(job: Job, now: datetime, *, epoch: int, progress: Progress) -> Job:
+    """Say how far the attempt is."""
+    _fence(job, epoch)
+    return job if job.finished else replace(job, progress=progress)
+
+
+def settle(job: Job, now: datetime, *, epoch: int) -> Job:
+    """The commit of an earlier attempt is known not to have happened, and cannot happen any more."""
+    _fence(job, epoch)
+    return replace(job, commit_unsettled=False, result=None)
+
+
+def begin_commit(job: Job, now: datetime, *, epoch: int, result: Json) -> Job:
+    """The one point of no return: store the result to be. Raises JobCancelled if a cancel came first."""
+    _fence(job, epoch)
+    if job.cancel_requested:
+        raise JobCancelled
+    return _to(job, JobState.COMMITTING, result=result)
+
+
+def succeed(job: Job, now: datetime, *, epoch: int, result: Json | None = None) -> Job:
+    """The effect is there: done with the stored result, or with `result` where there was nothing to commit.
+
+    Without a commit this is the point of no return itself, so a cancel that came first wins here too.
+    """
+    _fence(job, epoch)
+    committed = job.state is JobState.COMMITTING or job.commit_unsettled
+    if job.cancel_requested and not committed:
+        raise JobCancelled
+    total = job.progress.total or job.progress.done
+    return _end(
+        job,
+        JobState.SUCCEEDED,
+        now,
+        result=job.result if committed else result,
+        progress=Progress(done=total, total=total),
+    )
+
+
+def fail(job: Job, now: datetime, *, epoch: int, reason: str) -> Job:
+    """Give up, for this reason."""
+    _fence(job, epoch)
+    return _end(job, JobState.FAILED, now, error=reason, result=None)
+
+
+def cancelled(job: Job, now: datetime, *, epoch: int) -> Job:
+    """The attempt has left without an effect, as was asked."""
+    _fence(job, epoch)
+    return _end(job, JobState.CANCELLED, now, result=None)
+
+
+def retry(job: Job, now: datetime, *, epoch: int, delay: timedelta, reason: str) -> Job:
+    """The attempt met something transient: run again after `delay`. `reason` is kept until then."""
+    _fence(job, epoch)
+    return _wait(job, now, delay, error=reason)
+
+
+def release(job: Job, now: datetime, *, epoch: int) -> Job:
+    """The process is leaving: the attempt does not count, and another process may take the job at once."""
+    _fence(job, epoch)
+    return _wait(job, now, timedelta(), attempt=job.attempt - 1)
+
+
+def recover(job: Job, now: datetime, *, max_recoveries: int) -> Job:
+    """The lease lapsed: the attempt's process is gone, or frozen and fenced off from here on.
+
+    A job whose commit may have happened always gets another attempt, since only that can
+    find out; any other is cancelled where that was asked, or failed after too many losses.
+    """
+    if job.lease_until is None or now < job.lease_until:
+        return job
+    lost = replace(job, recoveries=job.recoveries + 1)
+    settled = job.state is JobState.RUNNING and not job.commit_unsettled
+    if lost.recoveries > max_recoveries and settled and not job.cancel_requested:
+        return fail(replace(lost, epoch=job.epoch + 1), now, epoch=job.epoch + 1, reason=lost_too_often(lost))
+    return _wait(lost, now, timedelta())
+
+
+def lost_too_often(job: Job) -> str:
+    """The reason of a job that recovery gives up."""
+    return f"the process that ran it was lost {job.recoveries} times"
+
+
+def request_cancel(job: Job, now: datetime) -> Job:
+    """Ask for a cancel: at once where no attempt runs, else a flag that the attempt sees.
+
+    Raises AlreadyFinished past the point of no return. A waiting job whose commit may have
+    happened keeps the flag for its next attempt, which finds out first.
+    """
+    if job.finished or job.state is JobState.COMMITTING:
+        raise AlreadyFinished(job_id=job.id, state=job.state.value)
+    if job.state is JobState.RUNNING or job.commit_unsettled:
+        return job if job.cancel_requested else replace(job, cancel_requested=True)
+    return _end(job, JobState.CANCELLED, now, cancel_requested=True)

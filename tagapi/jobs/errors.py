@@ -1,0 +1,114 @@
+"""Everything the core refuses or fails with: one tree, so that a namespace renders it in one place.
+
+An error's docstring is its message; its facts are its fields; its `code` is stable and may
+be compared by clients. Nothing here knows HTTP.
+"""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any, ClassVar
+
+
+class JobError(Exception):
+    """The job could not be handled."""
+
+    code: ClassVar[str] = "job_error"
+
+    def __init__(self, **facts: Any) -> None:
+        self.facts = facts
+        super().__init__(inspect.cleandoc(type(self).__doc__ or "").format(**facts))
+
+    def __getattr__(self, name: str) -> Any:
+        try:
+            return self.__dict__["facts"][name]
+        except KeyError:
+            raise AttributeError(name) from None
+
+
+# -- refused at the door: nothing was accepted ---------------------------------------------
+
+
+class JobNotFound(JobError):
+    """There is no job {job_id}."""
+
+    code = "job_not_found"
+
+
+class QueueFull(JobError):
+    """The queue is full: {queued} jobs are waiting. Try again in {retry_after} s."""
+
+    code = "queue_full"
+
+
+class OwnerQueueFull(JobError):
+    """{owner} already has {queued} jobs waiting. Try again in {retry_after} s."""
+
+    code = "owner_queue_full"
+
+
+class KeyReused(JobError):
+    """The idempotency key was used before, with another request."""
+
+    code = "key_reused"
+
+
+class NotReady(JobError):
+    """{part} is not ready. Try again in {retry_after} s."""
+
+    code = "not_ready"
+
+
+# -- a change that the model does not allow ------------------------------------------------
+
+
+class IllegalTransition(JobError):
+    """Job {job_id} is {state}: it cannot become {wanted}."""
+
+    code = "illegal_transition"
+
+
+class StaleAttempt(JobError):
+    """Attempt {epoch} of job {job_id} was replaced by {current}: its writes are refused."""
+
+    code = "stale_attempt"
+
+
+class AlreadyFinished(JobError):
+    """Job {job_id} is {state}: it can no longer be cancelled."""
+
+    code = "already_finished"
+
+
+# -- how an attempt can end early ----------------------------------------------------------
+
+
+class JobCancelled(BaseException):
+    """A cancel was asked before the point of no return: an interrupt, not an error."""
+
+
+# -- an attempt that went wrong ------------------------------------------------------------
+
+
+class TaskFailed(JobError):
+    """{reason}"""
+
+    code = "task_failed"
+
+
+class Transient(JobError):
+    """{reason}"""
+
+    code = "transient"
+
+
+class TimedOut(JobError):
+    """The attempt took longer than its limit of {seconds} s and was stopped."""
+
+    code = "timed_out"
+
+
+class NotFoundInData(JobError):
+    """There is no {thing} {name}."""
+
+    code = "not_found_in_data"

@@ -1,0 +1,157 @@
+"""What a job is, and which state may follow which: the table below is the only place that says so.
+
+A job is a frozen value; how it changes is in `changes.py`. This module knows no clock, no
+storage and no thread.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+Json = Mapping[str, Any]
+
+
+class JobState(enum.Enum):
+    """Where a job stands. The last three are final."""
+
+    QUEUED = "queued"
+    """Accepted; no attempt has begun."""
+
+    RUNNING = "running"
+    """An attempt holds the lease and works; a cancel still wins."""
+
+    COMMITTING = "committing"
+    """Past the point of no return: the result is stored, the effect is being written."""
+
+    WAITING = "waiting"
+    """An attempt ended without an outcome; another begins at `not_before`."""
+
+    SUCCEEDED = "succeeded"
+    """Done, with its effect."""
+
+    FAILED = "failed"
+    """Given up, with the reason in `error`, without an effect."""
+
+    CANCELLED = "cancelled"
+    """Stopped on request, without an effect."""
+
+    @property
+    def final(self) -> bool:
+        return not TRANSITIONS[self]
+
+
+_S = JobState
+
+TRANSITIONS: Mapping[JobState, frozenset[JobState]] = {
+    _S.QUEUED: frozenset({_S.RUNNING, _S.FAILED, _S.CANCELLED}),
+    _S.WAITING: frozenset({_S.RUNNING, _S.FAILED, _S.CANCELLED}),
+    _S.RUNNING: frozenset({_S.COMMITTING, _S.WAITING, _S.SUCCEEDED, _S.FAILED, _S.CANCELLED}),
+    _S.COMMITTING: frozenset({_S.WAITING, _S.SUCCEEDED, _S.FAILED}),
+    _S.SUCCEEDED: frozenset(),
+    _S.FAILED: frozenset(),
+    _S.CANCELLED: frozenset(),
+}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Request:
+    """What was asked: never changes, so it is stored apart from the moving part of a job."""
+
+    job_id: str
+    """A random UUID, made before the first send, so that a repeated add finds itself."""
+
+    task: str
+    """The task's name, `<namespace>.<work>`."""
+
+    owner: str
+    """The name of the principal who asked."""
+
+    arguments: Json
+    """Validated, defaults filled in: JSON values only."""
+
+    labels: tuple[str, ...] = ()
+    """What lists may filter by beside owner and state, such as `tag:3`."""
+
+    @property
+    def namespace(self) -> str:
+        return self.task.partition(".")[0]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Progress:
+    """How far an attempt is, in the task's own unit. `total` is null until it is known."""
+
+    done: int = 0
+    total: int | None = None
+
+    @property
+    def percentage(self) -> float:
+        """0..100, two decimals; 0 while the total is unknown."""
+        return round(100 * min(self.done, self.total) / self.total, 2) if self.total else 0.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Job:
+    """One accepted request and how far it has come. Datetimes are aware."""
+
+    request: Request
+    number: int
+    """Grows by one with every job of a registry: the order of acceptance."""
+
+    submitted_at: datetime
+    state: JobState = JobState.QUEUED
+    version: int = 1
+    """Raised by every write: what a compare-and-set compares."""
+
+    token: str = ""
+    """Random, of the last write: a writer whose reply was lost knows its own write by it."""
+
+    epoch: int = 0
+    """Raised by claim, retry, release and recover: a write of an older epoch is refused."""
+
+    attempt: int = 0
+    """How many attempts have begun."""
+
+    recoveries: int = 0
+    """How many attempts were lost with their process."""
+
+    worker: str | None = None
+    lease_until: datetime | None = None
+    not_before: datetime | None = None
+    """When WAITING: no attempt begins earlier."""
+
+    cancel_requested: bool = False
+    """A fact about the job, not a state."""
+
+    commit_unsettled: bool = False
+    """An attempt passed the point of no return and nobody knows yet whether its commit happened."""
+
+    progress: Progress = field(default_factory=Progress)
+    result: Json | None = None
+    """Stored by begin_commit as the result to be; told to clients only once SUCCEEDED."""
+
+    error: str | None = None
+    started_at: datetime | None = None
+    """When the first attempt began."""
+
+    finished_at: datetime | None = None
+
+    def __post_init__(self) -> None:
+        for moment in (self.submitted_at, self.lease_until, self.not_before, self.started_at, self.finished_at):
+            if moment is not None and moment.tzinfo is None:
+                raise ValueError("a job's times are aware")
+
+    @property
+    def id(self) -> str:
+        return self.request.job_id
+
+    @property
+    def finished(self) -> bool:
+        return self.state.final
+
+
+Change = Callable[[Job, datetime], Job]

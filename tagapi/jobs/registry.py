@@ -1,0 +1,203 @@
+"""Where jobs are kept: the contract in words, the policy in code, and the few primitives a backend supplies.
+
+The contract, which one suite checks on every backend:
+
+- `add` is the one door of admission, atomic, and decides in this order: a known idempotency
+  key answers with its job (or KeyReused, where the request differs); a bound that is reached
+  refuses; else the job is stored, numbered, and only then acknowledged.
+- `update` is the only way to change a job: the change is pure, applied to the job as it is,
+  and written only if nobody wrote in between, else applied anew. `now` is the registry's clock.
+- Lists and totals are kept by the same write as the job, so they never disagree with it.
+- Everything that a list, the queue or a bound needs is a pure function of the job, below.
+"""
+
+from __future__ import annotations
+
+import secrets
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from functools import partial
+from itertools import product
+from typing import NamedTuple
+
+from tagapi.jobs import changes
+from tagapi.jobs.errors import IllegalTransition, KeyReused, OwnerQueueFull, QueueFull, StaleAttempt
+from tagapi.jobs.model import Change, Job, JobState, Request
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class IdempotencyKey:
+    """A client's key, valid for one principal on one route, for as long as the job lives."""
+
+    owner: str
+    route: str
+    value: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Bounds:
+    """How many jobs may wait, in the whole registry and for one owner."""
+
+    queued: int
+    queued_per_owner: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Added:
+    job: Job
+    replayed: bool
+    """The key was known: this is the job of the first request."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Query:
+    """Which jobs a list shows, newest first. None means any."""
+
+    namespace: str | None = None
+    owner: str | None = None
+    states: frozenset[JobState] | None = None
+    label: str | None = None
+    offset: int = 0
+    limit: int = 50
+
+    def listings(self) -> list[Listing]:
+        """The listings whose union is what the query asks for; no two of them share a job."""
+        states = [None] if self.states is None else sorted(self.states, key=lambda state: state.value)
+        return [Listing(self.namespace, self.owner, state, self.label) for state in states]
+
+
+class Listing(NamedTuple):
+    """One combination of filters whose jobs are kept in order of their numbers."""
+
+    namespace: str | None
+    owner: str | None
+    state: JobState | None
+    label: str | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Page:
+    jobs: Sequence[Job]
+    total: int
+    """Of the query, whatever its offset and limit."""
+
+
+# -- what is derived from a job ------------------------------------------------------------
+
+
+def listings(job: Job) -> Iterator[Listing]:
+    """Every listing that the job is in. A label is meant within its namespace, so it is listed only there."""
+    request = job.request
+    for owner, state in product((None, request.owner), (None, job.state)):
+        yield Listing(None, owner, state, None)
+        for label in (None, *request.labels):
+            yield Listing(request.namespace, owner, state, label)
+
+
+def due(job: Job) -> datetime | None:
+    """From when on the job may be claimed; None while it may not. The queue is in this order."""
+    if job.state is JobState.QUEUED:
+        return job.submitted_at
+    return job.not_before if job.state is JobState.WAITING else None
+
+
+# -- the registry --------------------------------------------------------------------------
+
+QUEUE_RETRY_AFTER = 5  # seconds: a full queue of small jobs has drained well below its bound by then
+
+
+class JobRegistry(ABC):
+    """Policy; a backend supplies the primitives below. Safe to call from many threads."""
+
+    def add(self, request: Request, bounds: Bounds, key: IdempotencyKey | None = None) -> Added:
+        """Admit a request. Raises KeyReused, QueueFull or OwnerQueueFull, having stored nothing."""
+        job, replayed = self._admit(request, bounds, key)
+        if replayed and (job.request.task, job.request.arguments) != (request.task, request.arguments):
+            raise KeyReused
+        return Added(job=job, replayed=replayed)
+
+    def update(self, job_id: str, change: Change) -> Job:
+        """Apply a change to the job as it is and answer with the job as it became.
+
+        Raises JobNotFound, and whatever the change raises (then nothing is written).
+        """
+        token = secrets.token_hex(8)
+        while True:
+            before = self.get(job_id)
+            if before.token == token:
+                return before  # our own write, whose reply was lost
+            after = change(before, self.now())
+            if after is before:
+                return before
+            after = replace(after, version=before.version + 1, token=token)
+            if self._swap(before, after):
+                return after
+
+    def claim(self, worker: str, lease: timedelta) -> Job | None:
+        """Begin an attempt on the job that has been due longest; None where none is due."""
+        while (job_id := self._next_due(self.now())) is not None:
+            try:
+                return self.update(job_id, partial(changes.claim, worker=worker, lease=lease))
+            except (IllegalTransition, StaleAttempt):
+                continue  # somebody else was faster
+        return None
+
+    def find(self, query: Query) -> Page:
+        """One page of a list, newest first, and the total."""
+        return self._page(query.listings(), query.offset, query.limit)
+
+    @staticmethod
+    def _check_bounds(queued: int, queued_of_owner: int, owner: str, bounds: Bounds) -> None:
+        """Raise where one more would be too many. A backend calls it inside its atomic `_admit`."""
+        if queued >= bounds.queued:
+            raise QueueFull(queued=queued, retry_after=QUEUE_RETRY_AFTER)
+        if queued_of_owner >= bounds.queued_per_owner:
+            raise OwnerQueueFull(owner=owner, queued=queued_of_owner, retry_after=QUEUE_RETRY_AFTER)
+
+    # -- primitives ------------------------------------------------------------------------
+
+    @abstractmethod
+    def now(self) -> datetime:
+        """The registry's clock, in UTC: one clock for all who share it."""
+
+    @abstractmethod
+    def get(self, job_id: str) -> Job:
+        """The job as it is. Raises JobNotFound."""
+
+    @abstractmethod
+    def _admit(self, request: Request, bounds: Bounds, key: IdempotencyKey | None) -> tuple[Job, bool]:
+        """Atomically: the key's job and True; or `_check_bounds`; or the new job, stored, and False."""
+
+    @abstractmethod
+    def _swap(self, before: Job, after: Job) -> bool:
+        """Atomically replace the job, if it still has the version of `before`, with all that is derived from it."""
+
+    @abstractmethod
+    def _next_due(self, now: datetime) -> str | None:
+        """The id of the job with the earliest `due` that is not after `now`."""
+
+    @abstractmethod
+    def _page(self, wanted: Sequence[Listing], offset: int, limit: int) -> Page:
+        """A page of the union of these listings, by descending number."""
+
+    @abstractmethod
+    def next_due_at(self) -> datetime | None:
+        """When the queue's first job is or was due; None where nothing waits."""
+
+    @abstractmethod
+    def active(self) -> Sequence[Job]:
+        """The jobs that hold a lease, lapsed ones among them."""
+
+    @abstractmethod
+    def queued(self) -> int:
+        """How many jobs wait for an attempt."""
+
+    @abstractmethod
+    def finished_before(self, moment: datetime, limit: int) -> Sequence[str]:
+        """Ids of at most `limit` jobs that finished before `moment`, oldest first."""
+
+    @abstractmethod
+    def forget(self, job_ids: Iterable[str]) -> None:
+        """Remove finished jobs with their keys and their places in lists."""

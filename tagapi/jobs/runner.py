@@ -1,0 +1,285 @@
+"""One attempt from claim to exactly one outcome.
+
+`run_next` claims a job and runs it in the calling thread. Whatever happens there becomes one
+Outcome in `_decide`, and is written by one update in `_record`. A heartbeat, called by a
+clock, keeps the leases, sees cancels asked elsewhere and ends attempts past their limit.
+"""
+
+from __future__ import annotations
+
+import enum
+import logging
+import random
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import partial
+
+from tagapi.jobs import changes
+from tagapi.jobs.attempt import Attempt, Interrupt
+from tagapi.jobs.errors import JobCancelled, JobError, JobNotFound, StaleAttempt, TaskFailed, TimedOut, Transient
+from tagapi.jobs.model import Change, Job, JobState, Json
+from tagapi.jobs.registry import JobRegistry
+from tagapi.jobs.task import Task, running_job
+
+log = logging.getLogger(__name__)
+
+FIRST_RETRY = 0.25  # seconds: a lost Spark server is back after about twice this
+LONGEST_RETRY = 30.0  # seconds
+STUCK_AFTER = 10.0  # seconds between an interrupt and giving up on the thread's own good will
+
+
+class OutcomeKind(enum.Enum):
+    """Every way an attempt can end."""
+
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    RETRIED = "retried"
+    RELEASED = "released"
+    FENCED = "fenced"
+    """Replaced by another attempt: there is nothing to write."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    kind: OutcomeKind
+    result: Json | None = None
+    reason: str = ""
+    error: BaseException | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunnerLimits:
+    """Seconds, except for `max_recoveries`."""
+
+    lease: float = 30.0
+    renew_every: float = 5.0
+    timeout: float = 3600.0
+    max_recoveries: int = 3
+
+
+class JobRunner:
+    """Runs attempts for one process. `run_next` is called by as many threads as may run at once."""
+
+    def __init__(
+        self,
+        registry: JobRegistry,
+        tasks: Mapping[str, Task],
+        worker: str,
+        limits: RunnerLimits,
+        on_stuck: Callable[[], None] = lambda: None,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._registry = registry
+        self._tasks = tasks
+        self._worker = worker
+        self._limits = limits
+        self._on_stuck = on_stuck
+        self._monotonic = monotonic
+        self._lock = threading.Lock()
+        self._running: dict[str, Attempt] = {}
+        self._renewed = monotonic()
+        self._leaving = False
+
+    def run_next(self) -> bool:
+        """Claim the next job and run an attempt of it. False where there was nothing to run."""
+        if self._leaving or not all(task.ready() for task in self._tasks.values()):
+            return False
+        job = self._registry.claim(self._worker, timedelta(seconds=self._limits.lease))
+        if job is None:
+            return False
+        attempt = Attempt(job, self._registry, self._monotonic())
+        with self._lock:
+            self._running[job.id] = attempt
+            leaving = self._leaving
+        if leaving:
+            attempt.interrupt(Interrupt.RELEASE, self._monotonic())
+        try:
+            running_job.set(job.id)
+            outcome = self._decide(attempt)
+            attempt.left.set()
+            self._record(attempt, outcome)
+        finally:
+            attempt.left.set()
+            with self._lock:
+                if self._running.get(job.id) is attempt:  # its next attempt may have begun in another thread
+                    del self._running[job.id]
+            attempt.ended.set()
+        return True
+
+    # -- from an attempt to its outcome ----------------------------------------------------
+
+    def _decide(self, attempt: Attempt) -> Outcome:
+        """Run the task; exactly one outcome, whatever happens."""
+        job = attempt.job
+        try:
+            task = self._tasks.get(job.request.task)
+            if task is None:
+                raise TaskFailed(reason=f"this service knows no task {job.request.task}")
+            if job.commit_unsettled:  # before any interrupt: only this finds out what became of it
+                if task.find_commit(job):
+                    return Outcome(OutcomeKind.SUCCEEDED)
+                self._settle(attempt)
+            attempt.check()
+            if job.cancel_requested:
+                raise JobCancelled
+            log.info("attempt_started", extra={"attempt": job.attempt, "task": task.name})
+            return Outcome(OutcomeKind.SUCCEEDED, result=task.run(attempt))
+        except StaleAttempt as error:
+            return Outcome(OutcomeKind.FENCED, error=error)
+        except BaseException as error:  # an interrupt is no Exception, and must not take the thread with it
+            return self._outcome_of(error, attempt)
+
+    def _settle(self, attempt: Attempt) -> None:
+        job = self._registry.update(attempt.job.id, partial(changes.settle, epoch=attempt.job.epoch))
+        if job.recoveries > self._limits.max_recoveries:
+            raise TaskFailed(reason=changes.lost_too_often(job))
+
+    def _outcome_of(self, error: BaseException, attempt: Attempt) -> Outcome:
+        """After an interrupt any error is the interrupt's; else the error decides."""
+        match attempt.interrupted_by:
+            case Interrupt.CANCEL:
+                return Outcome(OutcomeKind.CANCELLED)
+            case Interrupt.RELEASE:
+                return Outcome(OutcomeKind.RELEASED)
+            case Interrupt.FENCED:
+                return Outcome(OutcomeKind.FENCED, error=error)
+            case Interrupt.TIMEOUT:
+                return Outcome(OutcomeKind.FAILED, reason=str(TimedOut(seconds=self._limits.timeout)), error=error)
+        if attempt.past_return:
+            return self._after_failed_commit(error, attempt)
+        if isinstance(error, JobCancelled):
+            return Outcome(OutcomeKind.CANCELLED)
+        tries = self._tasks[attempt.job.request.task].max_attempts if isinstance(error, Transient) else 0
+        if attempt.job.attempt < tries:
+            return Outcome(OutcomeKind.RETRIED, reason=str(error), error=error)
+        return Outcome(OutcomeKind.FAILED, reason=_reason(error), error=error)
+
+    def _after_failed_commit(self, error: BaseException, attempt: Attempt) -> Outcome:
+        """The commit raised: it may have happened all the same, so ask before saying anything."""
+        job = attempt.job
+        try:
+            if self._tasks[job.request.task].find_commit(job):
+                return Outcome(OutcomeKind.SUCCEEDED)
+        except Exception as unanswered:
+            # Nobody can say: the next attempt asks again, and the job stays unsettled until it knows.
+            return Outcome(OutcomeKind.RETRIED, reason=str(unanswered), error=unanswered)
+        if isinstance(error, Transient) and job.attempt < self._tasks[job.request.task].max_attempts:
+            return Outcome(OutcomeKind.RETRIED, reason=str(error), error=error)
+        return Outcome(OutcomeKind.FAILED, reason=_reason(error), error=error)
+
+    def _record(self, attempt: Attempt, outcome: Outcome) -> None:
+        """Write the outcome: one update, refused where another attempt has taken over."""
+        extra = {"outcome": outcome.kind.value, "reason": outcome.reason, "seconds": self._age(attempt)}
+        failed = outcome.kind is OutcomeKind.FAILED
+        log.log(logging.ERROR if failed else logging.INFO, "attempt_ended", extra=extra, exc_info=_trace(outcome))
+        if outcome.kind is OutcomeKind.FENCED:
+            return
+        try:
+            try:
+                self._registry.update(attempt.job.id, self._change(attempt, outcome))
+            except JobCancelled:  # asked while a job without an effect was finishing
+                self._registry.update(attempt.job.id, partial(changes.cancelled, epoch=attempt.job.epoch))
+        except (StaleAttempt, JobNotFound):
+            log.warning("attempt_fenced")
+
+    def _change(self, attempt: Attempt, outcome: Outcome) -> Change:
+        epoch = attempt.job.epoch
+        match outcome.kind:
+            case OutcomeKind.SUCCEEDED:
+                return partial(changes.succeed, epoch=epoch, result=outcome.result)
+            case OutcomeKind.CANCELLED:
+                return partial(changes.cancelled, epoch=epoch)
+            case OutcomeKind.RELEASED:
+                return partial(changes.release, epoch=epoch)
+            case OutcomeKind.RETRIED:
+                delay = timedelta(seconds=backoff(attempt.job.attempt))
+                return partial(changes.retry, epoch=epoch, delay=delay, reason=outcome.reason)
+        return partial(changes.fail, epoch=epoch, reason=outcome.reason)
+
+    # -- interrupts ------------------------------------------------------------------------
+
+    def cancel(self, job_id: str) -> None:
+        """Tell the job's attempt to stop, if it runs in this process."""
+        with self._lock:
+            attempt = self._running.get(job_id)
+        if attempt is not None:
+            attempt.interrupt(Interrupt.CANCEL, self._monotonic())
+
+    def wait(self, job_id: str, seconds: float) -> None:
+        """Wait until no attempt of this job runs in this process, at most so long."""
+        with self._lock:
+            attempt = self._running.get(job_id)
+        if attempt is not None:
+            attempt.ended.wait(seconds)
+
+    def release_all(self) -> None:
+        """Begin no more attempts, and have those that run stop and go back to the queue."""
+        self._leaving = True
+        for attempt in self._attempts():
+            attempt.interrupt(Interrupt.RELEASE, self._monotonic())
+
+    def refuse_new(self) -> None:
+        """Begin no more attempts."""
+        self._leaving = True
+
+    def running(self) -> int:
+        """How many attempts run in this process."""
+        with self._lock:
+            return len(self._running)
+
+    # -- the heartbeat ---------------------------------------------------------------------
+
+    def heartbeat(self) -> None:
+        """See cancels asked elsewhere, keep leases, end what is past its limit. Called about every second."""
+        now = self._monotonic()
+        renewing = now - self._renewed >= self._limits.renew_every
+        for attempt in self._attempts():
+            self._look_after(attempt, now, renewing)
+        if renewing:
+            self._renewed = now
+
+    def _look_after(self, attempt: Attempt, now: float, renewing: bool) -> None:
+        lease = timedelta(seconds=self._limits.lease)
+        try:
+            job = self._registry.get(attempt.job.id)
+            if job.epoch != attempt.job.epoch:
+                attempt.interrupt(Interrupt.FENCED, now)
+            elif job.cancel_requested:
+                attempt.interrupt(Interrupt.CANCEL, now)
+            elif now - attempt.began > self._limits.timeout:
+                attempt.interrupt(Interrupt.TIMEOUT, now)
+            if renewing:
+                self._registry.update(job.id, partial(changes.renew, epoch=attempt.job.epoch, lease=lease))
+        except (StaleAttempt, JobNotFound):
+            attempt.interrupt(Interrupt.FENCED, now)
+        if attempt.interrupted_at is not None and now - attempt.interrupted_at > STUCK_AFTER:
+            log.error("attempt_stuck", extra={"job_id": attempt.job.id})
+            attempt.interrupted_at = now  # the next restart, if this one does not help either, comes as late
+            self._on_stuck()
+
+    def _attempts(self) -> list[Attempt]:
+        with self._lock:
+            return list(self._running.values())
+
+    def _age(self, attempt: Attempt) -> float:
+        return round(self._monotonic() - attempt.began, 3)
+
+
+def backoff(attempt: int) -> float:
+    """Seconds until the next attempt: doubled each time, with up to a quarter of jitter."""
+    return min(LONGEST_RETRY, FIRST_RETRY * 2.0 ** (attempt - 1)) * random.uniform(1.0, 1.25)
+
+
+def _reason(error: BaseException) -> str:
+    """What a client is told. The text of an error that is not ours may hold anything, so only its kind is."""
+    return str(error) if isinstance(error, JobError) else f"internal error: {type(error).__name__}"
+
+
+def _trace(outcome: Outcome) -> BaseException | None:
+    """One traceback, where the job failed, for errors that nobody foresaw."""
+    unforeseen = outcome.kind is OutcomeKind.FAILED and not isinstance(outcome.error, JobError)
+    return outcome.error if unforeseen else None

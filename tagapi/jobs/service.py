@@ -1,0 +1,92 @@
+"""The one door to jobs for namespaces: submit, get, find, cancel."""
+
+from __future__ import annotations
+
+import logging
+import time
+import uuid
+from typing import Protocol
+
+from tagapi.jobs import changes
+from tagapi.jobs.errors import AlreadyFinished, JobNotFound
+from tagapi.jobs.model import Job, JobState, Json, Request
+from tagapi.jobs.registry import Added, Bounds, IdempotencyKey, JobRegistry, Page, Query
+
+log = logging.getLogger(__name__)
+
+CANCEL_PATIENCE = 5.0  # seconds that a cancel waits for the attempt to leave
+ELSEWHERE_POLL = 0.1  # seconds between looks at a job that runs in another process
+
+
+class Executor(Protocol):
+    """Where attempts run, as far as the service needs to know."""
+
+    def wake(self) -> None:
+        """There is something new in the queue."""
+
+    def cancel(self, job_id: str) -> None:
+        """Tell the job's attempt to stop, if it runs here."""
+
+    def wait(self, job_id: str, seconds: float) -> None:
+        """Wait until no attempt of the job runs here, at most so long."""
+
+
+class JobService:
+    """Thin on purpose: what may happen to a job is the model's, how it is kept the registry's business."""
+
+    def __init__(self, registry: JobRegistry, executor: Executor, bounds: Bounds) -> None:
+        self._registry = registry
+        self._executor = executor
+        self._bounds = bounds
+
+    def submit(
+        self,
+        task: str,
+        arguments: Json,
+        *,
+        owner: str,
+        labels: tuple[str, ...] = (),
+        route: str = "",
+        key: str | None = None,
+    ) -> Added:
+        """Accept a request as a job. `arguments` are validated JSON values with their defaults.
+
+        Raises QueueFull, OwnerQueueFull, or KeyReused where `key` was used on this route
+        by this owner with another request; then nothing was accepted.
+        """
+        request = Request(job_id=str(uuid.uuid4()), task=task, owner=owner, arguments=arguments, labels=labels)
+        scoped = None if key is None else IdempotencyKey(owner=owner, route=route, value=key)
+        added = self._registry.add(request, self._bounds, scoped)
+        if not added.replayed:
+            log.info("job_accepted", extra={"job_id": added.job.id, "task": task, "owner": owner})
+            self._executor.wake()
+        return added
+
+    def get(self, job_id: str, namespace: str | None = None) -> Job:
+        """The job as it is. Raises JobNotFound, also for a job of another namespace."""
+        job = self._registry.get(job_id)
+        if namespace is not None and job.request.namespace != namespace:
+            raise JobNotFound(job_id=job_id)
+        return job
+
+    def find(self, query: Query) -> Page:
+        """One page of jobs, newest first, and the total."""
+        return self._registry.find(query)
+
+    def cancel(self, job_id: str, namespace: str | None = None) -> Job:
+        """Cancel, and wait up to CANCEL_PATIENCE s for the attempt to leave.
+
+        Answers with the job: CANCELLED, or still on its way there. Raises AlreadyFinished
+        where the job had ended or was past its point of no return, and JobNotFound.
+        """
+        self.get(job_id, namespace)
+        job = self._registry.update(job_id, changes.request_cancel)
+        log.info("cancel_requested", extra={"job_id": job_id})
+        deadline = time.monotonic() + CANCEL_PATIENCE
+        self._executor.cancel(job_id)
+        self._executor.wait(job_id, CANCEL_PATIENCE)
+        while not (job := self._registry.get(job_id)).finished and time.monotonic() < deadline:
+            time.sleep(ELSEWHERE_POLL)
+        if job.finished and job.state is not JobState.CANCELLED:
+            raise AlreadyFinished(job_id=job_id, state=job.state.value)
+        return job
