@@ -10,7 +10,7 @@ import threading
 import time
 from typing import Protocol
 
-from tag_tasks.spark.server import SAIL_SETTINGS
+from tag_tasks.spark import server
 
 log = logging.getLogger(__name__)
 
@@ -105,10 +105,11 @@ class ChildServer:
     def _run_child(self) -> None:
         """One child, from its birth to its death."""
         child = subprocess.Popen(
-            [sys.executable, "-m", "tag_tasks.spark.server", self._engine],
+            # By its path, not as a module: the package would import PySpark first, a second that every start waits for.
+            [sys.executable, "-P", server.__file__, self._engine],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            env=os.environ | SAIL_SETTINGS,
+            env=os.environ | server.SAIL_SETTINGS,
         )
         self._child = child
         assert child.stdout is not None

@@ -1,4 +1,4 @@
-"""The embedded Spark server's own process: `python -m tag_tasks.spark.server sail | local[N]`.
+"""The embedded Spark server's own process: `python server.py sail | local[N]`.
 
 It prints the port that it serves on 127.0.0.1, and ends when its standard input closes: so it
 never outlives its parent, however that dies. A signal to the process group must not end
@@ -26,10 +26,10 @@ SAIL_SETTINGS = {
 def main(engine: str) -> None:
     for polite in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(polite, signal.SIG_IGN)
-    server, port = _serve_sail() if engine == "sail" else _serve_jvm(engine)
+    held, port = _serve_sail() if engine == "sail" else _serve_jvm(engine)
     print(port, flush=True)
     sys.stdin.read()
-    del server  # held until here: a Sail server that nobody holds stops
+    del held  # held until here: a Sail server that nobody holds stops
 
 
 def _serve_sail() -> tuple[object, int]:

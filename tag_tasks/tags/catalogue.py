@@ -18,6 +18,8 @@ def catalogue() -> Mapping[int, TagTask]:
             if isinstance(found, type) and issubclass(found, TagTask) and found.__module__ == domain.__name__:
                 tag = found()
                 if tag.tag_id in tags:
-                    raise ValueError(f"two tags have the id {tag.tag_id}: {tags[tag.tag_id].task_class}, {tag.task_class}")
+                    raise ValueError(
+                        f"two tags have the id {tag.tag_id}: {tags[tag.tag_id].task_class}, {tag.task_class}"
+                    )
                 tags[tag.tag_id] = tag
     return dict(sorted(tags.items()))

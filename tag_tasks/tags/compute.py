@@ -126,9 +126,7 @@ class ComputeTags(Task):
         changes = rewriter.scoped({tag: evaluator.listed_in(tag, frame) for tag in order.tags})
         return Draft(snapshot, touched, len(users) - len(unknown), changes, unknown=sorted(unknown)[:UNKNOWN_NAMED])
 
-    def _over_everyone(
-        self, order: Order, snapshot: Snapshot, evaluator: Evaluator, rewriter: Rewriter
-    ) -> Draft:
+    def _over_everyone(self, order: Order, snapshot: Snapshot, evaluator: Evaluator, rewriter: Rewriter) -> Draft:
         surveys = evaluator.survey()
         touched = Touched(order.tag_ids, None)
         since = {tag.tag_id: self._since(order, tag) for tag in order.tags}
@@ -153,9 +151,7 @@ class ComputeTags(Task):
         another_day = tag.reads_today() and marks.run.date() != order.submitted.date()
         return None if another_day or marks.rule != tag.fingerprint() else marks.watermark
 
-    def _finish(
-        self, order: Order, draft: Draft, context: TaskContext, session: SparkSession, undo: ExitStack
-    ) -> Json:
+    def _finish(self, order: Order, draft: Draft, context: TaskContext, session: SparkSession, undo: ExitStack) -> Json:
         """Commit, unless it is a dry run, with the table to ourselves."""
         base = self._table.snapshot()
         changes = draft.changes

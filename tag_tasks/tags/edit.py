@@ -6,7 +6,7 @@ users each leave the table with as many files as it had.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache, reduce
 
 import pyarrow as pa
@@ -34,10 +34,10 @@ def edit_for_few(
     dry_run: bool,
 ) -> list[TagChange]:
     """The changes that make the table agree with the verdicts. Call it as the table's only writer."""
-    finder = _Finder(session, table, base, verdicts)
+    held = holders(session, table, base, verdicts.matches)
     changes = []
     for done, (tag_id, matches) in enumerate(sorted(verdicts.matches.items()), start=1):
-        places = finder.places(tag_id)
+        places = held[tag_id]
         members = {user for found in places.values() for user in found}
         entering = {user for user, match in matches.items() if match} - members
         leaving = members & {user for user, match in matches.items() if not match}
@@ -79,43 +79,39 @@ def _edit(
     return Edit(tuple(going), tuple(coming))
 
 
-class _Finder:
-    """Finds out which of the users each file of a tag holds."""
+def holders(
+    session: SparkSession, table: MembershipTable, base: Snapshot, wanted: Mapping[int, Iterable[str]]
+) -> dict[int, dict[MemberFile, set[str]]]:
+    """By tag: the files that hold any of its wanted users, and whom. Small files are looked up in memory."""
+    found: dict[int, dict[MemberFile, set[str]]] = {tag_id: {} for tag_id in wanted}
+    large: dict[MemberFile, list[str]] = {}
+    for tag_id, users in wanted.items():
+        for file in base.of(tag_id):
+            possible = [user for user in users if file.may_hold(user)]
+            if possible and file.rows > SMALL:
+                large[file] = possible
+            elif possible and (held := _among(_read(table, file), possible)):
+                found[tag_id][file] = held
+    for file, held in _search(session, table, large).items():
+        found[file.tag_id][file] = held
+    return found
 
-    def __init__(self, session: SparkSession, table: MembershipTable, base: Snapshot, verdicts: Verdicts) -> None:
-        self._table = table
-        self._base = base
-        self._verdicts = verdicts
-        self._in_large = self._search_large(session)
 
-    def places(self, tag_id: int) -> dict[MemberFile, set[str]]:
-        """The files that hold any of the users, and whom."""
-        found = {}
-        for file in self._candidates(tag_id):
-            users = self._in_large.get(file.path, set())
-            if file.rows <= SMALL:
-                users = _among(_read(self._table, file), self._verdicts.matches[tag_id])
-            if users:
-                found[file] = users
-        return found
-
-    def _candidates(self, tag_id: int) -> list[MemberFile]:
-        users = self._verdicts.matches[tag_id]
-        return [file for file in self._base.of(tag_id) if any(map(file.may_hold, users))]
-
-    def _search_large(self, session: SparkSession) -> dict[str, set[str]]:
-        """One query over all large files: Spark skips the pages that cannot hold the users."""
-        branches = []
-        for tag_id, users in self._verdicts.matches.items():
-            for file in self._candidates(tag_id):
-                if file.rows > SMALL:
-                    rows = session.read.parquet(self._table.uri(file)).filter(F.col("user_id").isin(list(users)))
-                    branches.append(rows.select("user_id", F.lit(file.path).alias("path")))
-        found: dict[str, set[str]] = {}
-        if branches:
-            for row in reduce(DataFrame.unionAll, branches).toArrow().to_pylist():
-                found.setdefault(row["path"], set()).add(row["user_id"])
-        return found
+def _search(
+    session: SparkSession, table: MembershipTable, large: Mapping[MemberFile, list[str]]
+) -> dict[MemberFile, set[str]]:
+    """One query over all large files: Spark skips the pages that cannot hold the users."""
+    files = list(large)
+    branches = [
+        session.read.parquet(table.uri(file))
+        .filter(F.col("user_id").isin(large[file]))
+        .select("user_id", F.lit(number).alias("file"))
+        for number, file in enumerate(files)
+    ]
+    found: dict[MemberFile, set[str]] = {}
+    for row in reduce(DataFrame.unionAll, branches).collect() if branches else ():
+        found.setdefault(files[row["file"]], set()).add(row["user_id"])
+    return found
 
 
 def _among(ids: pa.Array, users: Iterable[str]) -> set[str]:

@@ -12,7 +12,7 @@ from datetime import UTC, date, datetime
 from functools import reduce
 
 import pyarrow as pa
-from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import Column, DataFrame, Row, SparkSession
 from pyspark.sql import functions as F
 
 from tag_tasks.spark.sources import Sources
@@ -96,22 +96,19 @@ class Evaluator:
         for source, tags in self._by_source().items():
             scopes = {tag.tag_id: _changed(since[tag.tag_id]) for tag in tags}
             rows = self._source(source).filter(reduce(Column.__or__, scopes.values()))
-            branches.append(self._cells(source, rows, tags, scopes).limit(most + 1))
-        found = _union(branches).toArrow()
-        return None if found.num_rows > most else self._verdicts(found)
+            branches.append(self._cells(source, rows, scopes).limit(most + 1))
+        found = _union(branches).collect()
+        return None if len(found) > most else self._verdicts(found)
 
     def listed(self, user_ids: Sequence[str]) -> Verdicts:
         """The verdicts on a short list of users."""
-        branches = []
-        for name in self._names():
-            tags = self._by_source().get(name, [])
-            source = self._source(name)
-            everyone = {tag.tag_id: F.lit(True) for tag in tags}
-            branches.append(self._cells(name, source.filter(F.col("user_id").isin(list(user_ids))), tags, everyone))
-            branches.append(self._probe(name, source))
-        verdicts = self._verdicts(_union(branches).toArrow(), must_have_rows=self._names())
+        asked = F.col("user_id").isin(list(user_ids))
+        branches = [self._cells(name, self._source(name).filter(asked), {}) for name in self._names()]
+        rows = _union(branches).collect()
+        self._check_not_empty({*self._names()} - {row["source"] for row in rows})
+        verdicts = self._verdicts(rows)
         for tag in self.tags:
-            found = verdicts.matches.setdefault(tag.tag_id, {})
+            found = verdicts.matches[tag.tag_id]
             for user in user_ids:
                 found.setdefault(user, False)
         return verdicts
@@ -148,33 +145,31 @@ class Evaluator:
     def _names(self) -> list[str]:
         return sorted({USERS, *self._by_source()})
 
-    def _cells(
-        self, name: str, rows: DataFrame, tags: Sequence[TagTask], scopes: Mapping[int, Column]
-    ) -> DataFrame:
-        """`source, user_id` and a cell for each tag of the run: its verdict, or null outside its scope."""
-        own = {tag.tag_id: tag for tag in tags}
+    def _cells(self, name: str, rows: DataFrame, scopes: Mapping[int, Column]) -> DataFrame:
+        """`source, user_id` and a cell for each tag of the run: its verdict, or null outside its scope or source."""
         cells = []
         for tag in self.tags:
             verdict = F.lit(None).cast("boolean")
-            if tag.tag_id in own:
-                verdict = F.when(scopes[tag.tag_id], own[tag.tag_id].matches(self._today))
+            if tag.source == name:
+                verdict = tag.matches(self._today)
+                if tag.tag_id in scopes:
+                    verdict = F.when(scopes[tag.tag_id], verdict)
             cells.append(verdict.alias(f"tag_{tag.tag_id}"))
         named = rows.filter(F.col("user_id").isNotNull())
         return named.select(F.lit(name).alias("source"), F.col("user_id").cast("string"), *cells)
 
-    def _probe(self, name: str, source: DataFrame) -> DataFrame:
-        """One row without a user, if the source has any row: shows that it is there."""
-        nothing = [F.lit(None).cast("boolean").alias(f"tag_{tag.tag_id}") for tag in self.tags]
-        return source.limit(1).select(F.lit(name).alias("source"), F.lit(None).cast("string").alias("user_id"), *nothing)
+    def _check_not_empty(self, silent: set[str]) -> None:
+        """Look into the sources that had nothing on the users: are they without any row?"""
+        if silent:
+            probes = [self._source(name).limit(1).select(F.lit(name).alias("source")) for name in sorted(silent)]
+            alive = {row["source"] for row in _union(probes).collect()}
+            for name in sorted(silent):
+                _check_rows(name, int(name in alive))
 
-    def _verdicts(self, found: pa.Table, must_have_rows: Sequence[str] = ()) -> Verdicts:
+    def _verdicts(self, rows: Sequence[Row]) -> Verdicts:
         verdicts = Verdicts({tag.tag_id: {} for tag in self.tags})
-        alive = set()
-        for row in found.to_pylist():
-            alive.add(row["source"])
+        for row in rows:
             user = row["user_id"]
-            if user is None:
-                continue
             if row["source"] == USERS:
                 verdicts.existing.add(user)
             for tag in self.tags:
@@ -182,8 +177,6 @@ class Evaluator:
                 if cell is not None:  # a user with several rows matches if any of them does, as in a run over everyone
                     known = verdicts.matches[tag.tag_id]
                     known[user] = known.get(user, False) or cell
-        for name in must_have_rows:
-            _check_rows(name, int(name in alive))
         return verdicts
 
 

@@ -73,8 +73,9 @@ class Rewriter:
 
     def _replace(self, tag: TagTask, members: DataFrame, compare: bool) -> TagChange:
         old = self._before.of(tag.tag_id)
+        staged: tuple[MemberFile, ...] = ()
         if self._dry_run:
-            matched, staged = members.count(), ()
+            matched = members.count()
         else:
             staged = self._stage(tag, members, "whole")
             matched = sum(file.rows for file in staged)

@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 SEED = 20240120
+TABLES = ("user_basic_info", "user_asset_summary", "user_activity_summary")
 CHUNK = 500_000  # users a file: a 10-million set is 20 files a table, which every reader splits well
 
 # Ids differ in their last digits only: stored as differences they take a third of the space and are read faster.
@@ -88,7 +89,9 @@ def _tables(ids: np.ndarray, today: date, random: np.random.Generator) -> dict[s
                 "kyc_status": _words(KYC, KYC_WEIGHTS, whole(0, 99)),
                 "risk_score": integers(whole(0, 100)),
                 "email": pc.binary_join_element_wise(user_id, "example.com", "@"),
-                "phone": pc.binary_join_element_wise("+1555", pa.array(whole(1_000_000, 9_999_999)).cast(pa.string()), ""),
+                "phone": pc.binary_join_element_wise(
+                    "+1555", pa.array(whole(1_000_000, 9_999_999)).cast(pa.string()), ""
+                ),
                 "updated_time": updated(),
             }
         ),

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -187,7 +188,9 @@ class MembershipTable:
     def staged(self, tag_id: int, folder: str) -> tuple[MemberFile, ...]:
         """The files that Spark wrote into a staging folder, those without rows left out."""
         found = self._files.get_file_info(FileSelector(f"{self._root}/{folder}", recursive=True, allow_not_found=True))
-        names = [(info.path.removeprefix(self._root).lstrip("/"), info.size) for info in found if info.type == FileType.File]
+        names = [
+            (info.path.removeprefix(self._root).lstrip("/"), info.size) for info in found if info.type == FileType.File
+        ]
         files = (self._described(tag_id, name, size) for name, size in names if name.endswith(".parquet"))
         return tuple(file for file in files if file.rows)
 
@@ -289,10 +292,12 @@ class MembershipTable:
                 table.update_incremental()
                 return table.transaction_version(job_id) is not None
 
-    def vacuum(self, retention_hours: int) -> None:
+    def vacuum(self, retention_hours: float) -> None:
         """Remove files that no version within the retention needs, staged ones that were left behind among them."""
         with self._fresh() as table:
-            table.vacuum(retention_hours=retention_hours, dry_run=False, full=True, enforce_retention_duration=False)
+            table.vacuum(
+                retention_hours=math.ceil(retention_hours), dry_run=False, full=True, enforce_retention_duration=False
+            )
 
     @staticmethod
     def _commit(

@@ -29,7 +29,7 @@ class TagTask(ABC):
 
     @abstractmethod
     def rule(self, today: date) -> Column:
-        """The rule over the columns of the source; null is outside. Called inside a job, since a Column needs a session."""
+        """The rule over the columns of the source; null is outside. Called inside a job: a Column needs a session."""
 
     @property
     def task_class(self) -> str:

@@ -14,6 +14,7 @@ from typing import Any
 from tagapi.jobs.errors import AlreadyFinished, IllegalTransition, JobCancelled, StaleAttempt
 from tagapi.jobs.model import TRANSITIONS, Job, JobState, Json, Progress
 
+
 def _to(job: Job, state: JobState, **facts: Any) -> Job:
     if state not in TRANSITIONS[job.state]:
         raise IllegalTransition(job_id=job.id, state=job.state.value, wanted=state.value)

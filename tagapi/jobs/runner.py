@@ -20,7 +20,7 @@ from functools import partial
 from tagapi.jobs import changes
 from tagapi.jobs.attempt import Attempt, Interrupt
 from tagapi.jobs.errors import JobCancelled, JobError, JobNotFound, StaleAttempt, TaskFailed, TimedOut, Transient
-from tagapi.jobs.model import Change, Job, JobState, Json
+from tagapi.jobs.model import Change, Json
 from tagapi.jobs.registry import JobRegistry
 from tagapi.jobs.task import Task, running_job
 
@@ -94,8 +94,7 @@ class JobRunner:
         attempt = Attempt(job, self._registry, self._monotonic())
         with self._lock:
             self._running[job.id] = attempt
-            leaving = self._leaving
-        if leaving:
+        if self._leaving_meanwhile():
             attempt.interrupt(Interrupt.RELEASE, self._monotonic())
         try:
             running_job.set(job.id)
@@ -109,6 +108,9 @@ class JobRunner:
                     del self._running[job.id]
             attempt.ended.set()
         return True
+
+    def _leaving_meanwhile(self) -> bool:
+        return self._leaving
 
     # -- from an attempt to its outcome ----------------------------------------------------
 

@@ -1,0 +1,158 @@
+"""The launcher: settings, logs, then gunicorn with the app, or the development server with --debug."""
+
+from __future__ import annotations
+
+import importlib.util
+import ipaddress
+import logging
+import os
+import signal
+import socket
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+from gunicorn.app.base import BaseApplication
+from gunicorn.workers.gthread import ThreadWorker
+
+from tagapi.logs import configure_logs
+from tagapi.settings import ENVIRONMENTS, Settings, SettingsError, load_settings
+
+LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
+REACH_SECONDS = 3.0  # for a server that a profile needs to answer at the start
+
+
+class DrainingWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn is untyped
+    """A gthread worker that goes on answering requests while the jobs are drained."""
+
+    def handle_exit(self, sig: Any, frame: Any) -> None:
+        """SIGTERM: drain on a thread of its own, since a signal handler must not wait; then leave as usual."""
+        import threading
+
+        def drain() -> None:
+            self.wsgi.extensions["tagapi"].stop()
+            super(DrainingWorker, self).handle_exit(sig, frame)
+
+        threading.Thread(target=drain, name="drain", daemon=True).start()
+
+
+class Server(BaseApplication):  # type: ignore[misc]
+    """gunicorn with one worker, its app built after the fork."""
+
+    def __init__(self, settings: Settings, host: str, port: int) -> None:
+        self._settings = settings
+        self._bind = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        super().__init__()
+
+    def load_config(self) -> None:
+        options = {
+            "bind": self._bind,
+            "worker_class": f"{__name__}.DrainingWorker",
+            "workers": 1,
+            "threads": self._settings.server.threads,
+            "keepalive": 30,
+            "timeout": 60,
+            "graceful_timeout": self._settings.server.shutdown_seconds,
+            "limit_request_line": 8190,
+            "preload_app": False,
+            "control_socket_disable": True,
+            "accesslog": None,
+            "errorlog": "-",
+            "loglevel": "warning",
+            "proc_name": "tagapi",
+        }
+        for name, value in options.items():
+            self.cfg.set(name, value)
+
+    def load(self) -> Any:
+        from tagapi.app import create_app
+
+        return create_app(self._settings)
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.option(
+    "--env",
+    "environment",
+    type=click.Choice(ENVIRONMENTS),
+    default="local",
+    show_default=True,
+    help="Which config/<env>.yaml to use; TAGAPI_<SECTION>__<KEY> overrides a key.",
+)
+@click.option("--host", default="0.0.0.0", show_default=True, help="Address to listen on.")  # noqa: S104 (documented default)
+@click.option("--port", type=click.IntRange(0, 65535), default=5000, show_default=True, help="Port to listen on.")
+@click.option("--debug", is_flag=True, help="Reloading development server; only in local, on a loopback address.")
+@click.option("--log-level", type=click.Choice(LEVELS, case_sensitive=False), help="Instead of logs.level.")
+def main(environment: str, host: str, port: int, debug: bool, log_level: str | None) -> None:
+    """Serve the tag API: jobs over HTTP, computed with PySpark. Documentation is at /docs."""
+    try:
+        overrides = {"logs": {"level": log_level.upper()}} if log_level else {}
+        settings = load_settings(environment, overrides=overrides)
+    except SettingsError as error:
+        raise click.ClickException(str(error)) from None
+    if debug and (environment != "local" or not _is_loopback(host)):
+        raise click.UsageError("--debug is only for --env local on a loopback address, such as --host 127.0.0.1")
+    if problem := unreachable(settings):
+        raise click.ClickException(problem)
+    configure_logs(Path(settings.logs.dir), settings.logs.level, settings.logs.max_bytes)
+    if debug:
+        _serve_debug(settings, host, port)
+    else:
+        Server(settings, host, port).run()
+
+
+def unreachable(settings: Settings) -> str | None:
+    """What the settings name and this machine cannot use, in one line."""
+    remote = settings.spark.remote
+    if remote.startswith("local[") and importlib.util.find_spec("py4j") is None:
+        return f"spark.remote: {remote} needs JVM Spark, which is not installed"
+    if remote.startswith("sc://"):
+        host, _, port = remote.removeprefix("sc://").partition("/")[0].partition(";")[0].partition(":")
+        try:
+            socket.create_connection((host, int(port or 15002)), REACH_SECONDS).close()
+        except (OSError, ValueError) as error:
+            return f"spark.remote: {remote} cannot be reached: {error}"
+    if settings.data.dir.startswith("s3://"):
+        return _unreachable_bucket(settings)
+    return None
+
+
+def _unreachable_bucket(settings: Settings) -> str | None:
+    from pyarrow.fs import S3FileSystem
+
+    bucket, region = settings.storage.bucket, settings.storage.region
+    try:
+        storage = S3FileSystem(region=region, connect_timeout=REACH_SECONDS, request_timeout=REACH_SECONDS)
+        storage.get_file_info(f"{bucket}/")
+    except OSError as error:
+        return f"storage.bucket: {bucket} in {region} cannot be reached: {str(error).splitlines()[0]}"
+    return None
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _serve_debug(settings: Settings, host: str, port: int) -> None:
+    """Flask's reloading server; the app is built only in the process that serves."""
+    from werkzeug.serving import run_simple
+
+    from tagapi.app import create_app
+
+    logging.getLogger("werkzeug").setLevel(logging.INFO)
+    serving = os.environ.get("WERKZEUG_RUN_MAIN") == "true"
+    app = create_app(settings) if serving else _nothing
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    run_simple(host, port, app, use_reloader=True, use_debugger=False, threaded=True)
+
+
+def _nothing(_environ: Any, _start: Any) -> Any:
+    raise RuntimeError("the reloader does not serve")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,96 @@
+"""The composition root: the one place that builds the world.
+
+Nothing of Spark, Delta, the registry or the pool exists before `create_app`, which runs in a
+worker process, after the fork: threads and delta-rs do not survive one.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from flask import Flask
+
+from tag_tasks import TASKS
+from tag_tasks.spark.endpoint import spark_endpoint
+from tag_tasks.spark.session import Spark
+from tag_tasks.spark.sources import Source, Sources
+from tag_tasks.tags.reader import TagReader
+from tag_tasks.tags.table import MembershipTable
+from tagapi import __version__
+from tagapi.executors.thread_pool import ThreadPoolExecutor
+from tagapi.jobs.registry import Bounds
+from tagapi.jobs.runner import JobRunner, RunnerLimits
+from tagapi.jobs.service import JobService
+from tagapi.namespaces.base import install
+from tagapi.namespaces.tags import TagsFront
+from tagapi.registries import open_registry
+from tagapi.settings import Settings
+from tagapi.upkeep import Upkeep
+
+log = logging.getLogger(__name__)
+
+TABLES = ("user_basic_info", "user_asset_summary", "user_activity_summary")
+VACUUM_MARGIN = 24.0  # hours that a file stays after its version is gone, and longer than any job
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """What runs behind the app, to be stopped with it."""
+
+    executor: ThreadPoolExecutor
+    upkeep: Upkeep
+    spark: Spark
+    drain_seconds: float
+
+    def stop(self) -> None:
+        """Drain: begin nothing more, let running attempts finish or go back to the queue, let go of Spark."""
+        log.info("draining")
+        self.upkeep.stop()
+        self.executor.stop(self.drain_seconds)
+        self.spark.stop()
+        log.info("stopped")
+
+
+def create_app(settings: Settings) -> Flask:
+    """A running service: Spark comes up in the background while the app already answers."""
+    jobs = settings.jobs
+    spark = Spark(spark_endpoint(settings.spark.remote))
+    spark.start()
+    sources = Sources({name: Source(table.path, table.format) for name, table in _tables(settings).items()})
+    members = MembershipTable(settings.data.user_tags)
+    tasks = {task.name: task(spark, sources, members) for task in TASKS}
+
+    registry = open_registry(settings.registry.url)
+    limits = RunnerLimits(lease=jobs.lease_seconds, timeout=jobs.timeout_seconds, max_recoveries=jobs.max_recoveries)
+    worker = f"{socket.gethostname()}-{os.getpid()}"
+    runner = JobRunner(registry, tasks, worker, limits, on_stuck=spark.restart)
+    executor = ThreadPoolExecutor(runner, registry, jobs.max_concurrent)
+    bounds = Bounds(queued=jobs.max_queued, queued_per_owner=jobs.max_queued_per_user)
+    service = JobService(registry, executor, bounds)
+
+    def health() -> Mapping[str, Any]:
+        ready = "ready" if spark.is_up() else "starting"
+        return {"version": __version__, "spark": ready, "queued": registry.queued(), "running": runner.running()}
+
+    def tend_tables() -> None:
+        members.vacuum(VACUUM_MARGIN + jobs.timeout_seconds / 3600)
+
+    app = Flask("tagapi", static_folder=None)
+    reader = TagReader(spark, sources, members)
+    install(app, [TagsFront(service, reader, settings.environment, health)], __version__)
+    upkeep = Upkeep(registry, timedelta(hours=jobs.retention_hours), jobs.max_recoveries, tend_tables)
+    executor.start()
+    upkeep.start()
+    app.extensions["tagapi"] = World(executor, upkeep, spark, jobs.drain_seconds)
+    log.info("service_started", extra={"environment": settings.environment, "worker": worker})
+    return app
+
+
+def _tables(settings: Settings) -> dict[str, Any]:
+    return {name: settings.data.source(name) for name in {*TABLES, *settings.data.sources}}

@@ -1,0 +1,1 @@
+"""The HTTP fronts: one module for each API document, on a shared base."""

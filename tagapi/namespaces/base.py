@@ -1,0 +1,207 @@
+"""What every namespace shares: reading requests strictly, answering in one way, failing in the namespace's words.
+
+A namespace is a Front: its routes and three kinds of pure functions: schemas for what comes
+in, renderers for what goes out, `render_problem` for what went wrong. Errors are rendered in
+`NamespaceResource.dispatch_request`, since Flask-RESTX's own error handlers are not scoped
+to a namespace: the last one registered would speak for all.
+"""
+
+from __future__ import annotations
+
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+import orjson
+from flask import Flask, Response, request
+from flask_restx import Api, Resource
+from marshmallow import RAISE, Schema
+from werkzeug.exceptions import HTTPException, MethodNotAllowed
+
+from tagapi.namespaces.documentation import Definitions, describe, operation_of
+from tagapi.namespaces.problems import Invalid, Problem, Unsupported, problem_of
+
+MAX_BODY = 8 * 1024 * 1024  # bytes
+KEY_HEADER = "Idempotency-Key"
+REPLAYED_HEADER = "Idempotency-Replayed"
+VISIBLE = re.compile(r"[\x21-\x7e]{1,255}")
+OPEN_PRINCIPAL = "local"
+"""Who asks, as long as nobody has to say who they are."""
+
+
+class Input(Schema):
+    """A schema for what comes in: nothing unknown, fields checked in the order in which they are written."""
+
+    class Meta:
+        unknown = RAISE
+
+    error_messages = {"unknown": "unknown field", "type": "must be a JSON object"}
+
+
+class Query(Input):
+    """A schema for a query string."""
+
+    error_messages = {"unknown": "unknown parameter"}
+
+
+class NoQuery(Query):
+    """For routes that take no parameters."""
+
+
+class Front(ABC):
+    """One API document."""
+
+    name: ClassVar[str]
+    title: ClassVar[str]
+    prefixes: ClassVar[tuple[str, ...]]
+    """Paths under which errors are this front's to tell."""
+
+    error_schema: ClassVar[type[Schema]]
+    error_texts: ClassVar[Mapping[int, str]]
+    """What each status of an error means, for the documentation."""
+
+    @abstractmethod
+    def routes(self) -> Sequence[tuple[str, type[NamespaceResource]]]:
+        """Path (Flask's syntax) and resource."""
+
+    @abstractmethod
+    def render_problem(self, problem: Problem) -> Mapping[str, Any]:
+        """The body of an error, in the document's shape and language."""
+
+
+class NamespaceResource(Resource):  # type: ignore[misc]  # Flask-RESTX is untyped
+    """A resource of a front. Views answer with a body, or with a body, a status and headers."""
+
+    def __init__(self, api: Api = None, *args: Any, front: Any, **kwargs: Any) -> None:
+        super().__init__(api, *args, **kwargs)
+        self.front = front
+
+    def dispatch_request(self, *args: Any, **kwargs: Any) -> Response:
+        try:
+            name = "get" if request.method == "HEAD" else request.method.lower()
+            method = getattr(self, name, None)
+            if method is None:
+                raise MethodNotAllowed(valid_methods=[*self.methods])
+            if (operation_of(method).query or NoQuery) is NoQuery and request.args:
+                load_query(NoQuery)
+            answer = method(*args, **kwargs)
+            return respond(*answer) if isinstance(answer, tuple) else respond(answer)
+        except Exception as error:
+            return refuse(self.front, problem_of(error))
+
+
+def respond(body: Mapping[str, Any], status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    """A JSON answer. Raises TypeError for a value that JSON cannot say, rather than saying something else."""
+    response = Response(orjson.dumps(body), status, mimetype="application/json")
+    response.headers.extend(headers or {})
+    return response
+
+
+def refuse(front: Front, problem: Problem) -> Response:
+    return respond(front.render_problem(problem), problem.status, problem.headers)
+
+
+# -- reading requests ----------------------------------------------------------------------
+
+
+def load_body(schema: type[Schema]) -> dict[str, Any]:
+    """The JSON body, validated, defaults filled in. Raises Invalid, ValidationError or Unsupported."""
+    if request.mimetype != "application/json":
+        raise Unsupported
+    try:
+        raw = orjson.loads(request.get_data(cache=False))
+    except orjson.JSONDecodeError:
+        raise Invalid("body", "is not valid JSON") from None
+    loaded: dict[str, Any] = SCHEMAS.of(schema).load(raw)
+    return loaded
+
+
+def load_query(schema: type[Schema]) -> dict[str, Any]:
+    """The query string, validated, defaults filled in. A parameter is given once at most."""
+    values = {}
+    for name, given in request.args.lists():
+        if len(given) > 1:
+            raise Invalid(name, "given more than once")
+        values[name] = given[0]
+    loaded: dict[str, Any] = SCHEMAS.of(schema).load(values)
+    return loaded
+
+
+def idempotency_key() -> str | None:
+    """The client's key, if it sent one. Raises Invalid for one that is no key."""
+    key = request.headers.get(KEY_HEADER)
+    if key is not None and not VISIBLE.fullmatch(key):
+        raise Invalid(KEY_HEADER, "must be 1 to 255 visible ASCII characters")
+    return key
+
+
+class _Schemas:
+    """One instance of each schema: making one costs more than using it."""
+
+    def __init__(self) -> None:
+        self._made: dict[type[Schema], Schema] = {}
+
+    def of(self, schema: type[Schema]) -> Schema:
+        if schema not in self._made:
+            self._made[schema] = schema()
+        return self._made[schema]
+
+
+SCHEMAS = _Schemas()
+
+
+# -- putting fronts on an app --------------------------------------------------------------
+
+
+class _Api(Api):  # type: ignore[misc]
+    """Flask-RESTX, with errors left to the fronts."""
+
+    fronts: Sequence[Front] = ()
+
+    def handle_error(self, error: Exception) -> Response:
+        return refuse(front_of(self.fronts, request.path), problem_of(error))
+
+
+def front_of(fronts: Sequence[Front], path: str) -> Front:
+    """The front that a path belongs to; the first one speaks for paths that are nobody's."""
+    for front in fronts:
+        if any(path == prefix or path.startswith(f"{prefix}/") for prefix in front.prefixes):
+            return front
+    return fronts[0]
+
+
+def install(app: Flask, fronts: Sequence[Front], version: str) -> None:
+    """Register every front's routes with their documentation at /swagger.json and /docs."""
+    app.config |= {
+        "MAX_CONTENT_LENGTH": MAX_BODY,
+        "RESTX_INCLUDE_ALL_MODELS": True,
+        "RESTX_MASK_SWAGGER": False,
+        "RESTX_ERROR_404_HELP": False,
+        "ERROR_INCLUDE_MESSAGE": False,
+        "SWAGGER_UI_DOC_EXPANSION": "list",
+        "SWAGGER_UI_REQUEST_DURATION": True,
+    }
+    app.url_map.merge_slashes = False  # a user id may hold any character
+    api = _Api(
+        app,
+        version=version,
+        title="tagapi",
+        description="Long-running data work as jobs: accepted at once, followed live, cancelled for real.",
+        doc="/docs",
+        default_mediatype="application/json",
+        validate=False,
+    )
+    api.fronts = fronts
+    definitions = Definitions(api)
+    for front in fronts:
+        namespace = api.namespace(front.name, description=front.title, path="/")
+        for path, resource in front.routes():
+            describe(resource, namespace, definitions, front.error_schema, front.error_texts)
+            namespace.add_resource(resource, path, resource_class_kwargs={"front": front})
+
+    def told_by_front(error: Exception) -> Response:
+        return refuse(front_of(fronts, request.path), problem_of(error))
+
+    app.register_error_handler(HTTPException, told_by_front)
+    app.register_error_handler(Exception, told_by_front)

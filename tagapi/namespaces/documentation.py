@@ -1,0 +1,116 @@
+"""The specification: what a view says of itself, turned into Swagger 2.0 from the schemas that validate."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from apispec import APISpec
+from apispec.ext.marshmallow import MarshmallowPlugin
+from flask_restx import Api, Namespace, Resource
+from marshmallow import Schema
+
+METHODS = ("get", "post", "put", "patch", "delete")
+Method = TypeVar("Method", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One way in which an operation answers well."""
+
+    text: str
+    schema: type[Schema]
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """What a view takes and gives."""
+
+    answers: Mapping[int, Answer] = field(default_factory=dict)
+    body: type[Schema] | None = None
+    query: type[Schema] | None = None
+    path: Mapping[str, str] = field(default_factory=dict)
+    """Path parameters and what they are."""
+
+    headers: Mapping[str, str] = field(default_factory=dict)
+    """Request headers and what they are for."""
+
+    errors: tuple[int, ...] = ()
+
+
+def operation(**says: Any) -> Callable[[Method], Method]:
+    """Say what a view takes and gives. Its docstring is the operation's text."""
+
+    def remember(method: Method) -> Method:
+        method.operation = Operation(**says)  # type: ignore[attr-defined]
+        return method
+
+    return remember
+
+
+def operation_of(method: Any) -> Operation:
+    """What a view said. Raises AttributeError for a view that said nothing: none is undocumented."""
+    said: Operation = method.operation
+    return said
+
+
+class Definitions:
+    """The schemas as models of the specification, each registered once."""
+
+    def __init__(self, api: Api) -> None:
+        self._api = api
+        self._plugin = MarshmallowPlugin(schema_name_resolver=_name)
+        self._spec = APISpec("tagapi", "1", "2.0", plugins=[self._plugin])
+
+    def model(self, schema: type[Schema]) -> Any:
+        """The model of a schema; schemas nested in it are registered with it."""
+        name = _name(schema)
+        if name not in self._spec.components.schemas:
+            self._spec.components.schema(name, schema=schema)
+        for known, definition in self._spec.components.schemas.items():
+            if known not in self._api.models:
+                self._api.schema_model(known, definition)
+        example = getattr(schema, "example", None)
+        if example is not None:
+            self._spec.components.schemas[name]["example"] = example
+        return self._api.models[name]
+
+    def query(self, schema: type[Schema]) -> list[dict[str, Any]]:
+        """The parameters of a query string."""
+        assert self._plugin.converter is not None
+        parameters: list[dict[str, Any]] = self._plugin.converter.schema2parameters(schema, location="query")
+        return parameters
+
+
+def _name(schema: Any) -> str:
+    kind = schema if isinstance(schema, type) else type(schema)
+    return str(kind.__name__)
+
+
+def describe(
+    resource: type[Resource],
+    namespace: Namespace,
+    definitions: Definitions,
+    error_schema: type[Schema],
+    error_texts: Mapping[int, str],
+) -> None:
+    """Document every view of a resource."""
+    for name in METHODS:
+        method = getattr(resource, name, None)
+        if method is None:
+            continue
+        said = operation_of(method)
+        for status, answer in said.answers.items():
+            namespace.response(status, answer.text, definitions.model(answer.schema))(method)
+        for status in sorted({400, *said.errors}):
+            namespace.response(status, error_texts[status], definitions.model(error_schema))(method)
+        if said.body is not None:
+            namespace.expect(definitions.model(said.body), validate=False)(method)
+        for parameter in definitions.query(said.query) if said.query else ():
+            rest = {key: value for key, value in parameter.items() if key not in ("in", "name", "description")}
+            namespace.param(parameter["name"], parameter.get("description", ""), _in="query", **rest)(method)
+        for parameter_name, text in said.path.items():
+            namespace.param(parameter_name, text, _in="path")(method)
+        for header, text in said.headers.items():
+            namespace.param(header, text, _in="header", type="string")(method)

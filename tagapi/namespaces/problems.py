@@ -1,0 +1,108 @@
+"""From what went wrong to what HTTP says about it: the only place that knows status numbers of errors.
+
+A namespace turns a Problem into its own words; nothing of a client's input is echoed but
+what a namespace chooses to.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from marshmallow import ValidationError
+from werkzeug.exceptions import HTTPException
+
+from tagapi.jobs.errors import (
+    AlreadyFinished,
+    JobError,
+    JobNotFound,
+    KeyReused,
+    NotFoundInData,
+    NotReady,
+    OwnerQueueFull,
+    QueueFull,
+)
+
+log = logging.getLogger(__name__)
+
+STATUS: Mapping[type[JobError], int] = {
+    JobNotFound: 404,
+    NotFoundInData: 404,
+    AlreadyFinished: 409,
+    KeyReused: 422,
+    OwnerQueueFull: 429,
+    QueueFull: 503,
+    NotReady: 503,
+}
+
+HTTP_CODES: Mapping[int, str] = {
+    400: "bad_request",
+    404: "not_found",
+    405: "method_not_allowed",
+    413: "too_large",
+    415: "unsupported_media_type",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """What went wrong, as an edge needs it."""
+
+    status: int
+    code: str
+    """Stable: a JobError's code, or one of HTTP_CODES, `invalid` or `internal`."""
+
+    detail: str
+    """For people, in English."""
+
+    wrong: str | None = None
+    """The field, parameter or header that is wrong, where it is one."""
+
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+class Invalid(Exception):
+    """A part of the request is wrong: `field` is its name, `problem` what is wrong with it."""
+
+    def __init__(self, field: str, problem: str, **facts: Any) -> None:
+        super().__init__(f"{field}: {problem}")
+        self.field, self.problem, self.facts = field, problem, facts
+
+
+class Unsupported(Exception):
+    """The body is of a content type that no front takes."""
+
+
+def problem_of(error: Exception) -> Problem:
+    """The Problem of any exception. An unforeseen one is logged here, and tells the client nothing."""
+    if isinstance(error, Invalid):
+        return Problem(400, "invalid", str(error), error.field, error.facts)
+    if isinstance(error, ValidationError):
+        name, text = _first(error.messages)
+        return Problem(400, "invalid", f"{name}: {text}", name)
+    if isinstance(error, Unsupported):
+        return Problem(415, HTTP_CODES[415], "Content-Type must be application/json")
+    if isinstance(error, JobError) and type(error) in STATUS:
+        after = error.facts.get("retry_after")
+        headers = {} if after is None else {"Retry-After": str(after)}
+        return Problem(STATUS[type(error)], error.code, str(error), facts=error.facts, headers=headers)
+    if isinstance(error, HTTPException) and error.code is not None and error.code < 500:
+        headers = {}
+        if allowed := getattr(error, "valid_methods", None):
+            headers["Allow"] = ", ".join(sorted({*allowed, "OPTIONS"}))
+        return Problem(error.code, HTTP_CODES.get(error.code, "http_error"), str(error.description), headers=headers)
+    log.error("request_failed", exc_info=error)
+    return Problem(500, "internal", "Internal server error")
+
+
+def _first(messages: Any, name: str = "") -> tuple[str, str]:
+    """The first field of a tree of messages, as `outer.inner`, and its message."""
+    while isinstance(messages, dict):
+        key, messages = next(iter(messages.items()))
+        if key != "_schema":
+            name = f"{name}.{key}" if name else str(key)
+    text = messages[0] if isinstance(messages, list) else messages
+    return name or "body", str(text).rstrip(".")

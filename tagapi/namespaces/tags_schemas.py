@@ -1,0 +1,258 @@
+"""The shapes of the tags API: what validates is what documents."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from marshmallow import Schema, fields, validate
+
+from tagapi.namespaces.base import Input, Query
+from tagapi.namespaces.fields import Moment, QueryBoolean, QueryInteger, StrictBoolean, StrictInteger
+
+TAG_IDS_REQUIRED = "tag_ids is required"
+TAG_IDS_LIST = "tag_ids must be a non-empty list"
+MOST_USERS = 100_000
+STATUSES = ("submitted", "running", "completed", "failed", "cancelled")
+MODES = ("full", "incremental")
+EXAMPLE_ID = "550e8400-e29b-41d4-a716-446655440000"
+EXAMPLE_TIME = "2024-01-20T10:30:00+00:00"
+
+
+def _tag_ids() -> fields.List[int]:
+    item = StrictInteger(error_messages={"invalid": TAG_IDS_LIST, "null": TAG_IDS_LIST})
+    return fields.List(
+        item,
+        required=True,
+        validate=validate.Length(min=1, error=TAG_IDS_LIST),
+        error_messages={"required": TAG_IDS_REQUIRED, "null": TAG_IDS_LIST, "invalid": TAG_IDS_LIST},
+        metadata={"description": "标签ID列表", "example": [1, 2, 3]},
+    )
+
+
+class TriggerRequest(Input):
+    tag_ids = _tag_ids()
+    user_ids = fields.List(
+        fields.String(validate=validate.Length(1, 255, error="must be 1 to 255 characters long")),
+        allow_none=True,
+        load_default=None,
+        validate=validate.Length(1, MOST_USERS, error=f"must name 1 to {MOST_USERS} users"),
+        metadata={"description": "指定用户列表; absent or null means everyone", "x-nullable": True},
+    )
+    mode = fields.String(
+        load_default="full",
+        validate=validate.OneOf(MODES, error="must be one of: full, incremental"),
+        metadata={"description": "执行模式"},
+    )
+    dry_run = StrictBoolean(load_default=False, metadata={"description": "the same result, without writing"})
+    diff = StrictBoolean(
+        load_default=False, metadata={"description": "count added and removed members of a full run over everyone too"}
+    )
+
+    example = {"tag_ids": [1, 2, 3], "user_ids": ["user_000001", "user_000002"], "mode": "full"}
+
+
+class TasksQuery(Query):
+    status = fields.String(
+        load_default=None, validate=validate.OneOf(STATUSES, error=f"must be one of: {', '.join(STATUSES)}")
+    )
+    tag_id = QueryInteger(load_default=None, metadata={"description": "tasks that compute this tag"})
+    page = QueryInteger(load_default=None, validate=validate.Range(1, 10**6, error="must be 1 or more"))
+    page_size = QueryInteger(load_default=None, validate=validate.Range(1, 100, error="must be 1 to 100"))
+
+
+class MembersQuery(Query):
+    limit = QueryInteger(load_default=1000, validate=validate.Range(1, 10_000, error="must be 1 to 10000"))
+    cursor = fields.String(load_default=None, metadata={"description": "`next_cursor` of the page before"})
+
+
+class UserTagsQuery(Query):
+    explain = QueryBoolean(load_default=False)
+
+
+class TagsError(Schema):
+    success = fields.Boolean(required=True)
+    error = fields.String(required=True)
+    message = fields.String(required=True, metadata={"description": "中文错误信息"})
+    available_tag_ids = fields.List(fields.Integer())
+
+    example = {
+        "success": False,
+        "error": "Invalid tag_ids: [999]",
+        "message": "无效的标签ID: [999]",
+        "available_tag_ids": [1, 2, 3, 4, 5, 6, 7, 8],
+    }
+
+
+class TriggerData(Schema):
+    tag_ids = fields.List(fields.Integer(), required=True)
+    user_ids = fields.List(fields.String(), required=True, metadata={"x-nullable": True})
+    mode = fields.String(required=True)
+    environment = fields.String(required=True)
+    submitted_at = Moment(required=True)
+    dry_run = fields.Boolean()
+    diff = fields.Boolean()
+
+
+TRIGGER_DATA: dict[str, Any] = {
+    "tag_ids": [1, 2, 3],
+    "user_ids": ["user_000001", "user_000002"],
+    "mode": "full",
+    "environment": "local",
+    "submitted_at": EXAMPLE_TIME,
+}
+
+
+class TriggerAnswer(Schema):
+    success = fields.Boolean(required=True)
+    task_id = fields.String(required=True)
+    message = fields.String(required=True)
+    data = fields.Nested(TriggerData, required=True)
+
+    example = {"success": True, "task_id": EXAMPLE_ID, "message": "标签任务已成功提交", "data": TRIGGER_DATA}
+
+
+class Progress(Schema):
+    done = fields.Integer(required=True)
+    total = fields.Integer(required=True, metadata={"x-nullable": True})
+    percentage = fields.Float(required=True)
+
+
+class TagResult(Schema):
+    tag_id = fields.Integer(required=True)
+    matched_users = fields.Integer(required=True)
+    added = fields.Integer(required=True, metadata={"x-nullable": True})
+    removed = fields.Integer(required=True, metadata={"x-nullable": True})
+
+
+class Result(Schema):
+    total_users = fields.Integer(required=True)
+    message = fields.String(required=True)
+    tags = fields.List(fields.Nested(TagResult))
+    unknown_user_ids = fields.List(fields.String())
+    table_version = fields.Integer()
+
+
+class Status(TriggerData):
+    task_id = fields.String(required=True)
+    status = fields.String(required=True, validate=validate.OneOf(STATUSES))
+    started_at = Moment(required=True, metadata={"x-nullable": True, "format": "date-time"})
+    completed_at = Moment(required=True, metadata={"x-nullable": True, "format": "date-time"})
+    progress = fields.Nested(Progress, required=True)
+    attempt = fields.Integer(required=True)
+    result = fields.Nested(Result, metadata={"description": "once completed"})
+    error = fields.String(metadata={"description": "why it failed"})
+
+
+STATUS_EXAMPLE: dict[str, Any] = {
+    "task_id": EXAMPLE_ID,
+    **TRIGGER_DATA,
+    "status": "completed",
+    "started_at": "2024-01-20T10:30:05+00:00",
+    "completed_at": "2024-01-20T10:32:15+00:00",
+    "progress": {"done": 3, "total": 3, "percentage": 100.0},
+    "attempt": 1,
+    "result": {
+        "total_users": 2,
+        "message": "Successfully processed 2 users",
+        "tags": [{"tag_id": 1, "matched_users": 1, "added": 1, "removed": 0}],
+        "unknown_user_ids": [],
+        "table_version": 12,
+    },
+}
+
+
+class StatusAnswer(Schema):
+    success = fields.Boolean(required=True)
+    task_id = fields.String(required=True)
+    status = fields.Nested(Status, required=True)
+
+    example = {"success": True, "task_id": EXAMPLE_ID, "status": STATUS_EXAMPLE}
+
+
+class CancelAnswer(StatusAnswer):
+    message = fields.String(required=True)
+
+    example = {**StatusAnswer.example, "message": "任务已取消", "status": {**STATUS_EXAMPLE, "status": "cancelled"}}
+
+
+class TaskItem(Schema):
+    task_id = fields.String(required=True)
+    tag_ids = fields.List(fields.Integer(), required=True)
+    status = fields.String(required=True, validate=validate.OneOf(STATUSES))
+    submitted_at = Moment(required=True)
+    completed_at = Moment(required=True, metadata={"x-nullable": True, "format": "date-time"})
+
+
+class TasksAnswer(Schema):
+    success = fields.Boolean(required=True)
+    tasks = fields.List(fields.Nested(TaskItem), required=True)
+    total = fields.Integer(required=True, metadata={"description": "of all pages"})
+
+
+class TagItem(Schema):
+    tag_id = fields.Integer(required=True)
+    task_class = fields.String(required=True)
+    description = fields.String(required=True)
+
+    example = {"tag_id": 1, "task_class": "HighNetWorthUserTask", "description": "高净值用户"}
+
+
+class AvailableAnswer(Schema):
+    success = fields.Boolean(required=True)
+    available_tags = fields.List(fields.Nested(TagItem), required=True)
+
+
+class TagDetail(TagItem):
+    source = fields.String(required=True)
+    rule = fields.String(required=True)
+    members = fields.Integer(required=True)
+    last_run = Moment(required=True, metadata={"x-nullable": True, "format": "date-time"})
+
+    example = {
+        **TagItem.example,
+        "source": "user_asset_summary",
+        "rule": "total_asset_value ≥ 100000",
+        "members": 2347,
+        "last_run": EXAMPLE_TIME,
+    }
+
+
+class TagAnswer(Schema):
+    success = fields.Boolean(required=True)
+    tag = fields.Nested(TagDetail, required=True)
+
+
+class MembersAnswer(Schema):
+    success = fields.Boolean(required=True)
+    tag_id = fields.Integer(required=True)
+    users = fields.List(fields.String(), required=True)
+    next_cursor = fields.String(required=True, metadata={"x-nullable": True})
+
+
+class UserTagsAnswer(Schema):
+    success = fields.Boolean(required=True)
+    user_id = fields.String(required=True)
+    tags = fields.List(
+        fields.Raw(),
+        required=True,
+        metadata={
+            "description": "tag ids; with explain=true objects of "
+            "tag_id, member, matches_now, observed, threshold, reason"
+        },
+    )
+
+    example = {"success": True, "user_id": "user_000001", "tags": [1, 3]}
+
+
+class HealthAnswer(Schema):
+    status = fields.String(required=True)
+    timestamp = Moment(required=True)
+    environment = fields.String(required=True)
+    version = fields.String(required=True)
+    spark = fields.String(required=True, validate=validate.OneOf(["ready", "starting"]))
+    queued = fields.Integer(required=True)
+    running = fields.Integer(required=True)
+
+
+class ProbeAnswer(Schema):
+    status = fields.String(required=True)

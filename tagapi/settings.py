@@ -1,0 +1,255 @@
+"""One frozen Settings, from config/<env>.yaml and the environment, or a message that names the wrong key."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from marshmallow import RAISE, Schema, ValidationError, fields, post_load, validate
+
+ENVIRONMENTS = ("local", "glue-dev", "glue-prod")
+CONFIG = Path(__file__).resolve().parent.parent / "config"
+PREFIX = "TAGAPI_"
+S3_NEEDS = (("storage", "bucket"), ("storage", "region"), ("spark", "remote"))
+"""What a glue profile cannot do without."""
+
+
+class SettingsError(Exception):
+    """The settings cannot be used. The message names the key and what is wrong with it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    threads: int
+    shutdown_seconds: int
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    path: str
+    format: str
+
+
+@dataclass(frozen=True, slots=True)
+class Data:
+    dir: str
+    user_tags: str
+    sources: Mapping[str, Table]
+
+    def source(self, name: str) -> Table:
+        """Where the table `name` lies: as configured, else `<dir>/sources/<name>` in Parquet."""
+        return self.sources.get(name, Table(f"{self.dir}/sources/{name}", "parquet"))
+
+
+@dataclass(frozen=True, slots=True)
+class Logs:
+    dir: str
+    level: str
+    max_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Registry:
+    url: str
+
+
+@dataclass(frozen=True, slots=True)
+class Spark:
+    remote: str
+
+
+@dataclass(frozen=True, slots=True)
+class Storage:
+    bucket: str | None
+    region: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Jobs:
+    max_concurrent: int
+    max_queued: int
+    max_queued_per_user: int
+    timeout_seconds: float
+    lease_seconds: float
+    max_recoveries: int
+    drain_seconds: float
+    retention_hours: float
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    users: int
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Everything that can be set. Paths are absolute or URIs."""
+
+    environment: str
+    server: Server
+    data: Data
+    logs: Logs
+    registry: Registry
+    spark: Spark
+    storage: Storage
+    jobs: Jobs
+    sample: Sample
+
+
+# -- what is accepted ----------------------------------------------------------------------
+
+
+def _count(least: int = 1, most: int = 10**9) -> fields.Integer:
+    return fields.Integer(strict=True, required=True, validate=validate.Range(min=least, max=most))
+
+
+def _seconds() -> fields.Float:
+    return fields.Float(required=True, validate=validate.Range(min=0, min_inclusive=False))
+
+
+def _text(**more: Any) -> fields.String:
+    return fields.String(required=True, validate=validate.Length(min=1), **more)
+
+
+class _Section(Schema):
+    """A section: every key once, none unknown."""
+
+    class Meta:
+        unknown = RAISE
+
+    makes: type
+
+    @post_load
+    def _made(self, values: dict[str, Any], **_: Any) -> Any:
+        return self.makes(**values)
+
+
+def _section(kind: type, **keys: fields.Field[Any]) -> fields.Nested:
+    schema = type(f"{kind.__name__}Schema", (_Section,), {**keys, "makes": kind})
+    return fields.Nested(schema, required=True)
+
+
+_TABLE = _section(Table, path=_text(), format=fields.String(load_default="parquet"))
+
+SECTIONS: Mapping[str, fields.Nested] = {
+    "server": _section(Server, threads=_count(1, 1000), shutdown_seconds=_count()),
+    "data": _section(Data, dir=_text(), user_tags=_text(), sources=fields.Dict(_text(), _TABLE, required=True)),
+    "logs": _section(
+        Logs,
+        dir=_text(),
+        level=fields.String(required=True, validate=validate.OneOf(["DEBUG", "INFO", "WARNING", "ERROR"])),
+        max_bytes=_count(10_000),
+    ),
+    "registry": _section(Registry, url=_text()),
+    "spark": _section(Spark, remote=_text()),
+    "storage": _section(Storage, bucket=_text(allow_none=True), region=_text(allow_none=True)),
+    "jobs": _section(
+        Jobs,
+        max_concurrent=_count(1, 256),
+        max_queued=_count(),
+        max_queued_per_user=_count(),
+        timeout_seconds=_seconds(),
+        lease_seconds=_seconds(),
+        max_recoveries=_count(0),
+        drain_seconds=_seconds(),
+        retention_hours=_seconds(),
+    ),
+    "sample": _section(Sample, users=_count(1, 100_000_000)),
+}
+
+
+# -- loading -------------------------------------------------------------------------------
+
+
+def load_settings(
+    environment: str,
+    variables: Mapping[str, str] | None = None,
+    overrides: Mapping[str, Mapping[str, Any]] | None = None,
+) -> Settings:
+    """The settings of an environment. Raises SettingsError, naming the key.
+
+    `variables` stand for the process environment; `overrides` (from the command line) win over both.
+    """
+    raw = _from_yaml(CONFIG / f"{environment}.yaml")
+    _override(raw, os.environ if variables is None else variables)
+    for section, keys in (overrides or {}).items():
+        raw[section] |= keys
+    _fill_paths(raw, environment)
+    loaded: dict[str, Any] = {}
+    for name, field in SECTIONS.items():
+        try:
+            loaded[name] = field.deserialize(raw.get(name))
+        except ValidationError as error:
+            raise SettingsError(_first_problem(name, error.messages)) from None
+    if unknown := raw.keys() - SECTIONS.keys():
+        raise SettingsError(f"{sorted(unknown)[0]}: unknown section")
+    return Settings(environment=environment, **loaded)
+
+
+def _from_yaml(path: Path) -> dict[str, Any]:
+    try:
+        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, yaml.YAMLError) as error:
+        raise SettingsError(f"{path}: cannot be read: {error}") from None
+    if not isinstance(raw, dict) or not all(isinstance(section, dict) for section in raw.values()):
+        raise SettingsError(f"{path}: must be sections of keys")
+    return raw
+
+
+def _override(raw: dict[str, Any], variables: Mapping[str, str]) -> None:
+    for variable, text in variables.items():
+        if not variable.startswith(PREFIX):
+            continue
+        section, separator, key = variable.removeprefix(PREFIX).lower().partition("__")
+        if not separator or section not in SECTIONS or key not in _keys(section):
+            raise SettingsError(f"{variable}: no such setting")
+        is_text = isinstance(_keys(section)[key], fields.String)
+        try:
+            raw.setdefault(section, {})[key] = text if is_text else yaml.safe_load(text)
+        except yaml.YAMLError:
+            raise SettingsError(f"{variable}: cannot be read") from None
+
+
+def _keys(section: str) -> Mapping[str, fields.Field[Any]]:
+    schema: Schema = SECTIONS[section].schema
+    return schema.fields
+
+
+def _fill_paths(raw: dict[str, Any], environment: str) -> None:
+    """Defaults that follow from other keys, and absolute paths."""
+    if environment != "local":
+        for section, key in S3_NEEDS:
+            if not raw.get(section, {}).get(key):
+                variable = f"{PREFIX}{section}__{key}".upper()
+                raise SettingsError(
+                    f"{section}.{key}: needed by {environment}; set it in its YAML file or as {variable}"
+                )
+    data = raw.get("data", {})
+    if data.get("dir") is None and environment != "local":
+        data["dir"] = f"s3://{raw['storage']['bucket']}/tagapi"
+    if isinstance(data.get("dir"), str) and data["dir"]:
+        data["dir"] = absolute(data["dir"])
+        if data.get("user_tags") is None:
+            data["user_tags"] = f"{data['dir']}/user_tags"
+    for holder, key in ((data, "user_tags"), (raw.get("logs", {}), "dir")):
+        if isinstance(holder.get(key), str) and holder[key]:
+            holder[key] = absolute(holder[key])
+
+
+def absolute(path: str) -> str:
+    """A path as everyone may use it, wherever they stand; a URI as it is."""
+    return path if "://" in path else str(Path(path).absolute())
+
+
+def _first_problem(where: str, messages: Any) -> str:
+    """The first message of a tree of messages, with the path that leads to it."""
+    while isinstance(messages, dict):
+        key, messages = next(iter(messages.items()))
+        if key not in ("_schema", "value"):
+            where = f"{where}.{key}"
+    text = messages[0] if isinstance(messages, list) else messages
+    return f"{where}: {text}"

@@ -1,0 +1,71 @@
+"""What runs by the clock. Every step is safe to repeat and may run in each process that shares a registry."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from datetime import timedelta
+from functools import partial
+
+from apscheduler.schedulers.background import BackgroundScheduler
+
+from tagapi.jobs import changes
+from tagapi.jobs.errors import JobError
+from tagapi.jobs.registry import JobRegistry
+
+log = logging.getLogger(__name__)
+
+RECOVER_EVERY = 5  # seconds
+FORGET_EVERY = 60  # seconds
+TABLES_EVERY = 6 * 3600  # seconds
+BATCH = 500  # jobs forgotten in one go, so that nobody waits long for the registry
+
+
+class Upkeep:
+    """Recovery of lapsed leases, retention of finished jobs, and what a table wants from time to time."""
+
+    def __init__(
+        self,
+        registry: JobRegistry,
+        retention: timedelta,
+        max_recoveries: int,
+        tend_tables: Callable[[], None],
+    ) -> None:
+        self._registry = registry
+        self._retention = retention
+        self._max_recoveries = max_recoveries
+        self._scheduler = BackgroundScheduler(timezone="UTC")
+        for step, seconds in ((self.recover, RECOVER_EVERY), (self.forget, FORGET_EVERY), (tend_tables, TABLES_EVERY)):
+            # A late or overlapping run is worth one run.
+            self._scheduler.add_job(_guarded, "interval", args=[step], seconds=seconds, coalesce=True, max_instances=1)
+
+    def start(self) -> None:
+        self._scheduler.start()
+
+    def stop(self) -> None:
+        self._scheduler.shutdown(wait=False)
+
+    def recover(self) -> None:
+        """Give jobs whose lease has lapsed to another attempt."""
+        now = self._registry.now()
+        for job in self._registry.active():
+            if job.lease_until is not None and job.lease_until <= now:
+                recovered = self._registry.update(job.id, partial(changes.recover, max_recoveries=self._max_recoveries))
+                log.warning("job_recovered", extra={"job_id": job.id, "state": recovered.state.value})
+
+    def forget(self) -> None:
+        """Remove jobs that finished longer ago than they are kept."""
+        before = self._registry.now() - self._retention
+        while old := self._registry.finished_before(before, BATCH):
+            self._registry.forget(old)
+            log.info("jobs_forgotten", extra={"jobs": len(old)})
+
+
+def _guarded(step: Callable[[], None]) -> None:
+    """The clock goes on, whatever happened this time."""
+    try:
+        step()
+    except JobError as error:
+        log.warning("upkeep_postponed", extra={"why": str(error)})
+    except Exception:
+        log.exception("upkeep_failed")
