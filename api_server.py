@@ -9,6 +9,7 @@ import os
 import signal
 import socket
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -26,15 +27,25 @@ REACH_SECONDS = 3.0  # for a server that a profile needs to answer at the start
 class DrainingWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn is untyped
     """A gthread worker that goes on answering requests while the jobs are drained."""
 
+    draining = False
+
     def handle_exit(self, sig: Any, frame: Any) -> None:
         """SIGTERM: drain on a thread of its own, since a signal handler must not wait; then leave as usual."""
-        import threading
+        if not self.draining:
+            self.draining = True
+            threading.Thread(target=self._drain, args=(sig, frame), name="drain", daemon=True).start()
 
-        def drain() -> None:
+    def handle_quit(self, sig: Any, frame: Any) -> None:
+        """Ctrl-C drains likewise; a second one does not wait."""
+        if self.draining:
+            super().handle_quit(sig, frame)
+        self.handle_exit(sig, frame)
+
+    def _drain(self, sig: Any, frame: Any) -> None:
+        try:
             self.wsgi.extensions["tagapi"].stop()
-            super(DrainingWorker, self).handle_exit(sig, frame)
-
-        threading.Thread(target=drain, name="drain", daemon=True).start()
+        finally:
+            super().handle_exit(sig, frame)
 
 
 class Server(BaseApplication):  # type: ignore[misc]

@@ -65,6 +65,11 @@ class Spark:
         self._endpoint.restart()
 
     def stop(self) -> None:
+        """Let go of the server and of every session."""
+        with self._lock:
+            idle, self._idle = self._idle, []
+        for one in idle:
+            self._close(one.session, alive=False)
         self._endpoint.stop()
 
     def ready(self) -> bool:
