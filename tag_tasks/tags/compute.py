@@ -1,9 +1,10 @@
 """`tags.compute`: find out who carries the requested tags, and put that into the table in one commit.
 
-A run takes one of two roads. Over everyone, or over many users, Spark writes new member files
-for each tag (`rewrite.py`). For a few users the verdicts come here and only the files
-that hold them are changed (`edit.py`). Either is computed on a snapshot of the table; if somebody
-else changed the same memberships meanwhile, it is computed once more, with the table to itself.
+A run takes one of two roads. Over everyone, Spark writes new member files for each tag
+(`rewrite.py`). For some users, those of a list or those that changed, the verdicts are
+collected and only the files that hold the users are rewritten (`edit.py`). Both are computed
+on a snapshot of the table; if somebody else changed the same memberships meanwhile, once
+more, with the table to itself.
 """
 
 from __future__ import annotations
@@ -14,21 +15,24 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, ClassVar
 
+import pyarrow as pa
+import pyarrow.compute as pc
 from pyspark.sql import SparkSession
 
 from tag_tasks.spark.session import Spark
 from tag_tasks.spark.sources import Sources
 from tag_tasks.tags.catalogue import catalogue
-from tag_tasks.tags.edit import edit_for_few
-from tag_tasks.tags.evaluate import USERS, Evaluator, Verdicts
+from tag_tasks.tags.edit import Editor
+from tag_tasks.tags.evaluate import USERS, Evaluator
 from tag_tasks.tags.rewrite import Rewriter
 from tag_tasks.tags.table import Marks, MembershipTable, Snapshot, TagChange, Touched
 from tag_tasks.tags.tag import TagTask
+from tag_tasks.tags.verdicts import Verdicts
 from tagapi.jobs.model import Job, Json
 from tagapi.jobs.task import Task, TaskContext
 
-FEW = 1000
-"""Users up to which verdicts are collected and files edited, instead of partitions rewritten by Spark."""
+SOME = 1_000_000
+"""Users of a source up to which verdicts are collected and files edited, instead of whole tags rewritten by Spark."""
 
 UNKNOWN_NAMED = 100
 """Unknown user ids that a result names."""
@@ -71,7 +75,7 @@ class Draft:
     total_users: int
     changes: Sequence[TagChange] = ()
     verdicts: Verdicts | None = None
-    """Instead of changes, for a few users: which files these take is decided right before the commit."""
+    """Instead of changes, for some users: which files these take is decided right before the commit."""
 
     unknown: Sequence[str] = ()
     marks: Mapping[int, Marks] = field(default_factory=dict)
@@ -113,18 +117,13 @@ class ComputeTags(Task):
         rewriter = Rewriter(session, self._table, snapshot, context, order.dry_run)
         if order.user_ids is None:
             return self._over_everyone(order, snapshot, evaluator, rewriter)
-        users = frozenset(order.user_ids)
-        touched = Touched(order.tag_ids, users)
-        if len(users) <= FEW:
-            verdicts = evaluator.listed(order.user_ids)
-            unknown = [user for user in order.user_ids if user not in verdicts.existing]
-            total = len(users) - len(unknown)
-            return Draft(snapshot, touched, total, verdicts=verdicts, unknown=unknown[:UNKNOWN_NAMED])
-        evaluator.survey()
-        frame = evaluator.frame(order.user_ids)
-        unknown = [row["user_id"] for row in evaluator.unknown(frame).collect()]
-        changes = rewriter.scoped({tag: evaluator.listed_in(tag, frame) for tag in order.tags})
-        return Draft(snapshot, touched, len(users) - len(unknown), changes, unknown=sorted(unknown)[:UNKNOWN_NAMED])
+        verdicts = evaluator.verdicts_on(order.user_ids)
+        existing = verdicts.users_of(USERS)
+        listed = pa.array(order.user_ids, pa.string())
+        unknown = listed.filter(pc.invert(pc.is_in(listed, value_set=existing))).to_pylist()
+        touched = Touched(order.tag_ids, frozenset(order.user_ids))
+        total = len(order.user_ids) - len(unknown)
+        return Draft(snapshot, touched, total, verdicts=verdicts, unknown=unknown[:UNKNOWN_NAMED])
 
     def _over_everyone(self, order: Order, snapshot: Snapshot, evaluator: Evaluator, rewriter: Rewriter) -> Draft:
         surveys = evaluator.survey()
@@ -136,8 +135,8 @@ class ComputeTags(Task):
             if seen:
                 marks[tag.tag_id] = Marks(max(seen), tag.fingerprint(), order.submitted)
         known = {tag_id: moment for tag_id, moment in since.items() if moment is not None}
-        if len(known) == len(order.tags) and (few := evaluator.few_changed(known, FEW)) is not None:
-            return Draft(snapshot, touched, len(few.users), verdicts=few, marks=marks)
+        if len(known) == len(order.tags) and (some := evaluator.verdicts_on_changed(known, SOME)) is not None:
+            return Draft(snapshot, touched, some.users(), verdicts=some, marks=marks)
         total = evaluator.changed_users(since).count() if order.incremental else surveys[USERS].rows
         whole = {tag: evaluator.members(tag) for tag in order.tags if since[tag.tag_id] is None}
         parts = {tag: evaluator.changed(tag, since[tag.tag_id]) for tag in order.tags if tag.tag_id in known}
@@ -156,7 +155,7 @@ class ComputeTags(Task):
         base = self._table.snapshot()
         changes = draft.changes
         if draft.verdicts is not None:
-            changes = edit_for_few(session, self._table, base, draft.verdicts, context, order.dry_run)
+            changes = Editor(session, self._table, base, context, order.dry_run).edit(draft.verdicts)
         if order.dry_run:
             return _result(draft, changes, draft.snapshot.version)
         result = _result(draft, changes, base.version + 1)

@@ -7,16 +7,19 @@ over some users a filter with one more condition.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from functools import reduce
 
 import pyarrow as pa
+import pyarrow.compute as pc
 from pyspark.sql import Column, DataFrame, Row, SparkSession
 from pyspark.sql import functions as F
 
 from tag_tasks.spark.sources import Sources
+from tag_tasks.tags.edit import NAMED, frame
 from tag_tasks.tags.tag import TagTask
+from tag_tasks.tags.verdicts import Verdicts
 from tagapi.jobs.errors import TaskFailed
 
 USERS = "user_basic_info"
@@ -30,21 +33,6 @@ class Survey:
     rows: int
     newest: datetime | None
     """The greatest updated_time that is not later than the run's submission."""
-
-
-@dataclass(slots=True)
-class Verdicts:
-    """Rules evaluated for a few users."""
-
-    matches: dict[int, dict[str, bool]]
-    """By tag and user, for the users in the tag's scope; a user without a row in the source does not match."""
-
-    existing: set[str] = field(default_factory=set)
-    """Those of the users that the list of users has. Only asked for a list."""
-
-    @property
-    def users(self) -> set[str]:
-        return {user for found in self.matches.values() for user in found}
 
 
 class Evaluator:
@@ -90,43 +78,34 @@ class Evaluator:
         """The distinct users that changed after the watermark of any tag: `user_id`."""
         return _union([self.changed(tag, since[tag.tag_id]).select("user_id") for tag in self.tags]).distinct()
 
-    def few_changed(self, since: Mapping[int, datetime], most: int) -> Verdicts | None:
-        """The verdicts on all changed users, where there are at most `most` of them; else None."""
+    def verdicts_on_changed(self, since: Mapping[int, datetime], most: int) -> Verdicts | None:
+        """The verdicts on all users that changed, where no source has more than `most` of them; else None."""
         branches = []
         for source, tags in self._by_source().items():
             scopes = {tag.tag_id: _changed(since[tag.tag_id]) for tag in tags}
             rows = self._source(source).filter(reduce(Column.__or__, scopes.values()))
             branches.append(self._cells(source, rows, scopes).limit(most + 1))
-        found = _union(branches).collect()
-        return None if len(found) > most else self._verdicts(found)
+        cells = _union(branches).toArrow()
+        too_many = any(count["counts"] > most for count in pc.value_counts(cells["source"]).to_pylist())
+        return None if too_many else Verdicts(cells, [tag.tag_id for tag in self.tags])
 
-    def listed(self, user_ids: Sequence[str]) -> Verdicts:
-        """The verdicts on a short list of users."""
-        asked = F.col("user_id").isin(list(user_ids))
-        branches = [self._cells(name, self._source(name).filter(asked), {}) for name in self._names()]
-        rows = _union(branches).collect()
-        self._check_not_empty({*self._names()} - {row["source"] for row in rows})
-        verdicts = self._verdicts(rows)
-        for tag in self.tags:
-            found = verdicts.matches[tag.tag_id]
-            for user in user_ids:
-                found.setdefault(user, False)
-        return verdicts
-
-    def frame(self, user_ids: Sequence[str]) -> DataFrame:
-        """A long list of users as a data frame: `user_id`."""
-        return self._session.createDataFrame(pa.table({"user_id": pa.array(user_ids, pa.string())}))
-
-    def listed_in(self, tag: TagTask, users: DataFrame) -> DataFrame:
-        """The verdicts on a long list of users, as `user_id, matches`."""
-        members = self.members(tag).distinct().withColumn("matches", F.lit(True))
-        return users.join(members, "user_id", "left").select(
-            "user_id", F.coalesce("matches", F.lit(False)).alias("matches")
-        )
-
-    def unknown(self, users: DataFrame) -> DataFrame:
-        """Those of the users that the list of users does not have: `user_id`."""
-        return users.join(self._source(USERS).select("user_id"), "user_id", "left_anti")
+    def verdicts_on(self, user_ids: Sequence[str]) -> Verdicts:
+        """The verdicts on a list of users."""
+        listed = pa.array(user_ids, pa.string())
+        few = len(listed) <= NAMED
+        branches = []
+        for name in self._names():
+            rows = self._source(name)
+            if few:
+                rows = rows.filter(F.col("user_id").isin(list(user_ids)))
+            else:
+                rows = rows.join(frame(self._session, listed), "user_id", "left_semi")
+            branches.append(self._cells(name, rows, {}))
+        found = _union(branches)
+        # A few rows are cheaper to collect one by one than to ask for their schema first.
+        cells = self._as_table(found.collect()) if few else found.toArrow()
+        self._check_not_empty({*self._names()} - {*pc.unique(cells["source"]).to_pylist()})
+        return Verdicts(cells, [tag.tag_id for tag in self.tags], listed)
 
     # -- parts -----------------------------------------------------------------------------
 
@@ -166,18 +145,10 @@ class Evaluator:
             for name in sorted(silent):
                 _check_rows(name, int(name in alive))
 
-    def _verdicts(self, rows: Sequence[Row]) -> Verdicts:
-        verdicts = Verdicts({tag.tag_id: {} for tag in self.tags})
-        for row in rows:
-            user = row["user_id"]
-            if row["source"] == USERS:
-                verdicts.existing.add(user)
-            for tag in self.tags:
-                cell = row[f"tag_{tag.tag_id}"]
-                if cell is not None:  # a user with several rows matches if any of them does, as in a run over everyone
-                    known = verdicts.matches[tag.tag_id]
-                    known[user] = known.get(user, False) or cell
-        return verdicts
+    def _as_table(self, rows: Sequence[Row]) -> pa.Table:
+        flags = [(f"tag_{tag.tag_id}", pa.bool_()) for tag in self.tags]
+        schema = pa.schema([("source", pa.string()), ("user_id", pa.string()), *flags])
+        return pa.Table.from_pylist([row.asDict() for row in rows], schema)
 
 
 def _changed(since: datetime) -> Column:

@@ -8,6 +8,7 @@ from datetime import UTC, date, datetime
 from functools import reduce
 from typing import Any
 
+import pyarrow as pa
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
@@ -83,7 +84,7 @@ class TagReader:
             exists = self._sources.read(session, USERS).filter(F.col("user_id") == user_id).limit(1)
             if not exists.select("user_id").collect():
                 raise NotFoundInData(thing="user", name=user_id)
-            wanted = {tag_id: [user_id] for tag_id in self._tags}
+            wanted = dict.fromkeys(self._tags, pa.array([user_id], pa.string()))
             found = holders(session, self._table, self._table.snapshot(), wanted)
         return sorted(tag_id for tag_id, places in found.items() if places)
 
