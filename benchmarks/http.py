@@ -13,7 +13,7 @@ from pathlib import Path
 from statistics import median
 
 from benchmarks.report import figure, title
-from tests.e2e.server import ROOT, Server, deaf_spark, free_port, until
+from tests.e2e.server import ROOT, Server, refusing_spark, free_port, until
 
 THREADS = 16
 CONNECTIONS = 4
@@ -27,7 +27,7 @@ def run(folder: Path, _users: int, _jobs: int) -> None:
     title(f"requests per second, {CONNECTIONS} connections kept alive, in-memory registry; medians of {ROUNDS} pairs")
     shutil.rmtree(folder / "http", ignore_errors=True)
     bounds = str(10**8)
-    with deaf_spark() as remote:  # jobs stay in the queue: it is the door that is measured
+    with refusing_spark() as remote:  # jobs stay in the queue: it is the door that is measured
         variables = {
             "TAGAPI_SPARK__REMOTE": remote,
             "TAGAPI_JOBS__MAX_QUEUED": bounds,
