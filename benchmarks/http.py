@@ -13,7 +13,7 @@ from pathlib import Path
 from statistics import median
 
 from benchmarks.report import figure, title
-from tests.e2e.server import ROOT, Server, refusing_spark, free_port, until
+from tests.e2e.server import ROOT, Server, free_port, refusing_spark, until
 
 THREADS = 16
 CONNECTIONS = 4
