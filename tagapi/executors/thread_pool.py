@@ -10,6 +10,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 
 from tagapi.jobs.registry import JobRegistry
 from tagapi.jobs.runner import JobRunner
@@ -70,22 +71,23 @@ class ThreadPoolExecutor:
         while not self._stopping.is_set():
             with self._wanted:
                 seen = self._news
-            if not self._guarded(self._runner.run_next):
-                self._idle(seen)
+            if not self._guarded(self._runner.run_next) and not self._guarded(partial(self._idle, seen)):
+                self._stopping.wait(IDLE_POLL)  # the registry is away: no use in asking it faster
 
-    def _idle(self, seen: int) -> None:
+    def _idle(self, seen: int) -> bool:
         """Wait for news, or for the time of the queue's first job."""
         due = self._registry.next_due_at()
         seconds = IDLE_POLL if due is None else (due - self._registry.now()).total_seconds()
         with self._wanted:
             if self._news == seen and not self._stopping.is_set():
                 self._wanted.wait(min(IDLE_POLL, max(BUSY_POLL, seconds)))
+        return True
 
     def _beat(self) -> None:
         while not self._stopped.wait(HEARTBEAT_EVERY):
             self._guarded(self._runner.heartbeat)
 
-    def _guarded(self, step: Callable[[], object]) -> object:
+    def _guarded(self, step: Callable[[], bool | None]) -> bool | None:
         """A thread of the pool outlives whatever goes wrong around a job; the job's own errors end in the runner."""
         try:
             return step()

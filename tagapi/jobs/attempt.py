@@ -8,6 +8,7 @@ was the attempt told to stop before or after its point of no return?
 from __future__ import annotations
 
 import enum
+import logging
 import threading
 from collections.abc import Callable
 from datetime import datetime
@@ -17,6 +18,8 @@ from tagapi.jobs import changes
 from tagapi.jobs.errors import JobCancelled
 from tagapi.jobs.model import Job, Json, Progress
 from tagapi.jobs.registry import JobRegistry
+
+log = logging.getLogger(__name__)
 
 INTERRUPT_EVERY = 0.05  # seconds between calls of `stop`: it may come before the operation it should stop
 
@@ -48,6 +51,8 @@ class Attempt:
         self.interrupted_at: float | None = None
         self.past_return = False
         """begin_commit was entered: interrupts come too late."""
+        self.settled = not job.commit_unsettled
+        """It is known what became of an earlier attempt's commit, and of this one's."""
         self.left = threading.Event()
         """The task's thread is out of the task."""
         self.ended = threading.Event()
@@ -94,10 +99,11 @@ class Attempt:
     def begin_commit(self, result: Json) -> None:
         with self._lock:
             self.check()
-            self.past_return = True
+            self.past_return, self.settled = True, False
         try:
             self._registry.update(self.job.id, partial(changes.begin_commit, epoch=self.job.epoch, result=result))
-        except JobCancelled:
+        except JobCancelled:  # asked elsewhere: so the point was not passed, and nothing was begun
+            self.past_return, self.settled = False, True
             self.interrupted_by = Interrupt.CANCEL
             raise
 
@@ -116,5 +122,8 @@ class Attempt:
             with self._lock:
                 stops = list(self._stops)
             for stop in stops:
-                stop()
+                try:
+                    stop()
+                except Exception:
+                    log.warning("stop_failed", exc_info=True)
             self.left.wait(INTERRUPT_EVERY)

@@ -49,6 +49,12 @@ def _fence(job: Job, epoch: int) -> None:
         raise StaleAttempt(job_id=job.id, epoch=epoch, current=job.epoch)
 
 
+def _hold(job: Job, epoch: int) -> None:
+    """An attempt runs, since its lease does."""
+    if job.lease_until is None:
+        raise StaleAttempt(job_id=job.id, epoch=epoch, current=f"nobody: the job is {job.state.value}")
+
+
 def claim(job: Job, now: datetime, *, worker: str, lease: timedelta) -> Job:
     """Begin an attempt: QUEUED, or WAITING whose time has come → RUNNING."""
     if job.not_before is not None and now < job.not_before:
@@ -62,6 +68,7 @@ def claim(job: Job, now: datetime, *, worker: str, lease: timedelta) -> Job:
         lease_until=now + lease,
         not_before=None,
         started_at=job.started_at or now,
+        error=None,
         progress=Progress(),
     )
 
@@ -69,20 +76,25 @@ def claim(job: Job, now: datetime, *, worker: str, lease: timedelta) -> Job:
 def renew(job: Job, now: datetime, *, epoch: int, lease: timedelta) -> Job:
     """Keep the lease; an attempt that lost it, or ended, is told so by StaleAttempt."""
     _fence(job, epoch)
-    if job.lease_until is None:
-        raise StaleAttempt(job_id=job.id, epoch=epoch, current=f"nobody: the job is {job.state.value}")
+    _hold(job, epoch)
     return replace(job, lease_until=now + lease)
 
 
 def advance(job: Job, now: datetime, *, epoch: int, progress: Progress) -> Job:
     """Say how far the attempt is."""
     _fence(job, epoch)
-    return job if job.finished else replace(job, progress=progress)
+    if job.finished:
+        return job
+    _hold(job, epoch)
+    overtaken = progress.total == job.progress.total and progress.done <= job.progress.done
+    return job if overtaken else replace(job, progress=progress)
 
 
 def settle(job: Job, now: datetime, *, epoch: int) -> Job:
     """The commit of an earlier attempt is known not to have happened, and cannot happen any more."""
     _fence(job, epoch)
+    if job.state is not JobState.RUNNING:
+        raise IllegalTransition(job_id=job.id, state=job.state.value, wanted="settled")
     return replace(job, commit_unsettled=False, result=None)
 
 
@@ -125,10 +137,14 @@ def cancelled(job: Job, now: datetime, *, epoch: int) -> Job:
     return _end(job, JobState.CANCELLED, now, result=None)
 
 
-def retry(job: Job, now: datetime, *, epoch: int, delay: timedelta, reason: str) -> Job:
-    """The attempt met something transient: run again after `delay`. `reason` is kept until then."""
+def retry(job: Job, now: datetime, *, epoch: int, delay: timedelta, reason: str, settled: bool = False) -> Job:
+    """The attempt met something transient: run again after `delay`. `reason` is kept until then.
+
+    `settled` says that a commit, if one was begun, is known not to have happened.
+    """
     _fence(job, epoch)
-    return _wait(job, now, delay, error=reason)
+    waiting = _wait(job, now, delay, error=reason)
+    return replace(waiting, commit_unsettled=False, result=None) if settled else waiting
 
 
 def release(job: Job, now: datetime, *, epoch: int) -> Job:

@@ -20,7 +20,7 @@ from functools import partial
 from tagapi.jobs import changes
 from tagapi.jobs.attempt import Attempt, Interrupt
 from tagapi.jobs.errors import JobCancelled, JobError, JobNotFound, StaleAttempt, TaskFailed, TimedOut, Transient
-from tagapi.jobs.model import Change, Json
+from tagapi.jobs.model import Change, Job, Json
 from tagapi.jobs.registry import JobRegistry
 from tagapi.jobs.task import Task, running_job
 
@@ -80,7 +80,7 @@ class JobRunner:
         self._on_stuck = on_stuck
         self._monotonic = monotonic
         self._lock = threading.Lock()
-        self._running: dict[str, Attempt] = {}
+        self._running: dict[tuple[str, int], Attempt] = {}
         self._renewed = monotonic()
         self._leaving = False
 
@@ -93,20 +93,20 @@ class JobRunner:
             return False
         attempt = Attempt(job, self._registry, self._monotonic())
         with self._lock:
-            self._running[job.id] = attempt
+            self._running[job.id, job.epoch] = attempt
         if self._leaving_meanwhile():
             attempt.interrupt(Interrupt.RELEASE, self._monotonic())
+        logged = running_job.set(job.id)
         try:
-            running_job.set(job.id)
             outcome = self._decide(attempt)
             attempt.left.set()
             self._record(attempt, outcome)
         finally:
             attempt.left.set()
             with self._lock:
-                if self._running.get(job.id) is attempt:  # its next attempt may have begun in another thread
-                    del self._running[job.id]
+                del self._running[job.id, job.epoch]
             attempt.ended.set()
+            running_job.reset(logged)
         return True
 
     def _leaving_meanwhile(self) -> bool:
@@ -118,9 +118,7 @@ class JobRunner:
         """Run the task; exactly one outcome, whatever happens."""
         job = attempt.job
         try:
-            task = self._tasks.get(job.request.task)
-            if task is None:
-                raise TaskFailed(reason=f"this service knows no task {job.request.task}")
+            task = self._task_of(job)
             if job.commit_unsettled:  # before any interrupt: only this finds out what became of it
                 if task.find_commit(job):
                     return Outcome(OutcomeKind.SUCCEEDED)
@@ -135,24 +133,35 @@ class JobRunner:
         except BaseException as error:  # an interrupt is no Exception, and must not take the thread with it
             return self._outcome_of(error, attempt)
 
+    def _task_of(self, job: Job) -> Task:
+        try:
+            return self._tasks[job.request.task]
+        except KeyError:
+            raise TaskFailed(reason=f"this service knows no task {job.request.task}") from None
+
     def _settle(self, attempt: Attempt) -> None:
         job = self._registry.update(attempt.job.id, partial(changes.settle, epoch=attempt.job.epoch))
+        attempt.settled = True
+        if job.cancel_requested:
+            raise JobCancelled
         if job.recoveries > self._limits.max_recoveries:
             raise TaskFailed(reason=changes.lost_too_often(job))
 
     def _outcome_of(self, error: BaseException, attempt: Attempt) -> Outcome:
         """After an interrupt any error is the interrupt's; else the error decides."""
         match attempt.interrupted_by:
-            case Interrupt.CANCEL:
-                return Outcome(OutcomeKind.CANCELLED)
             case Interrupt.RELEASE:
                 return Outcome(OutcomeKind.RELEASED)
             case Interrupt.FENCED:
                 return Outcome(OutcomeKind.FENCED, error=error)
-            case Interrupt.TIMEOUT:
+            case Interrupt.CANCEL if attempt.settled:
+                return Outcome(OutcomeKind.CANCELLED)
+            case Interrupt.TIMEOUT if attempt.settled:
                 return Outcome(OutcomeKind.FAILED, reason=str(TimedOut(seconds=self._limits.timeout)), error=error)
         if attempt.past_return:
             return self._after_failed_commit(error, attempt)
+        if not attempt.settled:  # an earlier attempt's commit may be there: the next one asks again
+            return Outcome(OutcomeKind.RETRIED, reason=_reason(error), error=error)
         if isinstance(error, JobCancelled):
             return Outcome(OutcomeKind.CANCELLED)
         tries = self._tasks[attempt.job.request.task].max_attempts if isinstance(error, Transient) else 0
@@ -164,11 +173,14 @@ class JobRunner:
         """The commit raised: it may have happened all the same, so ask before saying anything."""
         job = attempt.job
         try:
+            if self._registry.get(job.id).epoch != job.epoch:
+                return Outcome(OutcomeKind.FENCED, error=error)
             if self._tasks[job.request.task].find_commit(job):
                 return Outcome(OutcomeKind.SUCCEEDED)
+            attempt.settled = True
         except Exception as unanswered:
             # Nobody can say: the next attempt asks again, and the job stays unsettled until it knows.
-            return Outcome(OutcomeKind.RETRIED, reason=str(unanswered), error=unanswered)
+            return Outcome(OutcomeKind.RETRIED, reason=_reason(unanswered), error=unanswered)
         if isinstance(error, Transient) and job.attempt < self._tasks[job.request.task].max_attempts:
             return Outcome(OutcomeKind.RETRIED, reason=str(error), error=error)
         return Outcome(OutcomeKind.FAILED, reason=_reason(error), error=error)
@@ -199,24 +211,21 @@ class JobRunner:
                 return partial(changes.release, epoch=epoch)
             case OutcomeKind.RETRIED:
                 delay = timedelta(seconds=backoff(attempt.job.attempt))
-                return partial(changes.retry, epoch=epoch, delay=delay, reason=outcome.reason)
+                return partial(changes.retry, epoch=epoch, delay=delay, reason=outcome.reason, settled=attempt.settled)
         return partial(changes.fail, epoch=epoch, reason=outcome.reason)
 
     # -- interrupts ------------------------------------------------------------------------
 
     def cancel(self, job_id: str) -> None:
         """Tell the job's attempt to stop, if it runs in this process."""
-        with self._lock:
-            attempt = self._running.get(job_id)
-        if attempt is not None:
+        for attempt in self._attempts_of(job_id):
             attempt.interrupt(Interrupt.CANCEL, self._monotonic())
 
     def wait(self, job_id: str, seconds: float) -> None:
         """Wait until no attempt of this job runs in this process, at most so long."""
-        with self._lock:
-            attempt = self._running.get(job_id)
-        if attempt is not None:
-            attempt.ended.wait(seconds)
+        until = time.monotonic() + seconds
+        for attempt in self._attempts_of(job_id):
+            attempt.ended.wait(max(0.0, until - time.monotonic()))
 
     def release_all(self) -> None:
         """Begin no more attempts, and have those that run stop and go back to the queue."""
@@ -240,7 +249,10 @@ class JobRunner:
         now = self._monotonic()
         renewing = now - self._renewed >= self._limits.renew_every
         for attempt in self._attempts():
-            self._look_after(attempt, now, renewing)
+            try:
+                self._look_after(attempt, now, renewing)
+            except Exception:  # one attempt's trouble is not to cost another its lease
+                log.exception("heartbeat_failed", extra={"job_id": attempt.job.id})
         if renewing:
             self._renewed = now
 
@@ -267,13 +279,16 @@ class JobRunner:
         with self._lock:
             return list(self._running.values())
 
+    def _attempts_of(self, job_id: str) -> list[Attempt]:
+        return [attempt for attempt in self._attempts() if attempt.job.id == job_id]
+
     def _age(self, attempt: Attempt) -> float:
         return round(self._monotonic() - attempt.began, 3)
 
 
 def backoff(attempt: int) -> float:
     """Seconds until the next attempt: doubled each time, with up to a quarter of jitter."""
-    return min(LONGEST_RETRY, FIRST_RETRY * 2.0 ** (attempt - 1)) * random.uniform(1.0, 1.25)
+    return min(LONGEST_RETRY, FIRST_RETRY * 2.0 ** min(attempt - 1, 16)) * random.uniform(1.0, 1.25)
 
 
 def _reason(error: BaseException) -> str:
