@@ -103,12 +103,13 @@ def _pair_jobs(server: Server, sources: Path, jobs: int) -> list[float]:
 
 
 def _at_once(url: str, jobs: int, clients: int) -> float:
-    def work() -> None:
+    def work(number: int) -> None:
+        pair = [f"user_{number * 2 + one:06d}" for one in (1, 2)]  # the same users at once would wait for each other
         with Client(url) as client:
             for _ in range(jobs // clients):
-                client.wait(client.trigger(TAGS, user_ids=list(data.PAIR)), every=POLL)
+                client.wait(client.trigger(TAGS, user_ids=pair), every=POLL)
 
-    threads = [threading.Thread(target=work) for _ in range(clients)]
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(clients)]
     began = time.perf_counter()
     for thread in threads:
         thread.start()

@@ -48,10 +48,12 @@ class Upkeep:
     def recover(self) -> None:
         """Give jobs whose lease has lapsed to another attempt."""
         now = self._registry.now()
+        recover = partial(changes.recover, max_recoveries=self._max_recoveries)
         for job in self._registry.active():
             if job.lease_until is not None and job.lease_until <= now:
-                recovered = self._registry.update(job.id, partial(changes.recover, max_recoveries=self._max_recoveries))
-                log.warning("job_recovered", extra={"job_id": job.id, "state": recovered.state.value})
+                recovered = self._registry.update(job.id, recover)
+                if recovered.epoch != job.epoch:  # else its attempt was heard of meanwhile
+                    log.warning("job_recovered", extra={"job_id": job.id, "state": recovered.state.value})
 
     def forget(self) -> None:
         """Remove jobs that finished longer ago than they are kept."""

@@ -19,6 +19,7 @@ from pyspark.errors import PySparkException
 from pyspark.errors.exceptions.connect import SparkConnectGrpcException
 from pyspark.sql import SparkSession
 from pyspark.sql.connect.client.retries import DefaultPolicy
+from pyspark.sql.connect.session import SparkSession as ConnectSession
 
 from tag_tasks.spark.endpoint import SparkEndpoint
 from tagapi.jobs.errors import NotReady, TaskFailed, Transient
@@ -102,12 +103,16 @@ class Spark:
             raise Transient(reason="Spark is starting") if context else NotReady(part="Spark", retry_after=RETRY_AFTER)
         with translated_errors():
             session = self._open(address)
+            # A timestamp literal asks the thread's "active session" how it is meant: that must not be a dead one.
+            ConnectSession._active_session.session = session
             try:
                 if context is not None:
                     session.addTag(context.job_id)
                     context.on_cancel(_interrupter(session, context.job_id))
                 yield session
-            except BaseException:
+            except BaseException as error:
+                if isinstance(error, Exception) and is_lost(error):
+                    self._answered_at = None  # so that nothing is claimed until it answers again
                 self._close(session, alive=self._endpoint.address() == address)
                 raise
             session.clearTags()
@@ -158,15 +163,15 @@ def translated_errors() -> Iterator[None]:
     try:
         yield
     except (PySparkException, grpc.RpcError) as error:
-        text = str(error)
-        if _lost(error, text):
+        if is_lost(error):
             raise Transient(reason="the Spark server was lost") from error
-        raise TaskFailed(reason=_first_line(text)) from error
+        raise TaskFailed(reason=_first_line(str(error))) from error
 
 
-def _lost(error: Exception, text: str) -> bool:
+def is_lost(error: Exception) -> bool:
+    """Whether an error of the client says that the server, or the session on it, is gone."""
     remote = isinstance(error, SparkConnectGrpcException | grpc.RpcError)
-    return remote and any(sign in text for sign in LOST)
+    return remote and any(sign in str(error) for sign in LOST)
 
 
 def _first_line(text: str) -> str:

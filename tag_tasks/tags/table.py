@@ -312,6 +312,8 @@ class MembershipTable:
             table.create_write_transaction(actions, "append", table.schema(), ["tag_id"], commit_properties=properties)
         except CommitFailedError as error:
             raise Transient(reason="the membership table changed while it was written") from error
+        except DeltaError as error:
+            raise TaskFailed(reason=f"the membership table could not be written: {error}") from error
 
     # -- the handle ------------------------------------------------------------------------
 

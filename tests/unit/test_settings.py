@@ -1,0 +1,220 @@
+"""Settings: read once, typed and frozen, or refused with the name of the key."""
+
+from __future__ import annotations
+
+from dataclasses import FrozenInstanceError
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tagapi.settings import ENVIRONMENTS, Settings, SettingsError, load_settings
+
+GLUE = {
+    "TAGAPI_STORAGE__BUCKET": "bucket",
+    "TAGAPI_STORAGE__REGION": "eu-west-1",
+    "TAGAPI_SPARK__REMOTE": "sc://spark:15002",
+}
+
+
+def refusal(environment: str = "local", **variables: str) -> str:
+    with pytest.raises(SettingsError) as refused:
+        load_settings(environment, variables)
+    return str(refused.value)
+
+
+def local(**variables: str) -> Settings:
+    return load_settings("local", variables)
+
+
+def test_local_needs_nothing() -> None:
+    settings = local()
+    assert settings.environment == "local"
+    assert (settings.registry.url, settings.spark.remote) == ("memory://", "sail")
+    assert settings.jobs.max_concurrent == 3
+    assert settings.server.shutdown_seconds > settings.jobs.drain_seconds
+
+
+def test_settings_are_frozen() -> None:
+    with pytest.raises(FrozenInstanceError):
+        local().jobs.max_concurrent = 5  # type: ignore[misc]
+
+
+def test_a_variable_overrides_its_key() -> None:
+    settings = local(TAGAPI_JOBS__MAX_CONCURRENT="5", TAGAPI_JOBS__TIMEOUT_SECONDS="0.5", TAGAPI_LOGS__LEVEL="ERROR")
+    assert (settings.jobs.max_concurrent, settings.jobs.timeout_seconds, settings.logs.level) == (5, 0.5, "ERROR")
+
+
+def test_an_override_wins_over_a_variable() -> None:
+    settings = load_settings("local", {"TAGAPI_LOGS__LEVEL": "ERROR"}, {"logs": {"level": "DEBUG"}})
+    assert settings.logs.level == "DEBUG"
+
+
+def test_variables_of_others_do_not_matter() -> None:
+    assert local(PATH="/bin", TAGAPIX="1", HOME="/").environment == "local"
+
+
+@pytest.mark.parametrize("text", ["12", "true", "null", "1e3", "[a]", "{a: 1}", "*x", "0x10"])
+def test_text_stays_text(text: str) -> None:
+    assert local(TAGAPI_SPARK__REMOTE=text).spark.remote == text
+
+
+def test_paths_are_absolute_and_follow_the_data_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    settings = local(TAGAPI_DATA__DIR="here")
+    assert settings.data.dir == str(tmp_path / "here")
+    assert settings.data.user_tags == str(tmp_path / "here" / "user_tags")
+    assert settings.data.source("user_basic_info").path == str(tmp_path / "here" / "sources" / "user_basic_info")
+    assert settings.logs.dir == str(tmp_path / "logs")
+
+
+def test_tables_elsewhere() -> None:
+    settings = local(
+        TAGAPI_DATA__USER_TAGS="s3://lake/tags",
+        TAGAPI_DATA__SOURCES="{user_basic_info: {path: s3://lake/users, format: delta}, user_asset_summary: {path: /a}}",
+    )
+    assert settings.data.user_tags == "s3://lake/tags"
+    users, assets = settings.data.source("user_basic_info"), settings.data.source("user_asset_summary")
+    assert (users.path, users.format) == ("s3://lake/users", "delta")
+    assert (assets.path, assets.format) == ("/a", "parquet")
+
+
+@pytest.mark.parametrize("environment", [name for name in ENVIRONMENTS if name != "local"])
+def test_glue_keeps_its_data_in_its_bucket(environment: str) -> None:
+    settings = load_settings(environment, GLUE)
+    assert settings.data.dir == "s3://bucket/tagapi"
+    assert settings.data.user_tags == "s3://bucket/tagapi/user_tags"
+    assert settings.data.source("user_basic_info").path == "s3://bucket/tagapi/sources/user_basic_info"
+
+
+@pytest.mark.parametrize("environment", [name for name in ENVIRONMENTS if name != "local"])
+@pytest.mark.parametrize("missing", GLUE)
+@pytest.mark.parametrize("how", ["absent", "empty"])
+def test_glue_names_what_it_cannot_do_without(environment: str, missing: str, how: str) -> None:
+    given = {key: value for key, value in GLUE.items() if key != missing} | ({missing: ""} if how == "empty" else {})
+    text = refusal(environment, **given)
+    assert missing in text
+    assert missing.removeprefix("TAGAPI_").lower().replace("__", ".") in text
+
+
+@pytest.mark.parametrize(
+    "variable",
+    [
+        "TAGAPI_",
+        "TAGAPI_NOPE",
+        "TAGAPI_JOBS",
+        "TAGAPI_JOBS__",
+        "TAGAPI___MAX_QUEUED",
+        "TAGAPI_JOBS__NOPE",
+        "TAGAPI_JOBS_MAX_QUEUED",
+        "TAGAPI_NOPE__MAX_QUEUED",
+        "TAGAPI_JOBS__MAX_QUEUED__X",
+    ],
+)
+def test_an_unknown_variable_is_named(variable: str) -> None:
+    assert variable in refusal(**{variable: "1"})
+
+
+COUNTS = [
+    "server.threads",
+    "server.shutdown_seconds",
+    "logs.max_bytes",
+    "jobs.max_concurrent",
+    "jobs.max_queued",
+    "jobs.max_queued_per_user",
+    "jobs.max_recoveries",
+    "sample.users",
+]
+SECONDS = ["jobs.timeout_seconds", "jobs.lease_seconds", "jobs.drain_seconds", "jobs.retention_hours"]
+TEXTS = ["data.dir", "data.user_tags", "logs.dir", "logs.level", "registry.url", "spark.remote"]
+
+
+def variable_of(key: str) -> str:
+    return f"TAGAPI_{key.replace('.', '__').upper()}"
+
+
+@pytest.mark.parametrize("key", COUNTS)
+@pytest.mark.parametrize("value", ["many", "-1", "1.5", "true", "null", "", "[1]", "{}", "10000000000", '"5"', "[1"])
+def test_a_wrong_count_is_named(key: str, value: str) -> None:
+    text = refusal(**{variable_of(key): value})
+    assert key in text or variable_of(key) in text
+
+
+@pytest.mark.parametrize("key", SECONDS)
+@pytest.mark.parametrize("value", ["soon", "-1", "0", "true", "null", "", "[1]", ".nan", ".inf", "1m"])
+def test_wrong_seconds_are_named(key: str, value: str) -> None:
+    assert key in refusal(**{variable_of(key): value})
+
+
+@pytest.mark.parametrize("key", TEXTS)
+def test_an_empty_text_is_named(key: str) -> None:
+    assert key in refusal(**{variable_of(key): ""})
+
+
+@pytest.mark.parametrize("value", ["LOUD", "info", "10"])
+def test_a_wrong_level_is_named(value: str) -> None:
+    assert "logs.level" in refusal(TAGAPI_LOGS__LEVEL=value)
+
+
+@pytest.mark.parametrize(
+    ("value", "key"),
+    [
+        ("1", "data.sources"),
+        ("[a]", "data.sources"),
+        ("null", "data.sources"),
+        ("{users: /lake}", "data.sources.users"),
+        ("{users: {format: delta}}", "data.sources.users.path"),
+        ("{users: {path: ''}}", "data.sources.users.path"),
+        ("{users: {path: 1}}", "data.sources.users.path"),
+        ("{users: {path: /lake, nope: 1}}", "data.sources.users.nope"),
+    ],
+)
+def test_a_wrong_table_is_named(value: str, key: str) -> None:
+    assert key in refusal(TAGAPI_DATA__SOURCES=value)
+
+
+@pytest.mark.parametrize(
+    ("yaml", "named"),
+    [
+        ("jobs: [", "local.yaml"),
+        ("- jobs", "local.yaml"),
+        ("jobs: 1", "local.yaml"),
+        ("", "local.yaml"),
+        ("server: {threads: 1, shutdown_seconds: 1}\n", "data"),
+    ],
+)
+def test_a_file_that_cannot_be_used_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, yaml: str, named: str
+) -> None:
+    _config(tmp_path, monkeypatch, yaml)
+    assert named in refusal()
+
+
+def test_a_file_that_is_missing_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tagapi.settings.CONFIG", tmp_path)
+    assert "local.yaml" in refusal()
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "named"),
+    [
+        ("  threads: 16", "  thread: 16", "server.thread"),
+        ("  max_queued: 1000", "  max_queued: x", "jobs.max_queued"),
+        ("sample:", "samples:", "sample"),
+        ("registry:", "extra: {a: 1}\nregistry:", "extra"),
+    ],
+)
+def test_a_wrong_key_in_a_file_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, old: str, new: str, named: str
+) -> None:
+    import tagapi.settings
+
+    text = (tagapi.settings.CONFIG / "local.yaml").read_text(encoding="utf-8")
+    assert old in text
+    _config(tmp_path, monkeypatch, text.replace(old, new))
+    assert named in refusal()
+
+
+def _config(folder: Path, monkeypatch: pytest.MonkeyPatch, text: Any) -> None:
+    (folder / "local.yaml").write_text(text, encoding="utf-8")
+    monkeypatch.setattr("tagapi.settings.CONFIG", folder)

@@ -1,0 +1,119 @@
+"""What runs by the clock, called by hand: recovery of lapsed leases, retention of finished jobs."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from functools import partial
+
+import pytest
+
+from tagapi.jobs import changes
+from tagapi.jobs.errors import JobNotFound
+from tagapi.jobs.model import Job, JobState, Request
+from tagapi.jobs.registry import Bounds, IdempotencyKey, Query
+from tagapi.upkeep import BATCH, Upkeep
+from tests.clock import ManualClock
+from tests.unit.fakes import Door
+
+BOUNDS = Bounds(queued=10_000, queued_per_owner=10_000)
+LEASE = timedelta(seconds=30)
+KEPT = timedelta(hours=24)
+
+
+class House:
+    """A registry on a manual clock, and its upkeep."""
+
+    def __init__(self) -> None:
+        self.clock = ManualClock()
+        self.registry = Door(self.clock)
+        self.upkeep = Upkeep(self.registry, KEPT, max_recoveries=1, tend_tables=lambda: None)
+
+    def accepted(self, name: str, key: str | None = None) -> Job:
+        request = Request(job_id=name, task="fake.work", owner="ann", arguments={})
+        scoped = None if key is None else IdempotencyKey(owner="ann", route="r", value=key)
+        return self.registry.add(request, BOUNDS, scoped).job
+
+    def claimed(self) -> Job:
+        job = self.registry.claim("worker", LEASE)
+        assert job is not None
+        return job
+
+    def finished(self, name: str, key: str | None = None) -> Job:
+        self.accepted(name, key)
+        job = self.claimed()
+        return self.registry.update(job.id, partial(changes.succeed, epoch=job.epoch, result={}))
+
+
+@pytest.fixture
+def house() -> House:
+    return House()
+
+
+def test_a_job_whose_lease_lapsed_waits_for_another_attempt(house: House) -> None:
+    house.accepted("lost")
+    lost = house.claimed()
+    house.clock.advance(31)
+
+    house.upkeep.recover()
+
+    job = house.registry.get("lost")
+    assert job.state is JobState.WAITING
+    assert job.epoch > lost.epoch
+    assert house.claimed().id == "lost"
+
+
+def test_a_job_whose_lease_is_kept_is_left_alone(house: House) -> None:
+    house.accepted("alive")
+    alive = house.claimed()
+    house.clock.advance(29)
+
+    house.upkeep.recover()
+
+    assert house.registry.get("alive") == alive
+
+
+def test_a_job_that_is_lost_too_often_fails_with_the_reason(house: House) -> None:
+    house.accepted("lost")
+    for _ in range(2):
+        house.claimed()
+        house.clock.advance(31)
+        house.upkeep.recover()
+
+    job = house.registry.get("lost")
+    assert job.state is JobState.FAILED
+    assert job.error == "the process that ran it was lost 2 times"
+
+
+def test_finished_jobs_go_after_their_time_with_their_keys_and_places(house: House) -> None:
+    house.finished("old", key="again")
+    house.clock.advance(KEPT.total_seconds() - 1)
+    house.finished("young")
+    house.upkeep.forget()
+    assert house.registry.find(Query()).total == 2
+    house.clock.advance(2)
+
+    house.upkeep.forget()
+
+    assert [job.id for job in house.registry.find(Query()).jobs] == ["young"]
+    with pytest.raises(JobNotFound):
+        house.registry.get("old")
+    assert house.accepted("new", key="again").id == "new"
+
+
+def test_more_than_a_batch_of_old_jobs_goes_in_one_run(house: House) -> None:
+    for number in range(BATCH + 1):
+        house.finished(f"job-{number}")
+    house.clock.advance(KEPT.total_seconds() + 1)
+
+    house.upkeep.forget()
+
+    assert house.registry.find(Query()).total == 0
+
+
+def test_a_job_that_still_waits_is_never_forgotten(house: House) -> None:
+    house.accepted("waiting")
+    house.clock.advance(10 * KEPT.total_seconds())
+
+    house.upkeep.forget()
+
+    assert house.registry.get("waiting").state is JobState.QUEUED
