@@ -130,15 +130,15 @@ def unreachable(settings: Settings) -> str | None:
 
 
 def _unreachable_bucket(settings: Settings) -> str | None:
-    from pyarrow.fs import S3FileSystem
+    from pyarrow.fs import FileType, S3FileSystem
 
     bucket, region = settings.storage.bucket, settings.storage.region
     try:
         storage = S3FileSystem(region=region, connect_timeout=REACH_SECONDS, request_timeout=REACH_SECONDS)
-        storage.get_file_info(f"{bucket}/")
+        found = storage.get_file_info(str(bucket)).type != FileType.NotFound
     except OSError as error:
         return f"storage.bucket: {bucket} in {region} cannot be reached: {str(error).splitlines()[0]}"
-    return None
+    return None if found else f"storage.bucket: {bucket} in {region} does not exist"
 
 
 def _is_loopback(host: str) -> bool:

@@ -12,8 +12,8 @@ import pyarrow.parquet as pq
 
 from tag_tasks.tags.sample import LAYOUT, TABLES, write_sample
 
-PAIR = ("bench_1", "bench_2")
-"""Two users with files of their own, whose data flips between jobs."""
+PAIR = ("user_2500000x", "user_7500000x")
+"""Two users whose data flips between jobs: in files of their own, but in the midst of everybody by their ids."""
 
 FLIPPED = ("total_asset_value", "cash_balance", "trade_count_30d", "risk_score", "age")
 

@@ -128,6 +128,10 @@ class _Section(Schema):
         return self.makes(**values)
 
 
+def _form(pattern: str, said: str) -> fields.String:
+    return fields.String(required=True, validate=validate.Regexp(f"(?:{pattern})\\Z", error=f"must be {said}"))
+
+
 def _section(kind: type, **keys: fields.Field[Any]) -> fields.Nested:
     schema = type(f"{kind.__name__}Schema", (_Section,), {**keys, "makes": kind})
     return fields.Nested(schema, required=True)
@@ -144,8 +148,8 @@ SECTIONS: Mapping[str, fields.Nested] = {
         level=fields.String(required=True, validate=validate.OneOf(["DEBUG", "INFO", "WARNING", "ERROR"])),
         max_bytes=_count(10_000),
     ),
-    "registry": _section(Registry, url=_text()),
-    "spark": _section(Spark, remote=_text()),
+    "registry": _section(Registry, url=_form(r"memory://", "memory://")),
+    "spark": _section(Spark, remote=_form(r"sail|local\[(\*|\d+)\]|sc://.+", "sail, local[N] or sc://host:port")),
     "storage": _section(Storage, bucket=_text(allow_none=True), region=_text(allow_none=True)),
     "jobs": _section(
         Jobs,
