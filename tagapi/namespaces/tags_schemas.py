@@ -188,6 +188,20 @@ class TasksAnswer(Schema):
     tasks = fields.List(fields.Nested(TaskItem), required=True)
     total = fields.Integer(required=True, metadata={"description": "of all pages"})
 
+    example = {
+        "success": True,
+        "tasks": [
+            {
+                "task_id": EXAMPLE_ID,
+                "tag_ids": [1, 2, 3],
+                "status": "completed",
+                "submitted_at": EXAMPLE_TIME,
+                "completed_at": "2024-01-20T10:32:15+00:00",
+            }
+        ],
+        "total": 1,
+    }
+
 
 class TagItem(Schema):
     tag_id = fields.Integer(required=True)
@@ -200,6 +214,8 @@ class TagItem(Schema):
 class AvailableAnswer(Schema):
     success = fields.Boolean(required=True)
     available_tags = fields.List(fields.Nested(TagItem), required=True)
+
+    example = {"success": True, "available_tags": [TagItem.example]}
 
 
 class TagDetail(TagItem):
@@ -221,12 +237,16 @@ class TagAnswer(Schema):
     success = fields.Boolean(required=True)
     tag = fields.Nested(TagDetail, required=True)
 
+    example = {"success": True, "tag": TagDetail.example}
+
 
 class MembersAnswer(Schema):
     success = fields.Boolean(required=True)
     tag_id = fields.Integer(required=True)
     users = fields.List(fields.String(), required=True)
     next_cursor = fields.String(required=True, metadata={"x-nullable": True})
+
+    example = {"success": True, "tag_id": 1, "users": ["user_000001", "user_000006"], "next_cursor": "dXNlcl8wMDAwMDY"}
 
 
 class UserTagsAnswer(Schema):
@@ -253,6 +273,18 @@ class HealthAnswer(Schema):
     queued = fields.Integer(required=True)
     running = fields.Integer(required=True)
 
+    example = {
+        "status": "healthy",
+        "timestamp": EXAMPLE_TIME,
+        "environment": "local",
+        "version": "0.1.0",
+        "spark": "ready",
+        "queued": 0,
+        "running": 0,
+    }
+
 
 class ProbeAnswer(Schema):
     status = fields.String(required=True)
+
+    example = {"status": "ready"}
