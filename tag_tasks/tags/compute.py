@@ -28,11 +28,15 @@ from tag_tasks.tags.rewrite import Rewriter
 from tag_tasks.tags.table import Marks, MembershipTable, Snapshot, TagChange, Touched
 from tag_tasks.tags.tag import TagTask
 from tag_tasks.tags.verdicts import Verdicts
+from tagapi.jobs.errors import Contended
 from tagapi.jobs.model import Job, Json
 from tagapi.jobs.task import Task, TaskContext
 
 SOME = 1_000_000
 """Users of a source up to which verdicts are collected and files edited, instead of whole tags rewritten by Spark."""
+
+COMPUTED_AT_MOST = 3
+"""Times that one attempt computes: without the table to itself, then with it, then against other processes' luck."""
 
 UNKNOWN_NAMED = 100
 """Unknown user ids that a result names."""
@@ -104,12 +108,16 @@ class ComputeTags(Task):
         with ExitStack() as undo, self._spark.session(context) as session:
             undo.callback(self._table.discard, order.tag_ids, context.attempt_name)
             draft = self._compute(order, context, session)
-            if draft.total_users == 0:
-                return {"total_users": 0, "message": "No results"}
-            with self._table.writing(context.check):
-                if self._table.touched_since(draft.snapshot.version, draft.touched):
+            with ExitStack() as alone:
+                for _ in range(COMPUTED_AT_MOST):
+                    if draft.total_users == 0:
+                        return {"total_users": 0, "message": "No results"}
+                    alone.enter_context(self._table.writing(context.check))
+                    base = self._table.snapshot()
+                    if not self._table.touched_since(draft.snapshot.version, draft.touched):
+                        return self._finish(order, draft, base, context, session, undo)
                     draft = self._compute(order, context, session)
-                return self._finish(order, draft, context, session, undo)
+            raise Contended(reason="other jobs changed the same memberships again and again")
 
     def _compute(self, order: Order, context: TaskContext, session: SparkSession) -> Draft:
         snapshot = self._table.snapshot()
@@ -150,9 +158,16 @@ class ComputeTags(Task):
         another_day = tag.reads_today() and marks.run.date() != order.submitted.date()
         return None if another_day or marks.rule != tag.fingerprint() else marks.watermark
 
-    def _finish(self, order: Order, draft: Draft, context: TaskContext, session: SparkSession, undo: ExitStack) -> Json:
-        """Commit, unless it is a dry run, with the table to ourselves."""
-        base = self._table.snapshot()
+    def _finish(
+        self,
+        order: Order,
+        draft: Draft,
+        base: Snapshot,
+        context: TaskContext,
+        session: SparkSession,
+        undo: ExitStack,
+    ) -> Json:
+        """Commit on top of `base`, on which the draft still holds; in a dry run, only say what that would do."""
         changes = draft.changes
         if draft.verdicts is not None:
             changes = Editor(session, self._table, base, context, order.dry_run).edit(draft.verdicts)

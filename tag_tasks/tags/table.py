@@ -27,7 +27,7 @@ from deltalake.exceptions import CommitFailedError, DeltaError
 from deltalake.transaction import AddAction, RemoveAction
 from pyarrow.fs import FileSelector, FileSystem, FileType
 
-from tagapi.jobs.errors import TaskFailed, Transient
+from tagapi.jobs.errors import Contended, TaskFailed
 
 log = logging.getLogger(__name__)
 
@@ -41,6 +41,7 @@ PROPERTIES = {
 }
 MANY_COMMITS = 200  # since a job read the table: beyond this it is cheaper to compute anew than to compare
 USERS_NAMED = 100  # in a commit; one that touches more says that it touched everyone
+FASTER = "the membership table changed while it was written"
 UPKEEP_OPERATIONS = frozenset({"VACUUM START", "VACUUM END", "SHUT THE DOOR"})
 
 
@@ -252,7 +253,10 @@ class MembershipTable:
         touched: Touched,
         marks: Mapping[int, Marks],
     ) -> int:
-        """Commit on top of exactly `base`; answers with the new version. Raises Transient where another was faster."""
+        """Commit on top of exactly `base`; answers with the new version.
+
+        Raises Contended where another was faster: then this commit is not there, and never will be.
+        """
         now = int(time.time() * 1000)
         actions: list[AddAction | RemoveAction] = []
         for edit in edits:
@@ -271,8 +275,13 @@ class MembershipTable:
         with self._handle:
             table = self._opened()
             if table.version() != base.version:
-                raise Transient(reason="the membership table changed while it was written")
-            self._commit(table, actions, metadata, transactions)
+                raise Contended(reason=FASTER)
+            try:
+                self._commit(table, actions, metadata, transactions)
+            except Contended:
+                table.update_incremental()
+                if table.transaction_version(job_id) is None:
+                    raise
             return base.version + 1
 
     def find_commit(self, job_id: str) -> bool:
@@ -287,7 +296,7 @@ class MembershipTable:
                     return True
                 try:
                     self._commit(table, [], {"purpose": "SHUT THE DOOR", "job_id": job_id}, [])
-                except Transient:
+                except Contended:
                     continue  # somebody else's commit shut the door; look at it
                 table.update_incremental()
                 return table.transaction_version(job_id) is not None
@@ -311,7 +320,7 @@ class MembershipTable:
         try:
             table.create_write_transaction(actions, "append", table.schema(), ["tag_id"], commit_properties=properties)
         except CommitFailedError as error:
-            raise Transient(reason="the membership table changed while it was written") from error
+            raise Contended(reason=FASTER) from error
         except DeltaError as error:
             raise TaskFailed(reason=f"the membership table could not be written: {error}") from error
 
@@ -347,7 +356,8 @@ def _add(file: MemberFile, now: int) -> AddAction:
     if file.low is not None and file.high is not None:
         stats |= {"minValues": {"user_id": file.low}, "maxValues": {"user_id": file.high}}
     partition: Mapping[str, str | None] = {"tag_id": str(file.tag_id)}
-    return AddAction(file.path, file.size, partition, now, True, json.dumps(stats))
+    # Written as it is: escaped characters beyond the basic plane are misread by delta-rs.
+    return AddAction(file.path, file.size, partition, now, True, json.dumps(stats, ensure_ascii=False))
 
 
 def _remove(file: MemberFile, now: int) -> RemoveAction:

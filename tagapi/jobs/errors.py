@@ -102,6 +102,13 @@ class Transient(JobError):
     code = "transient"
 
 
+class Contended(Transient):
+    """{reason}"""
+
+    # Somebody else was faster, and nothing was written: nobody's fault, so it is tried far more often.
+    code = "contended"
+
+
 class TimedOut(JobError):
     """The attempt took longer than its limit of {seconds} s and was stopped."""
 

@@ -19,7 +19,16 @@ from functools import partial
 
 from tagapi.jobs import changes
 from tagapi.jobs.attempt import Attempt, Interrupt
-from tagapi.jobs.errors import JobCancelled, JobError, JobNotFound, StaleAttempt, TaskFailed, TimedOut, Transient
+from tagapi.jobs.errors import (
+    Contended,
+    JobCancelled,
+    JobError,
+    JobNotFound,
+    StaleAttempt,
+    TaskFailed,
+    TimedOut,
+    Transient,
+)
 from tagapi.jobs.model import Change, Job, Json
 from tagapi.jobs.registry import JobRegistry
 from tagapi.jobs.task import Task, running_job
@@ -28,6 +37,8 @@ log = logging.getLogger(__name__)
 
 FIRST_RETRY = 0.25  # seconds: a lost Spark server is back after about twice this
 LONGEST_RETRY = 30.0  # seconds
+CONTENDED_ATTEMPTS = 100  # of a job that somebody else is faster than, again and again
+LONGEST_CONTENDED_RETRY = 0.5  # seconds: a commit takes a hundredth of that
 STUCK_AFTER = 10.0  # seconds between an interrupt and giving up on the thread's own good will
 
 
@@ -164,14 +175,23 @@ class JobRunner:
             return Outcome(OutcomeKind.RETRIED, reason=_reason(error), error=error)
         if isinstance(error, JobCancelled):
             return Outcome(OutcomeKind.CANCELLED)
-        tries = self._tasks[attempt.job.request.task].max_attempts if isinstance(error, Transient) else 0
-        if attempt.job.attempt < tries:
-            return Outcome(OutcomeKind.RETRIED, reason=str(error), error=error)
-        return Outcome(OutcomeKind.FAILED, reason=_reason(error), error=error)
+        return self._again_or_failed(error, attempt)
+
+    def _again_or_failed(self, error: BaseException, attempt: Attempt) -> Outcome:
+        tries = 0
+        if isinstance(error, Transient):
+            tries = self._tasks[attempt.job.request.task].max_attempts
+        if isinstance(error, Contended):
+            tries = CONTENDED_ATTEMPTS
+        kind = OutcomeKind.RETRIED if attempt.job.attempt < tries else OutcomeKind.FAILED
+        return Outcome(kind, reason=_reason(error), error=error)
 
     def _after_failed_commit(self, error: BaseException, attempt: Attempt) -> Outcome:
         """The commit raised: it may have happened all the same, so ask before saying anything."""
         job = attempt.job
+        if isinstance(error, Contended):  # it says that it did not
+            attempt.settled = True
+            return self._again_or_failed(error, attempt)
         try:
             if self._registry.get(job.id).epoch != job.epoch:
                 return Outcome(OutcomeKind.FENCED, error=error)
@@ -181,9 +201,7 @@ class JobRunner:
         except Exception as unanswered:
             # Nobody can say: the next attempt asks again, and the job stays unsettled until it knows.
             return Outcome(OutcomeKind.RETRIED, reason=_reason(unanswered), error=unanswered)
-        if isinstance(error, Transient) and job.attempt < self._tasks[job.request.task].max_attempts:
-            return Outcome(OutcomeKind.RETRIED, reason=str(error), error=error)
-        return Outcome(OutcomeKind.FAILED, reason=_reason(error), error=error)
+        return self._again_or_failed(error, attempt)
 
     def _record(self, attempt: Attempt, outcome: Outcome) -> None:
         """Write the outcome: one update, refused where another attempt has taken over."""
@@ -210,7 +228,8 @@ class JobRunner:
             case OutcomeKind.RELEASED:
                 return partial(changes.release, epoch=epoch)
             case OutcomeKind.RETRIED:
-                delay = timedelta(seconds=backoff(attempt.job.attempt))
+                longest = LONGEST_CONTENDED_RETRY if isinstance(outcome.error, Contended) else LONGEST_RETRY
+                delay = timedelta(seconds=backoff(attempt.job.attempt, longest))
                 return partial(changes.retry, epoch=epoch, delay=delay, reason=outcome.reason, settled=attempt.settled)
         return partial(changes.fail, epoch=epoch, reason=outcome.reason)
 
@@ -286,9 +305,9 @@ class JobRunner:
         return round(self._monotonic() - attempt.began, 3)
 
 
-def backoff(attempt: int) -> float:
+def backoff(attempt: int, longest: float = LONGEST_RETRY) -> float:
     """Seconds until the next attempt: doubled each time, with up to a quarter of jitter."""
-    return min(LONGEST_RETRY, FIRST_RETRY * 2.0 ** min(attempt - 1, 16)) * random.uniform(1.0, 1.25)
+    return min(longest, FIRST_RETRY * 2.0 ** min(attempt - 1, 16)) * random.uniform(1.0, 1.25)
 
 
 def _reason(error: BaseException) -> str:
