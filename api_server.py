@@ -106,7 +106,10 @@ def main(environment: str, host: str, port: int, debug: bool, log_level: str | N
         raise click.UsageError("--debug is only for --env local on a loopback address, such as --host 127.0.0.1")
     if problem := unreachable(settings):
         raise click.ClickException(problem)
-    configure_logs(Path(settings.logs.dir), settings.logs.level, settings.logs.max_bytes)
+    try:
+        configure_logs(Path(settings.logs.dir), settings.logs.level, settings.logs.max_bytes)
+    except OSError as error:
+        raise click.ClickException(f"logs.dir: cannot be written: {error}") from None
     if debug:
         _serve_debug(settings, host, port)
     else:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import structlog
+from structlog.dev import plain_traceback  # the rich one prints local variables, and with them users
 
 from tagapi.jobs.task import running_job
 
@@ -33,7 +34,11 @@ def configure_logs(folder: Path, level: str, max_bytes: int) -> None:
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
     console = logging.StreamHandler(sys.stderr)
-    console.setFormatter(_formatter(shared, [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())]))
+    console.setFormatter(
+        _formatter(
+            shared, [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=plain_traceback)]
+        )
+    )
     file = logging.handlers.RotatingFileHandler(
         folder / "api_server.log", maxBytes=max_bytes, backupCount=KEPT_FILES, encoding="utf-8"
     )

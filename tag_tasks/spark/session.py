@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 
 RETRY_AFTER = 2  # seconds: a lost server is back by then
 LOST = ("UNAVAILABLE", "SESSION_NOT_FOUND", "SESSION_CHANGED", "SESSION_CLOSED", "RETRIES_EXCEEDED", "Socket closed")
-SESSION_SETTINGS: dict[str, bool | float | int | str | None] = {
+SESSION_SETTINGS = {
     # Timestamps without an offset are UTC.
     "spark.sql.session.timeZone": "UTC",
     # Without this PySpark looks up the caller's line for every column expression: half a millisecond each.
@@ -129,11 +129,17 @@ class Spark:
             if idle.address == address and time.monotonic() - idle.since < IDLE_FOR:
                 return idle.session
             self._close(idle.session, alive=idle.address == address)
-        session = SparkSession.builder.remote(address).config(map=SESSION_SETTINGS).create()
-        # The default policy would retry for ten minutes: a killed server is to be noticed at once.
+        session = SparkSession.builder.remote(address).create()
+        # Before anything is asked: the default policy would retry for ten minutes, and a loss is to be noticed at once.
         session.client.set_retry_policies(
             [DefaultPolicy(max_retries=2, initial_backoff=50, backoff_multiplier=2, max_backoff=200)]
         )
+        try:
+            for key, value in SESSION_SETTINGS.items():
+                session.conf.set(key, value)
+        except BaseException:
+            self._close(session, alive=False)
+            raise
         return session
 
     @staticmethod

@@ -17,7 +17,8 @@ import orjson
 from flask import Flask, Response, request
 from flask_restx import Api, Resource
 from marshmallow import RAISE, Schema
-from werkzeug.exceptions import HTTPException, MethodNotAllowed
+from werkzeug.exceptions import HTTPException, MethodNotAllowed, RequestEntityTooLarge
+from werkzeug.routing import BaseConverter
 
 from tagapi.namespaces.documentation import Definitions, describe, operation_of
 from tagapi.namespaces.problems import Invalid, Problem, Unsupported, problem_of
@@ -110,11 +111,23 @@ def load_body(schema: type[Schema]) -> dict[str, Any]:
     if request.mimetype != "application/json":
         raise Unsupported
     try:
-        raw = orjson.loads(request.get_data(cache=False))
+        raw = orjson.loads(_read_body())
     except orjson.JSONDecodeError:
         raise Invalid("body", "is not valid JSON") from None
     loaded: dict[str, Any] = SCHEMAS.of(schema).load(raw)
     return loaded
+
+
+def _read_body() -> bytes:
+    try:
+        body = request.get_data(cache=False)
+    except HTTPException:
+        raise
+    except Exception:  # each server has an error of its own for chunks that make no sense
+        raise Invalid("body", "cannot be read") from None
+    if request.content_length is None and len(body) >= MAX_BODY:  # a chunked body is cut off there without a word
+        raise RequestEntityTooLarge
+    return body
 
 
 def load_query(schema: type[Schema]) -> dict[str, Any]:
@@ -154,6 +167,13 @@ SCHEMAS = _Schemas()
 # -- putting fronts on an app --------------------------------------------------------------
 
 
+class Anything(BaseConverter):
+    """A path parameter that may hold any character, slashes and line breaks among them: `<anything:user_id>`."""
+
+    regex = "(?s:.+?)"
+    part_isolating = False
+
+
 class _Api(Api):  # type: ignore[misc]
     """Flask-RESTX, with errors left to the fronts."""
 
@@ -182,7 +202,8 @@ def install(app: Flask, fronts: Sequence[Front], version: str) -> None:
         "SWAGGER_UI_DOC_EXPANSION": "list",
         "SWAGGER_UI_REQUEST_DURATION": True,
     }
-    app.url_map.merge_slashes = False  # a user id may hold any character
+    app.url_map.merge_slashes = False
+    app.url_map.converters["anything"] = Anything
     api = _Api(
         app,
         version=version,

@@ -23,6 +23,8 @@ from tagapi.jobs.errors import (
     NotReady,
     OwnerQueueFull,
     QueueFull,
+    TaskFailed,
+    Transient,
 )
 
 log = logging.getLogger(__name__)
@@ -35,7 +37,12 @@ STATUS: Mapping[type[JobError], int] = {
     OwnerQueueFull: 429,
     QueueFull: 503,
     NotReady: 503,
+    # These two reach a front only where it reads: Spark was lost, or a table cannot be used.
+    Transient: 503,
+    TaskFailed: 503,
 }
+
+RETRY_AFTER = 5  # seconds, where an error does not say
 
 HTTP_CODES: Mapping[int, str] = {
     400: "bad_request",
@@ -86,9 +93,11 @@ def problem_of(error: Exception) -> Problem:
     if isinstance(error, Unsupported):
         return Problem(415, HTTP_CODES[415], "Content-Type must be application/json")
     if isinstance(error, JobError) and type(error) in STATUS:
-        after = error.facts.get("retry_after")
-        headers = {} if after is None else {"Retry-After": str(after)}
-        return Problem(STATUS[type(error)], error.code, str(error), facts=error.facts, headers=headers)
+        status = STATUS[type(error)]
+        headers = {"Retry-After": str(error.facts.get("retry_after", RETRY_AFTER))} if status in (429, 503) else {}
+        if isinstance(error, Transient | TaskFailed):
+            log.warning("read_failed", extra={"reason": str(error)})
+        return Problem(status, error.code, str(error), facts=error.facts, headers=headers)
     if isinstance(error, HTTPException) and error.code is not None and error.code < 500:
         headers = {}
         if allowed := getattr(error, "valid_methods", None):

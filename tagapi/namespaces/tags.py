@@ -48,6 +48,8 @@ ERRORS: Mapping[str, tuple[str, str]] = {
     "queue_full": ("Task queue is full", "任务队列已满，请稍后重试"),
     "owner_queue_full": ("Too many tasks of yours are waiting", "您等待中的任务过多，请稍后重试"),
     "key_reused": ("Idempotency-Key was used with another request", "Idempotency-Key 已用于另一个请求"),
+    "transient": ("Data cannot be read now", "数据暂时无法读取，请稍后重试"),
+    "task_failed": ("Data cannot be read now", "数据暂时无法读取，请稍后重试"),
     "not_ready": ("Service is not ready", "服务尚未就绪，请稍后重试"),
     "not_found": ("Not found", "资源不存在"),
     "method_not_allowed": ("Method not allowed", "不支持的请求方法"),
@@ -116,7 +118,7 @@ class TagsFront(Front):
             ("/api/v1/tasks", Tasks),
             ("/api/v1/tasks/<string:task_id>", Task),
             ("/api/v1/tasks/<string:task_id>/status", TaskStatus),
-            ("/api/v1/users/<path:user_id>/tags", UserTags),
+            ("/api/v1/users/<anything:user_id>/tags", UserTags),
         ]
 
     def render_problem(self, problem: Problem) -> Mapping[str, Any]:

@@ -88,7 +88,7 @@ def test_a_job_whose_spark_is_killed_is_run_again_and_completes(server: Server) 
     until(lambda: server.read("/health")["spark"] == "starting", "the loss is noticed", every=0.005)
     until(lambda: server.read("/health")["spark"] == "ready", "Spark is back", every=0.01)
     back = time.monotonic() - before
-    status = server.wait(task_id)
+    status = server.wait(task_id, seconds=180)
 
     assert back < SPARK_SECONDS
     assert _spark(server).pid != killed.pid

@@ -1,0 +1,1 @@
+"""Tests that speak to a real server over HTTP, and nothing else."""

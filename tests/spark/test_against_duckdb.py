@@ -1,0 +1,652 @@
+"""Runs of every kind on the product's own sample and on hostile ids, with DuckDB as the second opinion."""
+
+from __future__ import annotations
+
+from datetime import date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from pyspark.sql import Column
+from pyspark.sql import functions as F
+
+from tag_tasks.spark.session import Spark
+from tag_tasks.tags.tag import TagTask
+from tag_tasks.tags.wealth import HighNetWorthUserTask
+from tagapi.executors.thread_pool import ThreadPoolExecutor
+from tagapi.jobs.model import JobState
+from tagapi.jobs.registry import Bounds
+from tagapi.jobs.service import JobService
+from tests.spark.world import (
+    ALL,
+    BASIC,
+    EVERY_TAG,
+    NO_TAG,
+    NOON,
+    RULES,
+    SCHEMAS,
+    TABLE_OF,
+    TODAY,
+    YESTERDAY,
+    World,
+    counts,
+    eventually,
+    in_thread,
+)
+
+NOBODY = {"total_users": 0, "message": "No results"}
+HOSTILE = [
+    *("o'brien", "''", "'", '"', "`", "\\", "\\'", "'\\", "back\\slash", "trailing\\"),
+    *("'; DROP TABLE user_tags; --", "' OR '1'='1", "x') OR TRUE --", "tag_id = 3", "user_id", "NULL", "null"),
+    *("nul\0inside", "\0", "\x01", "\x7f", "new\nline", "\r\n", "tab\t", "\u2028", "\ufeffbom"),
+    *("😀", "𠮷野家", "\U00020000", "e\u0301", "é", "\u202eright to left", "\uffff", "\U0010ffff", "ß", "İ"),
+    *(" leading", "trailing ", " ", "  ", "\u00a0", "user_000001 ", " user_000001", "USER_000001"),
+    *("100%", "%", "_", "%s", "{0}", "${x}", "*", "?", "[a-z]", "a,b", ";", ":", "#", "="),
+    *("a/b", "/", "../../etc/passwd", ".", "..", "__HIVE_DEFAULT_PARTITION__", "true", "1", "1.0", "01", "NaN", "-0"),
+    *("x" * 255, "x" * 254 + "y", "😀" * 255, "\U0010ffff" * 255, "\uffff" * 255),
+]
+
+
+@pytest.fixture
+def crowd(sampled: World) -> World:
+    """The sample and the hostile, who carry all tags and none by turns."""
+    for number, user_id in enumerate(HOSTILE):
+        sampled.data.put(user_id, **(EVERY_TAG, NO_TAG)[number % 2])
+    sampled.data.save()
+    return sampled
+
+
+@pytest.fixture(params=["some", "many"])
+def small(world: World, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> World:
+    """The hostile and forty others. They are some users; and many, by limits that make them so."""
+    if request.param == "many":
+        limit_to(monkeypatch, users=4, rows=8, named=2)
+    for number, user_id in enumerate([*HOSTILE, *(f"user_{number:06}" for number in range(1, 41))]):
+        world.data.put(user_id, **(EVERY_TAG, NO_TAG)[number % 2])
+    world.data.put("old", **EVERY_TAG | {"registration_date": ago(30), "last_login_date": ago(7)})
+    world.data.put("early", **EVERY_TAG | {"registration_date": ago(-1), "last_login_date": ago(-1)})
+    world.data.save()
+    return world
+
+
+def ago(days: int) -> date:
+    return TODAY - timedelta(days=days)
+
+
+def limit_to(monkeypatch: pytest.MonkeyPatch, users: int = 10**6, rows: int = 20_000, named: int = 1000) -> None:
+    """Lower the numbers at which a run takes another road: they tell what is faster, not what is true."""
+    monkeypatch.setattr("tag_tasks.tags.compute.SOME", users)
+    monkeypatch.setattr("tag_tasks.tags.edit.SMALL", rows)
+    monkeypatch.setattr("tag_tasks.tags.edit.NAMED", named)
+    monkeypatch.setattr("tag_tasks.tags.evaluate.NAMED", named)
+
+
+def upset(world: World, updated_time: datetime | None) -> None:
+    """Change the sources: every seventh user becomes another, every thirteenth goes, fifty come."""
+    users = world.data.users()
+    for number, user_id in enumerate(users):
+        if number % 7 == 0:
+            world.data.put(user_id, updated_time, **(NO_TAG, EVERY_TAG)[number % 2])
+        elif number % 13 == 0:
+            world.data.delete(user_id)
+    for number in range(50):
+        world.data.put(f"come_{number}", updated_time, **(NO_TAG, EVERY_TAG)[number % 2])
+    world.data.save()
+
+
+# -- full ------------------------------------------------------------------------------------
+
+
+def test_a_full_run_equals_duckdb(crowd: World) -> None:
+    result = crowd.result()
+    crowd.agrees()
+    carrying = {user_id for number, user_id in enumerate(HOSTILE) if number % 2 == 0}
+    for tag_id in ALL:
+        assert crowd.members(tag_id) & set(HOSTILE) == carrying
+    assert result["total_users"] == len(crowd.data.users())
+    assert result["message"] == f"Successfully processed {len(crowd.data.users())} users"
+    assert result["unknown_user_ids"] == []
+    assert result["table_version"] == crowd.version()
+    assert counts(result) == {tag_id: (len(crowd.expected(tag_id)), None, None) for tag_id in ALL}
+
+
+def test_a_full_run_puts_in_who_matches_and_out_who_does_not(crowd: World) -> None:
+    crowd.result()
+    before = crowd.memberships()
+    upset(crowd, updated_time=None)
+    result = crowd.result(diff=True)
+    crowd.agrees()
+    after = crowd.memberships()
+    assert counts(result) == {
+        tag_id: (len(after[tag_id]), len(after[tag_id] - before[tag_id]), len(before[tag_id] - after[tag_id]))
+        for tag_id in ALL
+    }
+    assert all(added and removed for _, added, removed in counts(result).values())
+
+
+def test_a_tag_that_was_not_asked_for_is_not_touched(small: World) -> None:
+    small.result()
+    before = small.memberships()
+    upset(small, updated_time=None)
+    small.result([2, 5])
+    small.agrees([2, 5])
+    others = [tag_id for tag_id in ALL if tag_id not in (2, 5)]
+    assert small.memberships(others) == {tag_id: before[tag_id] for tag_id in others}
+
+
+def test_a_full_run_on_the_next_day_moves_the_windows(small: World) -> None:
+    small.result()
+    before = small.memberships()
+    small.pass_time(days=1)
+    small.result()
+    small.agrees()
+    assert {tag_id for tag_id in ALL if small.members(tag_id) != before[tag_id]} == {4, 8}
+
+
+def test_today_is_the_day_of_the_submission(small: World) -> None:
+    """However late the attempt."""
+    job_id = small.submit([4, 8])
+    small.pass_time(days=5)
+    assert small.finish(job_id).state is JobState.SUCCEEDED
+    for tag_id in (4, 8):
+        assert small.members(tag_id) == small.expected(tag_id, TODAY) != small.expected(tag_id)
+
+
+def test_the_last_microsecond_of_a_day_is_in_it(small: World) -> None:
+    small.clock.moment = NOON.replace(hour=23, minute=59, second=59, microsecond=999_999)
+    small.result([4, 8])
+    small.agrees([4, 8])
+    small.pass_time(microseconds=1)
+    small.result([4, 8], mode="incremental")
+    assert small.clock.now().date() == TODAY + timedelta(days=1)
+    small.agrees([4, 8])
+
+
+# -- incremental -----------------------------------------------------------------------------
+
+
+def test_a_first_incremental_run_is_full(small: World) -> None:
+    result = small.result(mode="incremental")
+    small.agrees()
+    assert result["total_users"] == len(small.data.users())
+
+
+def test_an_incremental_run_without_a_change_has_nothing_to_do(small: World) -> None:
+    small.result()
+    version = small.version()
+    small.pass_time(hours=1)
+    assert small.result(mode="incremental") == NOBODY
+    assert small.version() == version
+
+
+def test_an_incremental_run_sees_the_new_and_the_changed(small: World) -> None:
+    """And nobody else: not who changed without a later updated_time, not who was deleted."""
+    small.result()
+    carrier, stranger = HOSTILE[0], HOSTILE[1]
+    unseen_carrier, unseen_stranger, deleted = HOSTILE[2], HOSTILE[3], HOSTILE[4]
+    undated = HOSTILE[5]
+    before = small.memberships()
+    now = small.pass_time(hours=1)
+    small.data.put(carrier, now, **NO_TAG)
+    small.data.put(stranger, now, **EVERY_TAG)
+    small.data.put("new", now, **EVERY_TAG)
+    small.data.put("new stranger", now, **NO_TAG)
+    small.data.put(unseen_carrier, YESTERDAY, **NO_TAG)
+    small.data.put(unseen_stranger, YESTERDAY, **EVERY_TAG)
+    small.data.put(undated, None, **EVERY_TAG)
+    small.data.delete(deleted)
+    small.data.save()
+    result = small.result(mode="incremental")
+    for tag_id in ALL:
+        assert small.members(tag_id) == (before[tag_id] - {carrier}) | {stranger, "new", undated}
+    assert counts(result) == dict.fromkeys(ALL, (3, 3, 1))
+    assert result["total_users"] == 5
+
+
+def test_a_row_without_a_date_is_seen_every_time(small: World) -> None:
+    small.data.put("undated", None, **EVERY_TAG)
+    small.data.save()
+    small.result()
+    for change in (NO_TAG, EVERY_TAG):
+        small.pass_time(hours=1)
+        small.data.put("undated", None, **change)
+        small.data.save()
+        assert small.result(mode="incremental")["total_users"] == 1
+        small.agrees()
+
+
+@pytest.mark.parametrize("limits", [{}, {"users": 1000}, {"rows": 100, "named": 100}], ids=["read", "all", "large"])
+def test_an_incremental_run_over_many_changes(
+    crowd: World, monkeypatch: pytest.MonkeyPatch, limits: dict[str, int]
+) -> None:
+    limit_to(monkeypatch, **limits)
+    crowd.result()
+    before = crowd.memberships()
+    now = crowd.pass_time(hours=1)
+    changed = set()
+    for number, user_id in enumerate(crowd.data.users()):
+        if number % 4 == 0:
+            crowd.data.put(user_id, now, **(NO_TAG, EVERY_TAG)[number % 8 == 0])
+            changed.add(user_id)
+        elif number % 4 == 1:
+            crowd.data.put(user_id, YESTERDAY, **NO_TAG)
+        elif number % 4 == 2:
+            crowd.data.delete(user_id)
+    crowd.data.save()
+    assert len(changed) > 1000
+    dry = crowd.result(mode="incremental", dry_run=True)
+    result = crowd.result(mode="incremental")
+    assert counts(dry) == counts(result)
+    for tag_id in ALL:
+        truth, after = crowd.expected(tag_id), crowd.members(tag_id)
+        assert after == (before[tag_id] - changed) | (truth & changed)
+        lost, won = before[tag_id] - after, after - before[tag_id]
+        assert counts(result)[tag_id] == (len(truth & changed), len(won), len(lost))
+    assert result["total_users"] == len(changed)
+
+
+@pytest.mark.parametrize("changed", [1000, 1001])
+def test_the_two_roads_of_an_incremental_run_meet(crowd: World, monkeypatch: pytest.MonkeyPatch, changed: int) -> None:
+    limit_to(monkeypatch, users=1000)
+    crowd.result([1, 2, 3])
+    now = crowd.pass_time(hours=1)
+    for number, user_id in enumerate(crowd.data.users()[:changed]):
+        crowd.data.put(user_id, now, risk_score=number % 60)
+    crowd.data.save()
+    result = crowd.result([1, 2, 3], mode="incremental")
+    assert result["total_users"] == changed
+    crowd.agrees([1, 2, 3])
+
+
+def test_changes_in_one_source_are_nothing_to_the_tags_of_another(small: World) -> None:
+    small.result()
+    now = small.pass_time(hours=1)
+    small.data.put("user_000001", now, risk_score=0)
+    small.data.save()
+    assert small.result([1, 6, 2, 8], mode="incremental") == NOBODY
+    assert small.result([1, 3], mode="incremental")["total_users"] == 1
+    assert "user_000001" in small.members(3)
+
+
+def test_the_next_day_tags_that_read_it_run_full(small: World) -> None:
+    small.result()
+    before = small.memberships()
+    small.data.put("unseen", YESTERDAY, **EVERY_TAG)
+    small.data.save()
+    small.pass_time(days=1)
+    result = small.result(mode="incremental")
+    small.agrees([4, 8])
+    others = [tag_id for tag_id in ALL if tag_id not in (4, 8)]
+    assert small.memberships(others) == {tag_id: before[tag_id] for tag_id in others}
+    assert result["total_users"] == len(small.data.users())
+    assert small.result(mode="incremental") == NOBODY
+
+
+def test_a_changed_rule_runs_full(crowd: World) -> None:
+    class Richer(HighNetWorthUserTask):
+        def rule(self, today: date) -> Column:
+            return F.col("total_asset_value") >= 60_000
+
+    crowd.result()
+    unchanged = crowd.expected(6)
+    tags: dict[int, TagTask] = {**crowd.task._tags, 1: Richer()}
+    crowd.task._tags = tags
+    crowd.pass_time(hours=1)
+    crowd.data.put("unseen", YESTERDAY, **EVERY_TAG)
+    crowd.data.save()
+    result = crowd.result([1, 6], mode="incremental")
+    assert result["total_users"] == len(crowd.data.users())
+    richer = {user for user, row in crowd.data.rows[RULES[1][0]].items() if (row["total_asset_value"] or 0) >= 60_000}
+    assert crowd.members(1) == richer > crowd.expected(1)
+    assert crowd.members(6) == unchanged
+    assert crowd.result([1, 6], mode="incremental") == NOBODY
+
+
+def test_the_watermark_is_never_later_than_the_submission(small: World) -> None:
+    """A row dated in the future is seen, and again when its time is past; then no more."""
+    ahead = NOON + timedelta(hours=2)
+    small.data.put("ahead", ahead, **EVERY_TAG)
+    small.data.save()
+    small.result()
+    small.agrees()
+    for now, change, seen in (
+        (NOON + timedelta(hours=1), NO_TAG, True),
+        (ahead - timedelta(microseconds=1), EVERY_TAG, True),
+        (ahead, NO_TAG, True),
+        (ahead + timedelta(hours=1), EVERY_TAG, False),
+    ):
+        small.clock.moment = now
+        before = small.memberships()
+        small.data.put("ahead", ahead, **change)
+        small.data.save()
+        result = small.result(mode="incremental")
+        assert result["total_users"] == (1 if seen else 0)
+        if seen:
+            small.agrees()
+        else:
+            assert small.memberships() == before
+
+
+def test_a_microsecond_later_is_later(small: World) -> None:
+    newest = NOON - timedelta(microseconds=7)
+    small.data.put("first", newest, **NO_TAG)
+    small.data.save()
+    small.result()
+    small.pass_time(hours=1)
+    small.data.put("first", newest, **EVERY_TAG)
+    small.data.put("second", newest + timedelta(microseconds=1), **EVERY_TAG)
+    small.data.save()
+    assert small.result(mode="incremental")["total_users"] == 1
+    assert "second" in small.members(1)
+    assert "first" not in small.members(1)
+
+
+def test_a_run_submitted_earlier_does_not_hide_what_a_later_one_left(small: World) -> None:
+    """Jobs may run in another order than they were submitted, across midnight too."""
+    small.result()
+    early = small.submit(mode="incremental")
+    small.pass_time(days=1)
+    small.data.put("new", small.clock.now(), **EVERY_TAG)
+    small.data.save()
+    another = small.another_process()
+    another.clock.moment = small.clock.now()
+    another.result(mode="incremental")
+    assert small.finish(early).state is JobState.SUCCEEDED
+    for tag_id in (4, 8):
+        assert small.members(tag_id) - {"new"} == small.expected(tag_id, TODAY) - {"new"}
+    small.pass_time(hours=1)
+    small.result(mode="incremental")
+    small.agrees()
+
+
+def test_times_without_an_offset_are_utc(small: World) -> None:
+    """As they come from systems that know no zone."""
+
+    def save() -> None:
+        small.data.save()
+        for table, rows in small.data.rows.items():
+            naive = pa.Table.from_pylist(list(rows.values()), SCHEMAS[table])
+            column = naive.schema.get_field_index("updated_time")
+            values = naive["updated_time"].cast(pa.timestamp("us"))
+            small.data.write(table, naive.set_column(column, "updated_time", values))
+
+    small.data.put("last", NOON - timedelta(minutes=1), **NO_TAG)
+    save()
+    small.result()
+    small.agrees()
+    small.pass_time(hours=1)
+    small.data.put("unseen", NOON - timedelta(minutes=1), **EVERY_TAG)
+    small.data.put("seen", NOON, **EVERY_TAG)
+    save()
+    assert small.result(mode="incremental")["total_users"] == 1
+    assert all("seen" in members and "unseen" not in members for members in small.memberships().values())
+
+
+# -- lists of users --------------------------------------------------------------------------
+
+
+def scope(world: World, count: int) -> list[str]:
+    """So many users, the hostile first."""
+    return [*HOSTILE, *(user for user in world.data.users() if user not in HOSTILE)][:count]
+
+
+@pytest.mark.parametrize(
+    ("count", "mode", "rows"),
+    [
+        (1, "full", 20_000),
+        (2, "incremental", 100),
+        (len(HOSTILE), "full", 100),
+        (1000, "full", 20_000),
+        (1000, "full", 100),
+        (1001, "full", 20_000),
+        (1001, "incremental", 100),
+        (3000, "incremental", 20_000),
+    ],
+)
+def test_a_list_changes_those_users_and_nobody_else(
+    crowd: World, monkeypatch: pytest.MonkeyPatch, count: int, mode: str, rows: int
+) -> None:
+    limit_to(monkeypatch, rows=rows)
+    crowd.result()
+    before = crowd.memberships()
+    users = scope(crowd, count)
+    for number, user_id in enumerate(crowd.data.users()):
+        if number % 3:
+            crowd.data.put(user_id, YESTERDAY, **(NO_TAG, EVERY_TAG)[number % 2])
+    crowd.data.save()
+    dry = crowd.result(user_ids=users, mode=mode, dry_run=True)
+    assert crowd.memberships() == before
+    result = crowd.result(user_ids=users, mode=mode)
+    for tag_id in ALL:
+        truth, after = crowd.expected(tag_id) & set(users), crowd.members(tag_id)
+        assert after == (before[tag_id] - set(users)) | truth
+        lost, won = before[tag_id] - after, after - before[tag_id]
+        assert counts(result)[tag_id] == (len(truth), len(won), len(lost))
+    assert counts(dry) == counts(result)
+    assert result["total_users"] == count
+    assert result["unknown_user_ids"] == []
+
+
+def test_each_of_the_hostile_alone(world: World) -> None:
+    """Out and in again, first as the last of all the ids in its file."""
+    for user_id in HOSTILE:
+        world.data.put(user_id, **EVERY_TAG)
+    world.data.save()
+    world.result([7])
+    for user_id in sorted(HOSTILE, reverse=True):
+        world.data.put(user_id, **NO_TAG)
+        world.data.save()
+        assert counts(world.result([7], user_ids=[user_id])) == {7: (0, 0, 1)}, ascii(user_id[:9])
+    assert world.members(7) == frozenset()
+    for user_id in HOSTILE:
+        world.data.put(user_id, **EVERY_TAG)
+        world.data.save()
+        assert counts(world.result([7], user_ids=[user_id])) == {7: (1, 1, 0)}, ascii(user_id[:9])
+    world.agrees([7])
+
+
+def test_a_list_on_an_empty_table(small: World) -> None:
+    """And it is no run over everyone: the first of those is still to come."""
+    small.result(user_ids=HOSTILE)
+    for tag_id in ALL:
+        assert small.members(tag_id) == small.expected(tag_id) & set(HOSTILE)
+    small.result(mode="incremental")
+    small.agrees()
+
+
+@pytest.mark.parametrize("others", [0, 1200])
+def test_a_deleted_user_leaves_by_a_list(crowd: World, others: int) -> None:
+    crowd.result()
+    gone, known = HOSTILE[0], [user for user in scope(crowd, others + 2) if user != HOSTILE[0]]
+    crowd.data.delete(gone)
+    crowd.data.save()
+    result = crowd.result(user_ids=[gone, *known])
+    crowd.agrees()
+    assert result["unknown_user_ids"] == [gone]
+    assert result["total_users"] == len(known)
+    assert {removed for _, _, removed in counts(result).values()} == {1}
+
+
+@pytest.mark.parametrize("known", [1, 999, 1500])
+def test_unknown_users_are_named(crowd: World, known: int) -> None:
+    crowd.result()
+    strangers = ["'", "nobody", "user_000001\0", "USER_000002", "😀😀"]
+    strangers = [user for user in strangers if user not in HOSTILE]
+    users = scope(crowd, known)
+    result = crowd.result(user_ids=[*strangers, *users])
+    assert sorted(result["unknown_user_ids"]) == sorted(strangers)
+    assert result["total_users"] == known
+    crowd.agrees()
+
+
+@pytest.mark.parametrize("unknown", [150, 1500])
+def test_at_most_a_hundred_unknown_users_are_named(small: World, unknown: int) -> None:
+    small.result()
+    strangers = [f"nobody_{number}" for number in range(unknown)]
+    result = small.result(user_ids=[*strangers, "user_000001"])
+    assert len(set(result["unknown_user_ids"])) == 100
+    assert set(result["unknown_user_ids"]) < set(strangers)
+    assert result["total_users"] == 1
+    small.agrees()
+
+
+@pytest.mark.parametrize("unknown", [1, 1500])
+@pytest.mark.parametrize("mode", ["full", "incremental"])
+def test_nobody_in_scope_is_no_result(small: World, unknown: int, mode: str) -> None:
+    small.result()
+    version, files = small.version(), small.parquet_files()
+    assert small.result(user_ids=[f"nobody_{number}" for number in range(unknown)], mode=mode) == NOBODY
+    assert small.version() == version
+    assert small.parquet_files() == files
+
+
+def test_who_exists_is_asked_of_the_list_of_users(world: World) -> None:
+    """A user with rows in every other source is unknown, and carries their tags by a full run all the same."""
+    for user_id in ("known", "ghost"):
+        world.data.put(user_id, **EVERY_TAG)
+    del world.data.rows[BASIC]["ghost"]
+    world.data.save()
+    assert world.result()["total_users"] == 1
+    world.agrees()
+    result = world.result(user_ids=["ghost", "known"])
+    assert (result["total_users"], result["unknown_user_ids"]) == (1, ["ghost"])
+    world.agrees()
+
+
+def test_a_user_without_an_id_is_nobody(world: World) -> None:
+    world.data.put("known", **EVERY_TAG)
+    for rows in world.data.rows.values():
+        rows["nameless"] = rows["known"] | {"user_id": None, "updated_time": NOON}
+    world.data.save()
+    everyone = dict.fromkeys(ALL, frozenset({"known"}))
+    world.result()
+    assert world.memberships() == everyone
+    world.result(user_ids=["known"])
+    world.pass_time(hours=1)
+    world.result(mode="incremental")
+    assert world.memberships() == everyone
+
+
+def test_a_user_with_two_rows_matches_if_either_does(world: World) -> None:
+    """By every road, and is one member."""
+    world.data.put("other", **NO_TAG)
+    world.data.put("twice", **EVERY_TAG)
+    for rows in world.data.rows.values():
+        rows["again"] = dict(rows["twice"])
+        rows["against"] = rows["other"] | {"user_id": "twice", "updated_time": rows["twice"]["updated_time"]}
+    world.data.save()
+    everyone = dict.fromkeys(ALL, frozenset({"twice"}))
+    for asked in ({}, {"user_ids": ["twice", "other"]}, {"user_ids": ["twice", *map(str, range(1500))]}):
+        result = world.result(diff=True, **asked)
+        assert world.memberships() == everyone
+        assert {matched for matched, _, _ in counts(result).values()} == {1}
+
+
+# -- dry runs --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("asked", [{}, {"mode": "incremental"}, {"user_ids": HOSTILE}], ids=["full", "later", "list"])
+def test_a_dry_run_says_what_would_happen_and_leaves_no_trace(small: World, asked: dict[str, Any]) -> None:
+    small.result()
+    small.pass_time(hours=1)
+    upset(small, updated_time=small.clock.now())
+    version, files = small.version(), small.parquet_files()
+    dry = small.result(dry_run=True, **asked)
+    assert small.version() == version == dry["table_version"]
+    assert small.parquet_files() == files
+    real = small.result(diff=True, **asked)
+    assert dry | {"table_version": None} == real | {"table_version": None}
+    assert all(None not in found for found in counts(dry).values())
+
+
+def test_a_dry_run_leaves_no_mark(small: World) -> None:
+    small.result(dry_run=True)
+    assert small.memberships() == dict.fromkeys(ALL, frozenset())
+    assert small.result(mode="incremental")["total_users"] == len(small.data.users())
+
+
+# -- many at once ----------------------------------------------------------------------------
+
+
+def submit_many(world: World, fives: int = 10) -> list[str]:
+    """Jobs of every kind, five by five, among them every tag over everyone."""
+    users = [user for user in world.data.users() if user not in HOSTILE]
+    jobs = []
+    for number in range(fives):
+        some = users[number * 40 : number * 40 + 2]
+        jobs += [
+            world.submit(user_ids=some),
+            world.submit([1 + number % 8, 3], user_ids=[*HOSTILE, *some]),
+            world.submit([1 + number % 8], user_ids=users[number * 100 : number * 100 + 1500]),
+            world.submit(ALL[number % 8 :], mode="incremental", dry_run=number % 3 == 0),
+            world.submit([1 + number % 8, 1 + (number + 3) % 8], diff=number % 2 == 0),
+        ]
+    return jobs
+
+
+def finish_all(world: World, jobs: list[str], threads: int = 3) -> None:
+    """Run the jobs as a service does: by a pool, on a clock that goes."""
+    world.clock.run()
+    executor = ThreadPoolExecutor(world.runner, world.clock, threads)
+    executor.start()
+    try:
+        eventually(lambda: all(world.clock.get(job_id).finished for job_id in jobs), seconds=60)
+    finally:
+        executor.stop(drain_seconds=5)
+    unsuccessful = [job for job in map(world.clock.get, jobs) if job.state is not JobState.SUCCEEDED]
+    assert not unsuccessful, [(job.request.arguments, job.error) for job in unsuccessful]
+
+
+def test_fifty_jobs_at_once_leave_what_is_true(crowd: World) -> None:
+    crowd.result()
+    crowd.pass_time(hours=1)
+    upset(crowd, updated_time=crowd.clock.now())
+    finish_all(crowd, submit_many(crowd))
+    crowd.agrees()
+    after = crowd.another_process()
+    after.clock.moment = crowd.clock.now()
+    assert after.result(mode="incremental") == NOBODY
+
+
+def test_processes_that_share_a_table_leave_what_is_true(crowd: World) -> None:
+    crowd.result()
+    other = crowd.another_process()
+    for world in (crowd, other):
+        world.clock.moment = NOON + timedelta(hours=1)
+    upset(crowd, updated_time=crowd.clock.now())
+    mine, theirs = submit_many(crowd, fives=5), submit_many(other, fives=5)
+    with in_thread(lambda: finish_all(other, theirs, threads=2)):
+        finish_all(crowd, mine, threads=2)
+    crowd.agrees()
+
+
+def test_a_job_that_is_sent_twice_is_one(small: World) -> None:
+    service = JobService(small.clock, small.service._executor, Bounds(queued=10, queued_per_owner=10))
+    arguments = {"tag_ids": [1], "user_ids": None, "mode": "full", "dry_run": False, "diff": False}
+    sent = [service.submit("tags.compute", arguments, owner="ann", key="k").job.id for _ in range(2)]
+    assert len(set(sent)) == 1
+    small.finish(sent[0])
+    assert small.result([1])["table_version"] == small.version() == 2
+
+
+# -- literal histories -----------------------------------------------------------------------
+
+
+def test_the_table_lies_where_its_path_says(spark: Spark, tmp_path: Path) -> None:
+    """Also under a name that needs care."""
+    world = World(spark, tmp_path / "it's a path, 100 % ä")
+    for number in range(1200):
+        world.data.put(f"user{number}", **(EVERY_TAG, NO_TAG)[number % 2])
+    world.data.save()
+    users = world.data.users()
+    for asked in ({}, {"user_ids": users[:2]}, {"user_ids": users[:1001]}, {"mode": "incremental"}):
+        world.pass_time(hours=1)
+        world.data.put(users[0], world.clock.now(), **EVERY_TAG)
+        world.data.save()
+        world.result(**asked)
+        world.agrees()
+
+
+def test_every_column_of_the_rules_is_in_one_source() -> None:
+    assert {TABLE_OF[name] for name in EVERY_TAG} == set(SCHEMAS)
