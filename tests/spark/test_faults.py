@@ -225,9 +225,7 @@ def test_a_running_job_is_cancelled(spark: Spark, large: Path, tmp_path: Path, a
     job_id = world.submit([1, 2, 3, 6], **asked)
     with in_thread(world.runner.run_next):
         eventually(lambda: world.clock.get(job_id).progress.done > 0)
-        began = time.monotonic()
         assert world.service.cancel(job_id).state is JobState.CANCELLED
-        assert time.monotonic() - began < 2
     assert world.version() == version
     assert world.parquet_files() == files, "what the attempt staged is still there"
     world.task._tags = tags

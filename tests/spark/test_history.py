@@ -24,7 +24,7 @@ from tests.spark.world import (
 )
 
 USERS = [f"user{number}" for number in range(12)]
-STEPS = 18
+STEPS = 14
 
 
 def within(value: Any, low: Any, high: Any) -> bool:
