@@ -12,7 +12,7 @@ help:  ## this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
 
 run: setup sample  ## start the API on 127.0.0.1:$(PORT), with sample data
-	@echo "tagapi: API http://127.0.0.1:$(PORT)/  documentation http://127.0.0.1:$(PORT)/docs"
+	@echo "starting on http://127.0.0.1:$(PORT)/api/v1 with documentation at http://127.0.0.1:$(PORT)/docs"
 	@exec $(BIN)/python api_server.py --env local --host 127.0.0.1 --port $(PORT)
 
 setup: $(VENV)/run.stamp  ## create .venv with the locked dependencies

@@ -28,6 +28,7 @@ class DrainingWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn is untyped
     """A gthread worker that goes on answering requests while the jobs are drained."""
 
     draining = False
+    interrupted = False
 
     def handle_exit(self, sig: Any, frame: Any) -> None:
         """SIGTERM: drain on a thread of its own, since a signal handler must not wait; then leave as usual."""
@@ -36,14 +37,19 @@ class DrainingWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn is untyped
             threading.Thread(target=self._drain, args=(sig, frame), name="drain", daemon=True).start()
 
     def handle_quit(self, sig: Any, frame: Any) -> None:
-        """Ctrl-C drains likewise; a second one does not wait."""
-        if self.draining:
+        """Ctrl-C drains likewise; a second one does not wait.
+
+        A terminal sends SIGINT to the whole group, and the master SIGQUIT after it: that is still the first.
+        """
+        if sig == signal.SIGINT and self.interrupted:
             super().handle_quit(sig, frame)
+        self.interrupted = self.interrupted or sig == signal.SIGINT
         self.handle_exit(sig, frame)
 
     def _drain(self, sig: Any, frame: Any) -> None:
         try:
-            self.wsgi.extensions["tagapi"].stop()
+            if (app := getattr(self, "wsgi", None)) is not None:  # else the signal came before there was an app
+                app.extensions["tagapi"].stop()
         finally:
             super().handle_exit(sig, frame)
 

@@ -32,8 +32,12 @@ def main(environment: str, users: int | None, today: datetime | None) -> None:
     if "://" in settings.data.dir:
         raise click.ClickException("data.dir: sample data is only written to a local folder")
     folder = Path(settings.data.dir) / "sources"
-    if any((folder / table).is_dir() and any((folder / table).iterdir()) for table in TABLES):
-        click.echo(f"sample data: {folder} is not empty, nothing to do")
+    there = [table for table in TABLES if (folder / table).is_dir() and any((folder / table).iterdir())]
+    if missing := sorted(set(TABLES) - set(there)):
+        if there:  # tables of one's own beside made-up ones would not fit together
+            raise click.ClickException(f"{folder} has {', '.join(there)}, but no {', '.join(missing)}")
+    else:
+        click.echo(f"sample data: {folder} is there, nothing to do")
         return
     count = users or settings.sample.users
     write_sample(folder, count, (today or datetime.now(UTC)).date())

@@ -36,6 +36,7 @@ from tagapi.upkeep import Upkeep
 log = logging.getLogger(__name__)
 
 TABLES = ("user_basic_info", "user_asset_summary", "user_activity_summary")
+RENEWALS = 6  # of a lease before it lapses: five may be missed
 VACUUM_MARGIN = 24.0  # hours that a file stays after its version is gone, and longer than any job
 
 
@@ -43,6 +44,7 @@ VACUUM_MARGIN = 24.0  # hours that a file stays after its version is gone, and l
 class World:
     """What runs behind the app, to be stopped with it."""
 
+    service: JobService
     executor: ThreadPoolExecutor
     upkeep: Upkeep
     spark: Spark
@@ -51,6 +53,7 @@ class World:
     def stop(self) -> None:
         """Drain: begin nothing more, let running attempts finish or go back to the queue, let go of Spark."""
         log.info("draining")
+        self.service.refuse_new()
         self.upkeep.stop()
         self.executor.stop(self.drain_seconds)
         self.spark.stop()
@@ -67,7 +70,12 @@ def create_app(settings: Settings) -> Flask:
     tasks = {task.name: task(spark, sources, members) for task in TASKS}
 
     registry = open_registry(settings.registry.url)
-    limits = RunnerLimits(lease=jobs.lease_seconds, timeout=jobs.timeout_seconds, max_recoveries=jobs.max_recoveries)
+    limits = RunnerLimits(
+        lease=jobs.lease_seconds,
+        renew_every=jobs.lease_seconds / RENEWALS,
+        timeout=jobs.timeout_seconds,
+        max_recoveries=jobs.max_recoveries,
+    )
     worker = f"{socket.gethostname()}-{os.getpid()}"
     runner = JobRunner(registry, tasks, worker, limits, on_stuck=spark.restart)
     executor = ThreadPoolExecutor(runner, registry, jobs.max_concurrent)
@@ -87,7 +95,7 @@ def create_app(settings: Settings) -> Flask:
     upkeep = Upkeep(registry, timedelta(hours=jobs.retention_hours), jobs.max_recoveries, tend_tables)
     executor.start()
     upkeep.start()
-    app.extensions["tagapi"] = World(executor, upkeep, spark, jobs.drain_seconds)
+    app.extensions["tagapi"] = World(service, executor, upkeep, spark, jobs.drain_seconds)
     log.info("service_started", extra={"environment": settings.environment, "worker": worker})
     return app
 

@@ -14,6 +14,8 @@ from marshmallow import RAISE, Schema, ValidationError, fields, post_load, valid
 ENVIRONMENTS = ("local", "glue-dev", "glue-prod")
 CONFIG = Path(__file__).resolve().parent.parent / "config"
 PREFIX = "TAGAPI_"
+RELEASE_SECONDS = 5
+"""That attempts have to leave once their drain time is over."""
 S3_NEEDS = (("storage", "bucket"), ("storage", "region"), ("spark", "remote"))
 """What a glue profile cannot do without."""
 
@@ -107,8 +109,8 @@ def _count(least: int = 1, most: int = 10**9) -> fields.Integer:
     return fields.Integer(strict=True, required=True, validate=validate.Range(min=least, max=most))
 
 
-def _seconds() -> fields.Float:
-    return fields.Float(required=True, validate=validate.Range(min=0, min_inclusive=False))
+def _duration(least: float = 0.001, most: float = 365 * 86_400) -> fields.Float:
+    return fields.Float(required=True, validate=validate.Range(min=least, max=most))
 
 
 def _text(**more: Any) -> fields.String:
@@ -156,11 +158,11 @@ SECTIONS: Mapping[str, fields.Nested] = {
         max_concurrent=_count(1, 256),
         max_queued=_count(),
         max_queued_per_user=_count(),
-        timeout_seconds=_seconds(),
-        lease_seconds=_seconds(),
+        timeout_seconds=_duration(),
+        lease_seconds=_duration(least=1),
         max_recoveries=_count(0),
-        drain_seconds=_seconds(),
-        retention_hours=_seconds(),
+        drain_seconds=_duration(),
+        retention_hours=_duration(),
     ),
     "sample": _section(Sample, users=_count(1, 100_000_000)),
 }
@@ -191,7 +193,17 @@ def load_settings(
             raise SettingsError(_first_problem(name, error.messages)) from None
     if unknown := raw.keys() - SECTIONS.keys():
         raise SettingsError(f"{sorted(unknown)[0]}: unknown section")
-    return Settings(environment=environment, **loaded)
+    settings = Settings(environment=environment, **loaded)
+    _check_together(settings)
+    return settings
+
+
+def _check_together(settings: Settings) -> None:
+    """What no section can see alone."""
+    if settings.jobs.drain_seconds + RELEASE_SECONDS >= settings.server.shutdown_seconds:
+        raise SettingsError(
+            f"server.shutdown_seconds: must be more than jobs.drain_seconds and {RELEASE_SECONDS} s for letting go"
+        )
 
 
 def _from_yaml(path: Path) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from functools import partial
 from apscheduler.schedulers.background import BackgroundScheduler
 
 from tagapi.jobs import changes
-from tagapi.jobs.errors import JobError
+from tagapi.jobs.errors import JobError, JobNotFound
 from tagapi.jobs.registry import JobRegistry
 
 log = logging.getLogger(__name__)
@@ -51,7 +51,10 @@ class Upkeep:
         recover = partial(changes.recover, max_recoveries=self._max_recoveries)
         for job in self._registry.active():
             if job.lease_until is not None and job.lease_until <= now:
-                recovered = self._registry.update(job.id, recover)
+                try:
+                    recovered = self._registry.update(job.id, recover)
+                except JobNotFound:
+                    continue  # somebody else's upkeep was faster
                 if recovered.epoch != job.epoch:  # else its attempt was heard of meanwhile
                     log.warning("job_recovered", extra={"job_id": job.id, "state": recovered.state.value})
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import atexit
 import logging
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -28,6 +29,7 @@ from tagapi.jobs.task import TaskContext
 log = logging.getLogger(__name__)
 
 RETRY_AFTER = 2  # seconds: a lost server is back by then
+DETAILS = re.compile(r'details = "(.*)"')
 LOST = ("UNAVAILABLE", "SESSION_NOT_FOUND", "SESSION_CHANGED", "SESSION_CLOSED", "RETRIES_EXCEEDED", "Socket closed")
 SESSION_SETTINGS = {
     # Timestamps without an offset are UTC.
@@ -111,9 +113,10 @@ class Spark:
                     context.on_cancel(_interrupter(session, context.job_id))
                 yield session
             except BaseException as error:
-                if isinstance(error, Exception) and is_lost(error):
+                lost = isinstance(error, Exception) and is_lost(error)
+                if lost:
                     self._answered_at = None  # so that nothing is claimed until it answers again
-                self._close(session, alive=self._endpoint.address() == address)
+                self._close(session, alive=not lost and self._endpoint.address() == address)
                 raise
             session.clearTags()
             with self._lock:
@@ -181,5 +184,8 @@ def is_lost(error: Exception) -> bool:
 
 
 def _first_line(text: str) -> str:
+    """The line that tells people most: of a raw gRPC error its details, else the first."""
+    if (details := DETAILS.search(text)) is not None:
+        return details[1][:500]
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     return (lines[0] if lines else "Spark gave no reason")[:500]

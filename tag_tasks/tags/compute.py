@@ -17,6 +17,7 @@ from typing import Any, ClassVar
 
 import pyarrow as pa
 import pyarrow.compute as pc
+from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 
 from tag_tasks.spark.session import Spark
@@ -107,22 +108,28 @@ class ComputeTags(Task):
         context.progress(0, len(order.tags))
         with ExitStack() as undo, self._spark.session(context) as session:
             undo.callback(self._table.discard, order.tag_ids, context.attempt_name)
-            draft = self._compute(order, context, session)
             with ExitStack() as alone:
                 for _ in range(COMPUTED_AT_MOST):
+                    draft = self._compute(order, context, session)
                     if draft.total_users == 0:
                         return {"total_users": 0, "message": "No results"}
                     alone.enter_context(self._table.writing(context.check))
                     base = self._table.snapshot()
                     if not self._table.touched_since(draft.snapshot.version, draft.touched):
                         return self._finish(order, draft, base, context, session, undo)
-                    draft = self._compute(order, context, session)
             raise Contended(reason="other jobs changed the same memberships again and again")
 
     def _compute(self, order: Order, context: TaskContext, session: SparkSession) -> Draft:
         snapshot = self._table.snapshot()
         evaluator = Evaluator(session, self._sources, order.tags, order.submitted)
         rewriter = Rewriter(session, self._table, snapshot, context, order.dry_run)
+        try:
+            return self._draft(order, snapshot, evaluator, rewriter)
+        except PySparkException:
+            evaluator.check_sources()  # says which table is to blame, where it is one
+            raise
+
+    def _draft(self, order: Order, snapshot: Snapshot, evaluator: Evaluator, rewriter: Rewriter) -> Draft:
         if order.user_ids is None:
             return self._over_everyone(order, snapshot, evaluator, rewriter)
         verdicts = evaluator.verdicts_on(order.user_ids)
@@ -175,9 +182,13 @@ class ComputeTags(Task):
             return _result(draft, changes, draft.snapshot.version)
         result = _result(draft, changes, base.version + 1)
         context.begin_commit(result)
-        undo.pop_all()  # from here on the table may refer to what was staged
-        edits = [change.edit for change in changes]
-        self._table.commit(context.job_id, base, edits, draft.touched, draft.marks)
+        staged = undo.pop_all()  # from here on the table may refer to what was staged
+        try:
+            edits = [change.edit for change in changes]
+            self._table.commit(context.job_id, base, edits, draft.touched, draft.marks)
+        except Contended:  # it does not, and never will
+            staged.close()
+            raise
         return result
 
 

@@ -45,6 +45,16 @@ class Evaluator:
         self._submitted = submitted
         self._today: date = submitted.date()
 
+    def check_sources(self) -> None:
+        """Raise TaskFailed for the first source that cannot be read as it has to be, naming it."""
+        for name in self._names():
+            columns = {
+                "user_id",
+                "updated_time",
+                *(one for tag in self._by_source().get(name, []) for one in tag.columns),
+            }
+            self._sources.check(self._session, name, sorted(columns))
+
     def survey(self) -> Mapping[str, Survey]:
         """How many rows each source has, the list of users included, and the newest of them.
 

@@ -103,7 +103,7 @@ class TagReader:
                     )
                 )
             seen = {row["tag_id"]: row for row in reduce(DataFrame.unionAll, branches).collect()}
-        return [_explained(tag, tag.tag_id in stored, seen.get(tag.tag_id), today) for tag in self._tags.values()]
+            return [_explained(tag, tag.tag_id in stored, seen.get(tag.tag_id), today) for tag in self._tags.values()]
 
     def _known(self, tag_id: int) -> TagTask:
         if tag_id not in self._tags:
@@ -118,7 +118,7 @@ def _explained(tag: TagTask, member: bool, row: Any, today: date) -> Mapping[str
     matches = bool(row is not None and row["now"])
     if row is None:
         why = f"no row in {tag.source}"
-    elif missing := [name for name in tag.columns if observed[name] is None]:
+    elif not matches and (missing := [name for name in tag.columns if observed[name] is None]):
         why = f"{missing[0]} is null, which is outside every rule"
     else:
         values = ", ".join(f"{name} = {observed[name]}" for name in tag.columns)

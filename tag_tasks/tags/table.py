@@ -303,8 +303,9 @@ class MembershipTable:
 
     def vacuum(self, retention_hours: float) -> None:
         """Remove files that no version within the retention needs, staged ones that were left behind among them."""
-        with self._fresh() as table:
-            table.vacuum(
+        # A handle of its own: listing a large table takes long, and jobs go on meanwhile.
+        if DeltaTable.is_deltatable(self.path):
+            DeltaTable(self.path).vacuum(
                 retention_hours=math.ceil(retention_hours), dry_run=False, full=True, enforce_retention_duration=False
             )
 

@@ -18,7 +18,7 @@ class HighNetWorthUserTask(TagTask):
     rule_in_words = "total_asset_value ≥ 100000"
 
     def rule(self, today: date) -> Column:
-        return _number("total_asset_value") >= 100_000
+        return _at_least("total_asset_value", 100_000)
 
 
 class CashRichUserTask(TagTask):
@@ -29,9 +29,9 @@ class CashRichUserTask(TagTask):
     rule_in_words = "cash_balance ≥ 50000"
 
     def rule(self, today: date) -> Column:
-        return _number("cash_balance") >= 50_000
+        return _at_least("cash_balance", 50_000)
 
 
-def _number(column: str) -> Column:
-    """The column, with null for what is not a number: Spark sorts NaN above every number, and nobody is that rich."""
-    return F.nanvl(column, F.lit(None).cast("double"))
+def _at_least(column: str, amount: int) -> Column:
+    """The column is a number from `amount` on. Spark sorts NaN above every number, but nobody is that rich."""
+    return (F.col(column) >= amount) & ~F.isnan(column)

@@ -53,6 +53,12 @@ class KeyReused(JobError):
     code = "key_reused"
 
 
+class ShuttingDown(JobError):
+    """The service is stopping and accepts no more jobs. Try again in {retry_after} s."""
+
+    code = "shutting_down"
+
+
 class NotReady(JobError):
     """{part} is not ready. Try again in {retry_after} s."""
 

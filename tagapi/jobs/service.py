@@ -8,12 +8,13 @@ import uuid
 from typing import Protocol
 
 from tagapi.jobs import changes
-from tagapi.jobs.errors import AlreadyFinished, JobNotFound
+from tagapi.jobs.errors import AlreadyFinished, JobNotFound, ShuttingDown
 from tagapi.jobs.model import Job, JobState, Json, Request
 from tagapi.jobs.registry import Added, Bounds, IdempotencyKey, JobRegistry, Page, Query
 
 log = logging.getLogger(__name__)
 
+RESTART_SECONDS = 5  # until a service that stops has been replaced, as a guess
 CANCEL_PATIENCE = 5.0  # seconds that a cancel waits for the attempt to leave
 ELSEWHERE_POLL = 0.1  # seconds between looks at a job that runs in another process
 
@@ -38,6 +39,11 @@ class JobService:
         self._registry = registry
         self._executor = executor
         self._bounds = bounds
+        self.accepting = True
+
+    def refuse_new(self) -> None:
+        """Accept nothing more: what is accepted while the process leaves might not run."""
+        self.accepting = False
 
     def submit(
         self,
@@ -51,9 +57,11 @@ class JobService:
     ) -> Added:
         """Accept a request as a job. `arguments` are validated JSON values with their defaults.
 
-        Raises QueueFull, OwnerQueueFull, or KeyReused where `key` was used on this route
+        Raises ShuttingDown, QueueFull, OwnerQueueFull, or KeyReused where `key` was used on this route
         by this owner with another request; then nothing was accepted.
         """
+        if not self.accepting:
+            raise ShuttingDown(retry_after=RESTART_SECONDS)
         request = Request(job_id=str(uuid.uuid4()), task=task, owner=owner, arguments=arguments, labels=labels)
         scoped = None if key is None else IdempotencyKey(owner=owner, route=route, value=key)
         added = self._registry.add(request, self._bounds, scoped)

@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import orjson
-from flask import Flask, Response, request
+from flask import Flask, Response, redirect, request
 from flask_restx import Api, Resource
 from marshmallow import RAISE, Schema
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, RequestEntityTooLarge
@@ -204,6 +204,7 @@ def install(app: Flask, fronts: Sequence[Front], version: str) -> None:
     }
     app.url_map.merge_slashes = False
     app.url_map.converters["anything"] = Anything
+    app.add_url_rule("/", "front_door", lambda: redirect("/docs"))
     api = _Api(
         app,
         version=version,

@@ -23,6 +23,7 @@ from tagapi.jobs.errors import (
     NotReady,
     OwnerQueueFull,
     QueueFull,
+    ShuttingDown,
     TaskFailed,
     Transient,
 )
@@ -37,6 +38,7 @@ STATUS: Mapping[type[JobError], int] = {
     OwnerQueueFull: 429,
     QueueFull: 503,
     NotReady: 503,
+    ShuttingDown: 503,
     # These two reach a front only where it reads: Spark was lost, or a table cannot be used.
     Transient: 503,
     TaskFailed: 503,

@@ -50,6 +50,7 @@ ERRORS: Mapping[str, tuple[str, str]] = {
     "key_reused": ("Idempotency-Key was used with another request", "Idempotency-Key 已用于另一个请求"),
     "transient": ("Data cannot be read now", "数据暂时无法读取，请稍后重试"),
     "task_failed": ("Data cannot be read now", "数据暂时无法读取，请稍后重试"),
+    "shutting_down": ("Service is shutting down", "服务正在停止，请稍后重试"),
     "not_ready": ("Service is not ready", "服务尚未就绪，请稍后重试"),
     "not_found": ("Not found", "资源不存在"),
     "method_not_allowed": ("Method not allowed", "不支持的请求方法"),
@@ -178,6 +179,8 @@ def user_of(cursor: str | None) -> str | None:
     if cursor is None:
         return None
     try:
+        if not cursor:
+            raise ValueError
         return base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True).decode()
     except (binascii.Error, ValueError):
         raise Invalid("cursor", "is not a cursor that this service gave out") from None
@@ -284,6 +287,11 @@ class TaskStatus(TagsResource):
 
 
 class Task(TagsResource):
+    @operation(path=TASK_ID, answers={200: Answer("任务状态", shapes.StatusAnswer)}, errors=(404,))
+    def get(self, task_id: str) -> Any:
+        """查询任务: the same as its status."""
+        return render_status(self.front.service.get(task_id, "tags"), self.front.environment)
+
     @operation(
         path=TASK_ID,
         answers={
@@ -375,5 +383,5 @@ class Ready(TagsResource):
     )
     def get(self) -> Any:
         """Readiness probe: send requests once this answers 200."""
-        ready = self.front.health()["spark"] == "ready"
+        ready = self.front.service.accepting and self.front.health()["spark"] == "ready"
         return {"status": "ready" if ready else "starting"}, 200 if ready else 503
