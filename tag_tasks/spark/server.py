@@ -2,7 +2,7 @@
 
 It prints the port that it serves on 127.0.0.1, and ends when its standard input closes: so it
 never outlives its parent, however that dies. A signal to the process group must not end
-Spark before the jobs are drained, so it ignores the polite ones.
+Spark before the jobs are drained, so it hears none of the polite ones.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ SAIL_SETTINGS = {
 
 
 def main(engine: str) -> None:
-    for polite in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(polite, signal.SIG_IGN)
+    # Blocked, not ignored: Sail sets handlers of its own later, and its threads inherit this mask.
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM, signal.SIGHUP})
     held, port = _serve_sail() if engine == "sail" else _serve_jvm(engine)
     print(port, flush=True)
     sys.stdin.read()

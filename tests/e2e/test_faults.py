@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
+import requests
 from deltalake import DeltaTable
 
 from tag_tasks.tags.sample import TABLES, write_sample
@@ -38,7 +41,6 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     try:
         running.wait_ready()
         yield running
-        assert running.stop() == 0
     finally:
         running.kill()
 
@@ -103,3 +105,34 @@ def test_a_job_whose_spark_is_killed_is_run_again_and_completes(server: Server) 
 
 def _staged(folder: Path) -> list[Path]:
     return list(folder.glob("tag_id=*/*/**/*.parquet"))
+
+
+def test_a_ctrl_c_lets_a_running_job_finish_and_accepts_nothing_more(server: Server) -> None:
+    """As a terminal sends it: to every process of the group. The last test here, since it stops the server."""
+    task_id = _started(server)
+
+    os.killpg(server.pid, signal.SIGINT)
+    (refused,) = until(lambda: _refused(server), "the door is closed", every=0.01)
+    ready = server.get("/health/ready")
+    followed = server.status(task_id)
+    code = server.stop()
+
+    assert refused.status_code == 503
+    assert int(refused.headers["Retry-After"]) > 0
+    assert refused.json()["error"] == "Service is shutting down"
+    assert ready.status_code == 503
+    assert followed["status"] == "running"
+    assert code == 0
+    (ended,) = [one for one in _events(server, "attempt_ended") if one["job_id"] == task_id]
+    assert ended["outcome"] in ("succeeded", "released")
+
+
+def _refused(server: Server) -> list[requests.Response]:
+    """The answer to a trigger, unless it was accepted. (In a list, since a refusal is falsy by itself.)"""
+    answer = server.ask(tag_ids=[3], user_ids=["user_000001"])
+    return [] if answer.status_code == 202 else [answer]
+
+
+def _events(server: Server, name: str) -> list[dict[str, Any]]:
+    records = [json.loads(line) for line in server.log_file.read_text(encoding="utf-8").splitlines()]
+    return [record for record in records if record["event"] == name]
