@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import ipaddress
 import logging
+import math
 import os
 import signal
 import socket
@@ -21,6 +22,7 @@ from tagapi.logs import configure_logs
 from tagapi.settings import ENVIRONMENTS, Settings, SettingsError, load_settings
 
 LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
+LEAVING_SECONDS = 10  # after the drain, to let go of what still runs; then the worker is killed
 REACH_SECONDS = 3.0  # for a server that a profile needs to answer at the start
 
 
@@ -70,7 +72,7 @@ class Server(BaseApplication):  # type: ignore[misc]
             "threads": self._settings.server.threads,
             "keepalive": 30,
             "timeout": 60,
-            "graceful_timeout": self._settings.server.shutdown_seconds,
+            "graceful_timeout": math.ceil(self._settings.jobs.drain_seconds + LEAVING_SECONDS),
             "limit_request_line": 8190,
             "preload_app": False,
             "control_socket_disable": True,

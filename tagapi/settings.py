@@ -14,8 +14,6 @@ from marshmallow import RAISE, Schema, ValidationError, fields, post_load, valid
 ENVIRONMENTS = ("local", "glue-dev", "glue-prod")
 CONFIG = Path(__file__).resolve().parent.parent / "config"
 PREFIX = "TAGAPI_"
-RELEASE_SECONDS = 5
-"""That attempts have to leave once their drain time is over."""
 S3_NEEDS = (("storage", "bucket"), ("storage", "region"), ("spark", "remote"))
 """What a glue profile cannot do without."""
 
@@ -27,7 +25,6 @@ class SettingsError(Exception):
 @dataclass(frozen=True, slots=True)
 class Server:
     threads: int
-    shutdown_seconds: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +139,7 @@ def _section(kind: type, **keys: fields.Field[Any]) -> fields.Nested:
 _TABLE = _section(Table, path=_text(), format=fields.String(load_default="parquet"))
 
 SECTIONS: Mapping[str, fields.Nested] = {
-    "server": _section(Server, threads=_count(1, 1000), shutdown_seconds=_count()),
+    "server": _section(Server, threads=_count(1, 1000)),
     "data": _section(Data, dir=_text(), user_tags=_text(), sources=fields.Dict(_text(), _TABLE, required=True)),
     "logs": _section(
         Logs,
@@ -193,17 +190,7 @@ def load_settings(
             raise SettingsError(_first_problem(name, error.messages)) from None
     if unknown := raw.keys() - SECTIONS.keys():
         raise SettingsError(f"{sorted(unknown)[0]}: unknown section")
-    settings = Settings(environment=environment, **loaded)
-    _check_together(settings)
-    return settings
-
-
-def _check_together(settings: Settings) -> None:
-    """What no section can see alone."""
-    if settings.jobs.drain_seconds + RELEASE_SECONDS >= settings.server.shutdown_seconds:
-        raise SettingsError(
-            f"server.shutdown_seconds: must be more than jobs.drain_seconds and {RELEASE_SECONDS} s for letting go"
-        )
+    return Settings(environment=environment, **loaded)
 
 
 def _from_yaml(path: Path) -> dict[str, Any]:

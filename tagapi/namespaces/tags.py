@@ -287,11 +287,6 @@ class TaskStatus(TagsResource):
 
 
 class Task(TagsResource):
-    @operation(path=TASK_ID, answers={200: Answer("任务状态", shapes.StatusAnswer)}, errors=(404,))
-    def get(self, task_id: str) -> Any:
-        """查询任务: the same as its status."""
-        return render_status(self.front.service.get(task_id, "tags"), self.front.environment)
-
     @operation(
         path=TASK_ID,
         answers={

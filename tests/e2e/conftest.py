@@ -75,7 +75,7 @@ def start_server(tmp_path: Path, sample: Path) -> Iterator[StartServer]:
             server.kill()
 
 
-HASTY = {"jobs__drain_seconds": 0.1, "server__shutdown_seconds": 1}
+HASTY = {"jobs__drain_seconds": 0.1}
 """For a server that has nothing to finish."""
 
 

@@ -254,7 +254,6 @@ def test_a_broken_query_string(server: Server, path: str, query: str) -> None:
 @pytest.mark.parametrize(
     "path",
     [
-        "/",
         "/nope",
         "/api",
         "/api/v1",

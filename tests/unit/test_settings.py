@@ -32,7 +32,6 @@ def test_local_needs_nothing() -> None:
     assert settings.environment == "local"
     assert (settings.registry.url, settings.spark.remote) == ("memory://", "sail")
     assert settings.jobs.max_concurrent == 3
-    assert settings.server.shutdown_seconds > settings.jobs.drain_seconds
 
 
 def test_settings_are_frozen() -> None:
@@ -117,7 +116,6 @@ def test_an_unknown_variable_is_named(variable: str) -> None:
 
 COUNTS = [
     "server.threads",
-    "server.shutdown_seconds",
     "logs.max_bytes",
     "jobs.max_concurrent",
     "jobs.max_queued",
@@ -213,7 +211,7 @@ def test_a_wrong_table_is_named(value: str, key: str) -> None:
         ("- jobs", "local.yaml"),
         ("jobs: 1", "local.yaml"),
         ("", "local.yaml"),
-        ("server: {threads: 1, shutdown_seconds: 1}\n", "data"),
+        ("server: {threads: 1}\n", "data"),
     ],
 )
 def test_a_file_that_cannot_be_used_is_named(
