@@ -31,12 +31,8 @@ log = logging.getLogger(__name__)
 RETRY_AFTER = 2  # seconds: a lost server is back by then
 DETAILS = re.compile(r'details = "(.*)"')
 LOST = ("UNAVAILABLE", "SESSION_NOT_FOUND", "SESSION_CHANGED", "SESSION_CLOSED", "RETRIES_EXCEEDED", "Socket closed")
-SESSION_SETTINGS = {
-    # Timestamps without an offset are UTC.
-    "spark.sql.session.timeZone": "UTC",
-    # Without this PySpark looks up the caller's line for every column expression: half a millisecond each.
-    "spark.python.sql.dataFrameDebugging.enabled": "false",
-}
+DEBUGGING = "spark.python.sql.dataFrameDebugging.enabled"
+"""While it is true, PySpark looks up the caller's line for every column expression: half a millisecond each."""
 
 
 IDLE_FOR = 60.0  # seconds that an unused session is kept: far less than any server keeps it
@@ -138,12 +134,20 @@ class Spark:
             [DefaultPolicy(max_retries=2, initial_backoff=50, backoff_multiplier=2, max_backoff=200)]
         )
         try:
-            for key, value in SESSION_SETTINGS.items():
-                session.conf.set(key, value)
+            session.conf.set("spark.sql.session.timeZone", "UTC")  # timestamps without an offset are UTC
+            self._settle_debugging(session)
         except BaseException:
             self._close(session, alive=False)
             raise
         return session
+
+    @staticmethod
+    def _settle_debugging(session: SparkSession) -> None:
+        try:
+            session.conf.set(DEBUGGING, "false")
+        except PySparkException as error:  # JVM Spark takes it at its own start only
+            if is_lost(error):
+                raise
 
     @staticmethod
     def _close(session: SparkSession, alive: bool) -> None:
