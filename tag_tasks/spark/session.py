@@ -28,6 +28,7 @@ from tagapi.jobs.task import TaskContext
 
 log = logging.getLogger(__name__)
 
+ASK_AGAIN = 0.25  # seconds after a server did not answer
 RETRY_AFTER = 2  # seconds: a lost server is back by then
 DETAILS = re.compile(r'details = "(.*)"')
 LOST = ("UNAVAILABLE", "SESSION_NOT_FOUND", "SESSION_CHANGED", "SESSION_CLOSED", "RETRIES_EXCEEDED", "Socket closed")
@@ -54,6 +55,10 @@ class Spark:
         """The address of the server that has answered a query."""
         self._idle: list[_Idle] = []
         self._lock = threading.Lock()
+        self._probing = threading.Lock()
+        self._silent: str | None = None
+        """The address of a server that was asked and did not answer, not to be asked before `_ask_again`."""
+        self._ask_again = 0.0
 
     def start(self) -> None:
         """Begin to bring Spark up; returns at once."""
@@ -72,17 +77,28 @@ class Spark:
         self._endpoint.stop()
 
     def ready(self) -> bool:
-        """Whether Spark answers. Asks it, where this server was not asked before."""
+        """Whether Spark answers. Asks it, where this server has not answered yet: one caller at a time, and not
+        again at once, since many threads wait for the answer and asking costs."""
         address = self._endpoint.address()
-        if address is None:
+        if address is None or address == self._answered_at:
+            return address is not None
+        if not self._probing.acquire(blocking=False):
             return False
-        if address != self._answered_at:
-            try:
-                with self.session() as session:
-                    session.range(1).collect()
-            except (Transient, TaskFailed, NotReady):
+        try:
+            if self._silent == address and time.monotonic() < self._ask_again:
                 return False
-            self._answered_at = address
+            return self._answers(address)
+        finally:
+            self._probing.release()
+
+    def _answers(self, address: str) -> bool:
+        try:
+            with self.session() as session:
+                session.range(1).collect()
+        except (Transient, TaskFailed, NotReady):
+            self._silent, self._ask_again = address, time.monotonic() + ASK_AGAIN
+            return False
+        self._answered_at = address
         return True
 
     def is_up(self) -> bool:
