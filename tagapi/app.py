@@ -20,6 +20,7 @@ from tag_tasks import TASKS
 from tag_tasks.spark.endpoint import spark_endpoint
 from tag_tasks.spark.session import Spark
 from tag_tasks.spark.sources import Source, Sources
+from tag_tasks.tags import TABLES
 from tag_tasks.tags.reader import TagReader
 from tag_tasks.tags.table import MembershipTable
 from tagapi import __version__
@@ -35,7 +36,6 @@ from tagapi.upkeep import Upkeep
 
 log = logging.getLogger(__name__)
 
-TABLES = ("user_basic_info", "user_asset_summary", "user_activity_summary")
 RENEWALS = 6  # of a lease before it lapses: five may be missed
 VACUUM_MARGIN = 24.0  # hours that a file stays after its version is gone, and longer than any job
 

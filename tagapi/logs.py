@@ -17,7 +17,7 @@ from structlog.dev import plain_traceback  # the rich one prints local variables
 
 from tagapi.jobs.task import running_job
 
-QUIET = ("pyspark", "py4j", "apscheduler", "grpc", "schemathesis")
+QUIET = ("pyspark", "py4j", "apscheduler", "grpc")
 """Libraries whose warnings are ours to tell, in our words."""
 
 KEPT_FILES = 5

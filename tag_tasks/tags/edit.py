@@ -68,9 +68,8 @@ class Editor:
         small = [file for file in affected if file.rows <= SMALL]
         large = [file for file in affected if file.rows > SMALL]
         if len(entering) and not small:
-            small = sorted((file for file in self._base.of(tag_id) if file.rows <= SMALL), key=lambda file: file.rows)[
-                :1
-            ]
+            takers = [file for file in self._base.of(tag_id) if file.rows <= SMALL]
+            small = [min(takers, key=lambda file: file.rows)] if takers else []
         staying = [_without(_read(self._table, file), leaving) for file in small]
         users = pa.concat_arrays([*staying, entering])
         coming: list[MemberFile] = []

@@ -15,8 +15,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from tag_tasks.tags import TABLES as TABLES
+
 SEED = 20240120
-TABLES = ("user_basic_info", "user_asset_summary", "user_activity_summary")
 CHUNK = 500_000  # users a file: a 10-million set is 20 files a table, which every reader splits well
 
 # Ids differ in their last digits only: stored as differences they take a third of the space and are read faster.
