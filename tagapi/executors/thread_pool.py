@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable
 from functools import partial
 
+from tagapi.jobs.errors import StoreUnavailable
 from tagapi.jobs.registry import JobRegistry
 from tagapi.jobs.runner import JobRunner
 
@@ -91,6 +92,8 @@ class ThreadPoolExecutor:
         """A thread of the pool outlives whatever goes wrong around a job; the job's own errors end in the runner."""
         try:
             return step()
+        except StoreUnavailable:
+            return False  # the registry has said so already
         except Exception:
             log.exception("executor_step_failed")
             return False

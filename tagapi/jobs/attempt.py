@@ -9,18 +9,21 @@ from __future__ import annotations
 
 import enum
 import logging
+import math
 import threading
 from collections.abc import Callable
 from datetime import datetime
 from functools import partial
 
 from tagapi.jobs import changes
-from tagapi.jobs.errors import JobCancelled
-from tagapi.jobs.model import Job, Json, Progress
-from tagapi.jobs.registry import JobRegistry
+from tagapi.jobs.errors import JobCancelled, StoreUnavailable
+from tagapi.jobs.model import Change, Job, Json, Progress
+from tagapi.jobs.registry import JobRegistry, new_token
 
 log = logging.getLogger(__name__)
 
+PROGRESS_EVERY = 0.25  # seconds between two writes of how far an attempt is
+INSIST_EVERY = 0.2  # seconds between tries to write while the store is away
 INTERRUPT_EVERY = 0.05  # seconds between calls of `stop`: it may come before the operation it should stop
 
 
@@ -43,10 +46,10 @@ class Interrupt(enum.Enum):
 class Attempt:
     """The TaskContext of one attempt."""
 
-    def __init__(self, job: Job, registry: JobRegistry, began: float) -> None:
+    def __init__(self, job: Job, registry: JobRegistry, monotonic: Callable[[], float], insist: float) -> None:
+        """`insist` is for how many seconds a write is tried again while the store is away."""
         self.job = job
-        self.began = began
-        """Monotonic seconds."""
+        self.began = monotonic()
         self.interrupted_by: Interrupt | None = None
         self.interrupted_at: float | None = None
         self.past_return = False
@@ -60,7 +63,10 @@ class Attempt:
         self._registry = registry
         self._lock = threading.Lock()
         self._stops: list[Callable[[], None]] = []
-        self._progress = Progress()
+        self._monotonic = monotonic
+        self._tries = math.ceil(insist / INSIST_EVERY)
+        self._progress = self._told = Progress()
+        self._told_at = -math.inf
 
     # -- what the task sees ----------------------------------------------------------------
 
@@ -85,8 +91,8 @@ class Attempt:
         with self._lock:  # several threads of a task may report: the highest counts
             if done <= self._progress.done and total == self._progress.total:
                 return
-            self._progress = progress = Progress(done=done, total=total)
-        self._registry.update(self.job.id, partial(changes.advance, epoch=self.job.epoch, progress=progress))
+            self._progress = Progress(done=done, total=total)
+        self.tell_progress()
 
     def check(self) -> None:
         if self.interrupted_by is not None:
@@ -101,13 +107,35 @@ class Attempt:
             self.check()
             self.past_return, self.settled = True, False
         try:
-            self._registry.update(self.job.id, partial(changes.begin_commit, epoch=self.job.epoch, result=result))
+            self.write(partial(changes.begin_commit, epoch=self.job.epoch, result=result))
         except JobCancelled:  # asked elsewhere: so the point was not passed, and nothing was begun
             self.past_return, self.settled = False, True
             self.interrupted_by = Interrupt.CANCEL
             raise
 
     # -- what the runner sees --------------------------------------------------------------
+
+    def tell_progress(self) -> None:
+        """Store what was reported last, unless that was done a moment ago: then the heartbeat does, later."""
+        with self._lock:
+            now, progress = self._monotonic(), self._progress
+            if progress is self._told or now - self._told_at < PROGRESS_EVERY:
+                return
+            self._told, self._told_at = progress, now
+        try:
+            self._registry.update(self.job.id, partial(changes.advance, epoch=self.job.epoch, progress=progress))
+        except StoreUnavailable:
+            self._told = Progress()  # the work does not depend on it: it is told another time
+
+    def write(self, change: Change) -> Job:
+        """Write a change that must not be lost: tried again, under one token, while the store is away."""
+        token = new_token()
+        for _ in range(self._tries):
+            try:
+                return self._registry.update(self.job.id, change, token)
+            except StoreUnavailable:
+                self.ended.wait(INSIST_EVERY)
+        return self._registry.update(self.job.id, change, token)
 
     def interrupt(self, reason: Interrupt, now: float) -> None:
         """Tell the attempt to stop, unless it is past its point of no return or was told before."""

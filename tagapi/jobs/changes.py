@@ -12,7 +12,18 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from tagapi.jobs.errors import AlreadyFinished, IllegalTransition, JobCancelled, StaleAttempt
-from tagapi.jobs.model import TRANSITIONS, Job, JobState, Json, Progress
+from tagapi.jobs.model import EVENTS_KEPT, TRANSITIONS, Event, EventKind, Job, JobState, Json, Progress, Request
+
+
+def _noted(job: Job, kind: EventKind, now: datetime, detail: str | None = None, **facts: Any) -> Job:
+    """The job with one more event; progress takes the place of the progress before it."""
+    event = Event(kind=kind, at=now, attempt=job.attempt, detail=detail, **facts)
+    events = job.events
+    if events and kind is EventKind.PROGRESS is events[-1].kind:
+        events = events[:-1]
+    if len(events) >= EVENTS_KEPT:
+        events = (events[0], *events[len(events) - EVENTS_KEPT + 2 :])
+    return replace(job, events=(*events, event))
 
 
 def _to(job: Job, state: JobState, **facts: Any) -> Job:
@@ -25,15 +36,16 @@ def _end(job: Job, state: JobState, now: datetime, **facts: Any) -> Job:
     if job.commit_unsettled and state is not JobState.SUCCEEDED:
         # Neither word may be said of a job whose effect may be there: it has to be settled first.
         raise IllegalTransition(job_id=job.id, state="not settled", wanted=state.value)
-    return _to(job, state, finished_at=now, worker=None, lease_until=None, commit_unsettled=False, **facts)
+    ended = _to(job, state, finished_at=now, worker=None, lease_until=None, commit_unsettled=False, **facts)
+    return _noted(ended, EventKind.FINISHED, now, state.value)
 
 
-def _wait(job: Job, now: datetime, delay: timedelta, **facts: Any) -> Job:
+def _wait(job: Job, now: datetime, delay: timedelta, why: str, **facts: Any) -> Job:
     """Another attempt at `now + delay`; the one that ends here is fenced off. A cancel that was asked is honoured."""
     if job.cancel_requested and job.state is JobState.RUNNING and not job.commit_unsettled:
         return _end(replace(job, epoch=job.epoch + 1), JobState.CANCELLED, now, result=None)
     return _to(
-        job,
+        _noted(job, EventKind.RETRIED, now, why),
         JobState.WAITING,
         epoch=job.epoch + 1,
         not_before=now + delay,
@@ -55,11 +67,17 @@ def _hold(job: Job, epoch: int) -> None:
         raise StaleAttempt(job_id=job.id, epoch=epoch, current=f"nobody: the job is {job.state.value}")
 
 
+def accept(request: Request, now: datetime, number: int = 0) -> Job:
+    """A request becomes a job. Its number is the registry's to give."""
+    accepted = Event(kind=EventKind.ACCEPTED, at=now, attempt=0)
+    return Job(request=request, number=number, submitted_at=now, events=(accepted,))
+
+
 def claim(job: Job, now: datetime, *, worker: str, lease: timedelta) -> Job:
     """Begin an attempt: QUEUED, or WAITING whose time has come → RUNNING."""
     if job.not_before is not None and now < job.not_before:
         raise IllegalTransition(job_id=job.id, state="waiting for its time", wanted="running")
-    return _to(
+    claimed = _to(
         job,
         JobState.RUNNING,
         epoch=job.epoch + 1,
@@ -71,6 +89,7 @@ def claim(job: Job, now: datetime, *, worker: str, lease: timedelta) -> Job:
         error=None,
         progress=Progress(),
     )
+    return _noted(claimed, EventKind.STARTED, now)
 
 
 def renew(job: Job, now: datetime, *, epoch: int, lease: timedelta) -> Job:
@@ -87,7 +106,9 @@ def advance(job: Job, now: datetime, *, epoch: int, progress: Progress) -> Job:
         return job
     _hold(job, epoch)
     overtaken = progress.total == job.progress.total and progress.done <= job.progress.done
-    return job if overtaken else replace(job, progress=progress)
+    if overtaken:
+        return job
+    return _noted(replace(job, progress=progress), EventKind.PROGRESS, now, progress=progress)
 
 
 def settle(job: Job, now: datetime, *, epoch: int) -> Job:
@@ -115,6 +136,8 @@ def succeed(job: Job, now: datetime, *, epoch: int, result: Json | None = None) 
     committed = job.state is JobState.COMMITTING or job.commit_unsettled
     if job.cancel_requested and not committed:
         raise JobCancelled
+    if committed:
+        job = _noted(job, EventKind.COMMITTED, now)
     total = job.progress.total or job.progress.done
     return _end(
         job,
@@ -143,14 +166,14 @@ def retry(job: Job, now: datetime, *, epoch: int, delay: timedelta, reason: str,
     `settled` says that a commit, if one was begun, is known not to have happened.
     """
     _fence(job, epoch)
-    waiting = _wait(job, now, delay, error=reason)
+    waiting = _wait(job, now, delay, reason, error=reason)
     return replace(waiting, commit_unsettled=False, result=None) if settled else waiting
 
 
 def release(job: Job, now: datetime, *, epoch: int) -> Job:
     """The process is leaving: the attempt does not count, and another process may take the job at once."""
     _fence(job, epoch)
-    return _wait(job, now, timedelta(), attempt=job.attempt - 1)
+    return _wait(job, now, timedelta(), "the process that ran it is leaving", attempt=job.attempt - 1)
 
 
 def recover(job: Job, now: datetime, *, max_recoveries: int) -> Job:
@@ -165,7 +188,7 @@ def recover(job: Job, now: datetime, *, max_recoveries: int) -> Job:
     settled = job.state is JobState.RUNNING and not job.commit_unsettled
     if lost.recoveries > max_recoveries and settled and not job.cancel_requested:
         return fail(replace(lost, epoch=job.epoch + 1), now, epoch=job.epoch + 1, reason=lost_too_often(lost))
-    return _wait(lost, now, timedelta())
+    return _wait(lost, now, timedelta(), "the process that ran it was lost")
 
 
 def lost_too_often(job: Job) -> str:
@@ -181,6 +204,9 @@ def request_cancel(job: Job, now: datetime) -> Job:
     """
     if job.finished or job.state is JobState.COMMITTING:
         raise AlreadyFinished(job_id=job.id, state=job.state.value)
+    asked = job
+    if not job.cancel_requested:
+        asked = _noted(replace(job, cancel_requested=True), EventKind.CANCEL_REQUESTED, now)
     if job.state is JobState.RUNNING or job.commit_unsettled:
-        return job if job.cancel_requested else replace(job, cancel_requested=True)
-    return _end(job, JobState.CANCELLED, now, cancel_requested=True)
+        return asked
+    return _end(asked, JobState.CANCELLED, now)

@@ -108,6 +108,13 @@ class Transient(JobError):
     code = "transient"
 
 
+class StoreUnavailable(Transient):
+    """The job store does not answer. Try again in {retry_after} s."""
+
+    # Whether the write that met it has happened is unknown: it is repeated with its token, or not at all.
+    code = "store_unavailable"
+
+
 class Contended(Transient):
     """{reason}"""
 

@@ -94,6 +94,42 @@ class Progress:
         return round(100 * min(self.done, self.total) / self.total, 2) if self.total else 0.0
 
 
+class EventKind(enum.Enum):
+    """What can be told of a job's way."""
+
+    ACCEPTED = "accepted"
+    STARTED = "started"
+    """An attempt began."""
+    PROGRESS = "progress"
+    """The newest of a row of reports: the ones before it are not kept."""
+    RETRIED = "retried"
+    """An attempt ended without an outcome; `detail` says why."""
+    CANCEL_REQUESTED = "cancel requested"
+    COMMITTED = "committed"
+    """The effect is known to be there."""
+    FINISHED = "finished"
+    """`detail` is the final state."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Event:
+    """Something that happened to a job, for those who follow it."""
+
+    kind: EventKind
+    at: datetime
+    """By the registry's clock."""
+
+    attempt: int
+    """Of which attempt; 0 before the first."""
+
+    detail: str | None = None
+    progress: Progress | None = None
+
+
+EVENTS_KEPT = 100
+"""Of a job; the first one and the newest stay."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Job:
     """One accepted request and how far it has come. Datetimes are aware."""
@@ -139,6 +175,8 @@ class Job:
     """When the first attempt began."""
 
     finished_at: datetime | None = None
+    events: tuple[Event, ...] = ()
+    """What happened to the job, oldest first; EVENTS_KEPT at most."""
 
     def __post_init__(self) -> None:
         for moment in (self.submitted_at, self.lease_until, self.not_before, self.started_at, self.finished_at):

@@ -7,6 +7,8 @@ The contract, which one suite checks on every backend:
   refuses; else the job is stored, numbered, and only then acknowledged.
 - `update` is the only way to change a job: the change is pure, applied to the job as it is,
   and written only if nobody wrote in between, else applied anew. `now` is the registry's clock.
+- A write whose outcome is unknown, since the store went away in the middle, raises
+  StoreUnavailable; repeated with the same token (or the same request) it happens once.
 - Lists and totals are kept by the same write as the job, so they never disagree with it.
 - Everything that a list, the queue or a bound needs is a pure function of the job, below.
 """
@@ -15,12 +17,12 @@ from __future__ import annotations
 
 import secrets
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
 from itertools import product
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from tagapi.jobs import changes
 from tagapi.jobs.errors import IllegalTransition, KeyReused, OwnerQueueFull, QueueFull, StaleAttempt
@@ -59,6 +61,9 @@ class Query:
     owner: str | None = None
     states: frozenset[JobState] | None = None
     label: str | None = None
+    before: int | None = None
+    """Only jobs whose number is lower: how a list is followed, at the same cost at any depth."""
+
     offset: int = 0
     limit: int = 50
 
@@ -81,7 +86,10 @@ class Listing(NamedTuple):
 class Page:
     jobs: Sequence[Job]
     total: int
-    """Of the query, whatever its offset and limit."""
+    """Of the query's filters, wherever the page is."""
+
+    next: int | None = None
+    """What to ask for as `before` to see what follows; None at the end."""
 
 
 # -- what is derived from a job ------------------------------------------------------------
@@ -94,6 +102,15 @@ def listings(job: Job) -> Iterator[Listing]:
         yield Listing(None, owner, state, None)
         for label in (None, *request.labels):
             yield Listing(request.namespace, owner, state, label)
+
+
+def moves(before: Job | None, after: Job | None) -> tuple[set[Listing], set[Listing]]:
+    """The listings that a write takes a job out of, and those that it puts it into. None is a job that is not there."""
+    if before is not None and after is not None and before.state is after.state:
+        return set(), set()
+    was = set(listings(before)) if before is not None else set()
+    becomes = set(listings(after)) if after is not None else set()
+    return was - becomes, becomes - was
 
 
 def due(job: Job) -> datetime | None:
@@ -118,12 +135,13 @@ class JobRegistry(ABC):
             raise KeyReused
         return Added(job=job, replayed=replayed)
 
-    def update(self, job_id: str, change: Change) -> Job:
+    def update(self, job_id: str, change: Change, token: str | None = None) -> Job:
         """Apply a change to the job as it is and answer with the job as it became.
 
-        Raises JobNotFound, and whatever the change raises (then nothing is written).
+        Raises JobNotFound, and whatever the change raises (then nothing is written). After
+        StoreUnavailable it may be repeated with the same `token`, and is then applied once.
         """
-        token = secrets.token_hex(8)
+        token = token or new_token()
         while True:
             before = self.get(job_id)
             if before.token == token:
@@ -146,7 +164,11 @@ class JobRegistry(ABC):
 
     def find(self, query: Query) -> Page:
         """One page of a list, newest first, and the total."""
-        return self._page(query.listings(), query.offset, query.limit)
+        page = self._page(query.listings(), query.before, query.offset, query.limit + 1)
+        if len(page.jobs) <= query.limit:
+            return page
+        jobs = page.jobs[: query.limit]
+        return Page(jobs=jobs, total=page.total, next=jobs[-1].number if jobs else None)
 
     @staticmethod
     def _check_bounds(queued: int, queued_of_owner: int, owner: str, bounds: Bounds) -> None:
@@ -159,12 +181,28 @@ class JobRegistry(ABC):
     # -- primitives ------------------------------------------------------------------------
 
     @abstractmethod
+    def check(self) -> None:
+        """Raise StoreUnavailable where the store is known to be away. Costs nothing."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Let go of files and connections."""
+
+    @abstractmethod
     def now(self) -> datetime:
         """The registry's clock, in UTC: one clock for all who share it."""
 
     @abstractmethod
     def get(self, job_id: str) -> Job:
         """The job as it is. Raises JobNotFound."""
+
+    @abstractmethod
+    def get_all(self, job_ids: Sequence[str]) -> Sequence[Job]:
+        """Those of these jobs that exist, in one read."""
+
+    @abstractmethod
+    def id_of(self, number: int) -> str:
+        """The id of the job with this number. Raises JobNotFound."""
 
     @abstractmethod
     def _admit(self, request: Request, bounds: Bounds, key: IdempotencyKey | None) -> tuple[Job, bool]:
@@ -179,8 +217,8 @@ class JobRegistry(ABC):
         """The id of the job with the earliest `due` that is not after `now`."""
 
     @abstractmethod
-    def _page(self, wanted: Sequence[Listing], offset: int, limit: int) -> Page:
-        """A page of the union of these listings, by descending number."""
+    def _page(self, wanted: Sequence[Listing], before: int | None, offset: int, limit: int) -> Page:
+        """A page of the union of these listings, by descending number, from below `before` on; without `next`."""
 
     @abstractmethod
     def next_due_at(self) -> datetime | None:
@@ -201,3 +239,16 @@ class JobRegistry(ABC):
     @abstractmethod
     def forget(self, job_ids: Iterable[str]) -> None:
         """Remove finished jobs with their keys and their places in lists."""
+
+    @abstractmethod
+    def hold(self, name: str, holder: str, seconds: float) -> bool:
+        """Be the one holder of `name` from now on for so long; False while another one is."""
+
+    @abstractmethod
+    def describe(self) -> Mapping[str, Any]:
+        """What the store is and how durable, for people: `kind`, and whatever its kind has to say."""
+
+
+def new_token() -> str:
+    """What a write is known by."""
+    return secrets.token_hex(8)

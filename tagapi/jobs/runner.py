@@ -12,7 +12,7 @@ import logging
 import random
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
@@ -25,6 +25,7 @@ from tagapi.jobs.errors import (
     JobError,
     JobNotFound,
     StaleAttempt,
+    StoreUnavailable,
     TaskFailed,
     TimedOut,
     Transient,
@@ -102,7 +103,7 @@ class JobRunner:
         job = self._registry.claim(self._worker, timedelta(seconds=self._limits.lease))
         if job is None:
             return False
-        attempt = Attempt(job, self._registry, self._monotonic())
+        attempt = Attempt(job, self._registry, self._monotonic, self._limits.lease)
         with self._lock:
             self._running[job.id, job.epoch] = attempt
         if self._leaving_meanwhile():
@@ -151,7 +152,7 @@ class JobRunner:
             raise TaskFailed(reason=f"this service knows no task {job.request.task}") from None
 
     def _settle(self, attempt: Attempt) -> None:
-        job = self._registry.update(attempt.job.id, partial(changes.settle, epoch=attempt.job.epoch))
+        job = attempt.write(partial(changes.settle, epoch=attempt.job.epoch))
         attempt.settled = True
         if job.cancel_requested:
             raise JobCancelled
@@ -212,11 +213,13 @@ class JobRunner:
             return
         try:
             try:
-                self._registry.update(attempt.job.id, self._change(attempt, outcome))
+                attempt.write(self._change(attempt, outcome))
             except JobCancelled:  # asked while a job without an effect was finishing
-                self._registry.update(attempt.job.id, partial(changes.cancelled, epoch=attempt.job.epoch))
+                attempt.write(partial(changes.cancelled, epoch=attempt.job.epoch))
         except (StaleAttempt, JobNotFound):
             log.warning("attempt_fenced")
+        except StoreUnavailable:  # the lease lapses, and another attempt finds out what this one did
+            log.error("outcome_not_recorded")
 
     def _change(self, attempt: Attempt, outcome: Outcome) -> Change:
         epoch = attempt.job.epoch
@@ -265,30 +268,40 @@ class JobRunner:
 
     def heartbeat(self) -> None:
         """See cancels asked elsewhere, keep leases, end what is past its limit. Called about every second."""
-        now = self._monotonic()
+        now, attempts = self._monotonic(), self._attempts()
+        try:
+            if attempts:
+                self._read_flags(attempts, now)
+        finally:  # these limits do not depend on the store
+            for attempt in attempts:
+                self._end_overdue(attempt, now)
+
+    def _read_flags(self, attempts: Sequence[Attempt], now: float) -> None:
+        """Of all attempts in one read; and keep their leases, where it is time for that."""
         renewing = now - self._renewed >= self._limits.renew_every
-        for attempt in self._attempts():
+        jobs = {job.id: job for job in self._registry.get_all([attempt.job.id for attempt in attempts])}
+        for attempt in attempts:
             try:
-                self._look_after(attempt, now, renewing)
-            except Exception:  # one attempt's trouble is not to cost another its lease
-                log.exception("heartbeat_failed", extra={"job_id": attempt.job.id})
+                self._look_after(attempt, jobs.get(attempt.job.id), now, renewing)
+            except (StaleAttempt, JobNotFound):
+                attempt.interrupt(Interrupt.FENCED, now)
         if renewing:
             self._renewed = now
 
-    def _look_after(self, attempt: Attempt, now: float, renewing: bool) -> None:
-        lease = timedelta(seconds=self._limits.lease)
-        try:
-            job = self._registry.get(attempt.job.id)
-            if job.epoch != attempt.job.epoch:
-                attempt.interrupt(Interrupt.FENCED, now)
-            elif job.cancel_requested:
-                attempt.interrupt(Interrupt.CANCEL, now)
-            elif now - attempt.began > self._limits.timeout:
-                attempt.interrupt(Interrupt.TIMEOUT, now)
-            if renewing:
-                self._registry.update(job.id, partial(changes.renew, epoch=attempt.job.epoch, lease=lease))
-        except (StaleAttempt, JobNotFound):
+    def _look_after(self, attempt: Attempt, job: Job | None, now: float, renewing: bool) -> None:
+        if job is None or job.epoch != attempt.job.epoch:
             attempt.interrupt(Interrupt.FENCED, now)
+            return
+        if job.cancel_requested:
+            attempt.interrupt(Interrupt.CANCEL, now)
+        if renewing:
+            lease = timedelta(seconds=self._limits.lease)
+            self._registry.update(job.id, partial(changes.renew, epoch=attempt.job.epoch, lease=lease))
+        attempt.tell_progress()
+
+    def _end_overdue(self, attempt: Attempt, now: float) -> None:
+        if now - attempt.began > self._limits.timeout:
+            attempt.interrupt(Interrupt.TIMEOUT, now)
         if attempt.interrupted_at is not None and now - attempt.interrupted_at > STUCK_AFTER:
             log.error("attempt_stuck", extra={"job_id": attempt.job.id})
             attempt.interrupted_at = now  # the next restart, if this one does not help either, comes as late

@@ -70,6 +70,10 @@ class JobService:
             self._executor.wake()
         return added
 
+    def check_store(self) -> None:
+        """Raise StoreUnavailable where the store is known to be away. Costs nothing."""
+        self._registry.check()
+
     def get(self, job_id: str, namespace: str | None = None) -> Job:
         """The job as it is. Raises JobNotFound, also for a job of another namespace."""
         job = self._registry.get(job_id)

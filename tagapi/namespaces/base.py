@@ -74,6 +74,9 @@ class Front(ABC):
 class NamespaceResource(Resource):  # type: ignore[misc]  # Flask-RESTX is untyped
     """A resource of a front. Views answer with a body, or with a body, a status and headers."""
 
+    needs_store: ClassVar[bool] = True
+    """Refused while the job store is away: half a service misleads more than none."""
+
     def __init__(self, api: Api = None, *args: Any, front: Any, **kwargs: Any) -> None:
         super().__init__(api, *args, **kwargs)
         self.front = front
@@ -84,6 +87,8 @@ class NamespaceResource(Resource):  # type: ignore[misc]  # Flask-RESTX is untyp
             method = getattr(self, name, None)
             if method is None:
                 raise MethodNotAllowed(valid_methods=[*self.methods])
+            if self.needs_store:
+                self.front.service.check_store()
             if (operation_of(method).query or NoQuery) is NoQuery and request.args:
                 load_query(NoQuery)
             answer = method(*args, **kwargs)

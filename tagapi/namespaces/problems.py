@@ -24,6 +24,7 @@ from tagapi.jobs.errors import (
     OwnerQueueFull,
     QueueFull,
     ShuttingDown,
+    StoreUnavailable,
     TaskFailed,
     Transient,
 )
@@ -38,6 +39,7 @@ STATUS: Mapping[type[JobError], int] = {
     OwnerQueueFull: 429,
     QueueFull: 503,
     NotReady: 503,
+    StoreUnavailable: 503,
     ShuttingDown: 503,
     # These two reach a front only where it reads: Spark was lost, or a table cannot be used.
     Transient: 503,
@@ -97,7 +99,7 @@ def problem_of(error: Exception) -> Problem:
     if isinstance(error, JobError) and type(error) in STATUS:
         status = STATUS[type(error)]
         headers = {"Retry-After": str(error.facts.get("retry_after", RETRY_AFTER))} if status in (429, 503) else {}
-        if isinstance(error, Transient | TaskFailed):
+        if type(error) in (Transient, TaskFailed):
             log.warning("read_failed", extra={"reason": str(error)})
         return Problem(status, error.code, str(error), facts=error.facts, headers=headers)
     if isinstance(error, HTTPException) and error.code is not None and error.code < 500:

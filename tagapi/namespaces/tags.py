@@ -51,6 +51,7 @@ ERRORS: Mapping[str, tuple[str, str]] = {
     "transient": ("Data cannot be read now", "数据暂时无法读取，请稍后重试"),
     "task_failed": ("Data cannot be read now", "数据暂时无法读取，请稍后重试"),
     "shutting_down": ("Service is shutting down", "服务正在停止，请稍后重试"),
+    "store_unavailable": ("Job store is not available", "任务存储暂时不可用，请稍后重试"),
     "not_ready": ("Service is not ready", "服务尚未就绪，请稍后重试"),
     "not_found": ("Not found", "资源不存在"),
     "method_not_allowed": ("Method not allowed", "不支持的请求方法"),
@@ -366,6 +367,8 @@ class Health(TagsResource):
 
 
 class Live(TagsResource):
+    needs_store = False
+
     @operation(answers={200: Answer("The process answers", shapes.ProbeAnswer)})
     def get(self) -> Any:
         """Liveness probe: restart the process where this does not answer."""

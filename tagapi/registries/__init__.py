@@ -6,10 +6,19 @@ from urllib.parse import urlsplit
 
 from tagapi.jobs.registry import JobRegistry
 from tagapi.registries.memory import MemoryRegistry
+from tagapi.registries.redis import RedisRegistry
+from tagapi.registries.sqlite import SqliteRegistry
+
+SQLITE = "sqlite:///"
+REDIS = ("redis", "rediss", "unix")
 
 
 def open_registry(url: str) -> JobRegistry:
-    """The registry of a URL. Raises ValueError, naming the schemes it knows, for any other."""
+    """The registry of a URL, whether its store answers now or not. Raises ValueError for an unknown scheme."""
     if url == "memory://":
         return MemoryRegistry()
-    raise ValueError(f"unknown registry {urlsplit(url).scheme or url!r}; known: memory://")
+    if url.startswith(SQLITE):
+        return SqliteRegistry(url.removeprefix(SQLITE))
+    if urlsplit(url).scheme in REDIS:
+        return RedisRegistry(url)
+    raise ValueError(f"unknown registry {urlsplit(url).scheme or url!r}; known: memory, sqlite, {', '.join(REDIS)}")

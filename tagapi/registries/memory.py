@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import threading
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from heapq import merge
 from itertools import islice
+from typing import Any
 
 from sortedcontainers import SortedList
 
+from tagapi.jobs import changes
 from tagapi.jobs.errors import JobNotFound
 from tagapi.jobs.model import Job, Request
-from tagapi.jobs.registry import Bounds, IdempotencyKey, JobRegistry, Listing, Page, due, listings
+from tagapi.jobs.registry import Bounds, IdempotencyKey, JobRegistry, Listing, Page, due, moves
 
 
 class MemoryRegistry(JobRegistry):
@@ -31,6 +33,13 @@ class MemoryRegistry(JobRegistry):
         self._queued_of: Counter[str] = Counter()
         self._active: set[str] = set()
         self._finished: SortedList[tuple[datetime, int]] = SortedList()
+        self._held: dict[str, tuple[str, datetime]] = {}
+
+    def check(self) -> None:
+        """Memory is never away."""
+
+    def close(self) -> None:
+        """There is nothing to let go of."""
 
     def now(self) -> datetime:
         return datetime.now(UTC)
@@ -41,15 +50,26 @@ class MemoryRegistry(JobRegistry):
         except KeyError:
             raise JobNotFound(job_id=job_id) from None
 
+    def get_all(self, job_ids: Sequence[str]) -> Sequence[Job]:
+        with self._lock:
+            return [self._jobs[job_id] for job_id in job_ids if job_id in self._jobs]
+
+    def id_of(self, number: int) -> str:
+        try:
+            return self._by_number[number].id
+        except KeyError:
+            raise JobNotFound(job_id=number) from None
+
     def _admit(self, request: Request, bounds: Bounds, key: IdempotencyKey | None) -> tuple[Job, bool]:
         with self._lock:
             if key in self._keys:
-                return self._jobs[self._keys[key]], True
+                known = self._jobs[self._keys[key]]
+                return known, known.id != request.job_id
             if request.job_id in self._jobs:
                 return self._jobs[request.job_id], False
             self._check_bounds(len(self._queue), self._queued_of[request.owner], request.owner, bounds)
             self._last_number += 1
-            job = Job(request=request, number=self._last_number, submitted_at=self.now())
+            job = changes.accept(request, self.now(), self._last_number)
             self._place(None, job)
             if key is not None:
                 self._keys[key] = job.id
@@ -72,16 +92,15 @@ class MemoryRegistry(JobRegistry):
             del self._jobs[job.id], self._by_number[job.number]
         else:
             self._jobs[job.id] = self._by_number[job.number] = after
-        if before is not None and after is not None and _placed_alike(before, after):
-            return
-        was = set(listings(before)) if before else set()
-        becomes = set(listings(after)) if after else set()
-        for listing in was - becomes:
+        left, entered = moves(before, after)
+        for listing in left:
             self._listings[listing].remove(job.number)
             if not self._listings[listing]:
                 del self._listings[listing]
-        for listing in becomes - was:
+        for listing in entered:
             self._listings[listing].add(job.number)
+        if not left and not entered:
+            return
         for one, step in ((before, -1), (after, 1)):
             if one is None:
                 continue
@@ -106,14 +125,16 @@ class MemoryRegistry(JobRegistry):
         with self._lock:
             return self._queue[0][0] if self._queue else None
 
-    def _page(self, wanted: Sequence[Listing], offset: int, limit: int) -> Page:
+    def _page(self, wanted: Sequence[Listing], before: int | None, offset: int, limit: int) -> Page:
         with self._lock:
             found = [self._listings[listing] for listing in wanted if listing in self._listings]
             total = sum(map(len, found))
+            ends = [len(numbers) if before is None else numbers.bisect_left(before) for numbers in found]
             if len(found) == 1:  # by rank: the cost does not depend on the depth
-                numbers = found[0][max(0, total - offset - limit) : max(0, total - offset)][::-1]
+                numbers = found[0][max(0, ends[0] - offset - limit) : max(0, ends[0] - offset)][::-1]
             else:
-                numbers = list(islice(merge(*map(reversed, found), reverse=True), offset, offset + limit))
+                below = [one.islice(0, end, reverse=True) for one, end in zip(found, ends, strict=True)]
+                numbers = list(islice(merge(*below, reverse=True), offset, offset + limit))
             return Page(jobs=[self._by_number[number] for number in numbers], total=total)
 
     def active(self) -> Sequence[Job]:
@@ -137,11 +158,14 @@ class MemoryRegistry(JobRegistry):
                     if (key := self._key_of.pop(job_id, None)) is not None:
                         del self._keys[key]
 
+    def hold(self, name: str, holder: str, seconds: float) -> bool:
+        with self._lock:
+            now = self.now()
+            other, until = self._held.get(name, (holder, now))
+            if other != holder and until > now:
+                return False
+            self._held[name] = (holder, now + timedelta(seconds=seconds))
+            return True
 
-def _placed_alike(before: Job, after: Job) -> bool:
-    """Whether a write, such as a renewal or progress, leaves the job where it is in every list."""
-    return (before.state, before.not_before, before.lease_until is None) == (
-        after.state,
-        after.not_before,
-        after.lease_until is None,
-    )
+    def describe(self) -> Mapping[str, Any]:
+        return {"kind": "memory", "durable": "no: jobs end with the process"}

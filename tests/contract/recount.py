@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from itertools import product
 
 from tagapi.jobs.model import Job, JobState
@@ -46,7 +47,20 @@ def assert_lists_agree(registry: JobRegistry, jobs: Iterable[Job]) -> None:
     known = list(jobs)
     for query in queries():
         page, wanted = registry.find(query), recount(known, query)
-        assert (list(page.jobs), page.total) == (wanted, len(wanted)), query
+        assert (list(page.jobs), page.total, page.next) == (wanted, len(wanted), None), query
+    paged = Query(namespace=NAMESPACES[0], limit=2)
+    assert_pages_follow(registry, paged, recount(known, paged))
+
+
+def assert_pages_follow(registry: JobRegistry, query: Query, wanted: list[Job]) -> None:
+    """Every job once and in order, followed page by page."""
+    page = registry.find(query)
+    seen = list(page.jobs)
+    while page.next is not None:
+        page = registry.find(replace(query, before=page.next))
+        assert page.jobs and page.total == len(wanted)
+        seen += page.jobs
+    assert seen == wanted
 
 
 def assert_counters_agree(registry: JobRegistry, jobs: Iterable[Job]) -> None:

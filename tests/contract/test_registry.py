@@ -101,7 +101,7 @@ def at_once(threads: int, step: Callable[[int], Any]) -> list[Any]:
 def test_what_is_added_is_there(registry: JobRegistry, clock: ManualClock) -> None:
     request = a_request(labels=("tag:1",), user_ids=[1, 2], dry_run=False)
     added = registry.add(request, ROOM)
-    assert added == Added(job=Job(request=request, number=1, submitted_at=clock.now()), replayed=False)
+    assert added == Added(job=changes.accept(request, clock.now(), 1), replayed=False)
     assert registry.get(request.job_id) == added.job
 
 

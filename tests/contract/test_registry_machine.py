@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
 from tagapi.jobs import changes
-from tagapi.jobs.errors import JobCancelled, JobError, KeyReused, OwnerQueueFull, QueueFull
+from tagapi.jobs.errors import JobCancelled, JobError, KeyReused, OwnerQueueFull, QueueFull, StoreUnavailable
 from tagapi.jobs.model import Change, Job, JobState, Progress, Request
-from tagapi.jobs.registry import Bounds, IdempotencyKey
+from tagapi.jobs.registry import Bounds, IdempotencyKey, new_token
 from tests.clock import ManualClock
 from tests.contract.backends import BACKENDS, open_backend
 from tests.contract.recount import LABELS, NAMESPACES, OWNERS, assert_counters_agree, assert_lists_agree
@@ -76,13 +76,33 @@ class Histories(RuleBasedStateMachine):
         self.folder = tempfile.TemporaryDirectory()
         self.clock = ManualClock()
         self.registry = open_backend(backend, Path(self.folder.name), self.clock)
+        self.losing = 0
+        for name in ("_admit", "_swap"):
+            setattr(self.registry, name, partial(self.losing_replies, getattr(self.registry, name)))
         self.jobs: dict[str, Job] = {}
         self.keys: dict[IdempotencyKey, str] = {}
         self.accepted = 0
         self.asked = 0
 
     def teardown(self) -> None:
+        self.registry.close()
         self.folder.cleanup()
+
+    def losing_replies(self, write: Callable[..., Any], *arguments: Any) -> Any:
+        """The write happens; that it did, its caller does not hear."""
+        told = write(*arguments)
+        if self.losing:
+            self.losing -= 1
+            raise StoreUnavailable(retry_after=1)
+        return told
+
+    def insisting(self, step: Callable[[], Any]) -> Any:
+        """As a caller does who will not have its write twice, nor not at all."""
+        while True:
+            try:
+                return step()
+            except StoreUnavailable:
+                continue
 
     # -- the model --------------------------------------------------------------------------
 
@@ -99,7 +119,7 @@ class Histories(RuleBasedStateMachine):
         if len(mine) >= BOUNDS.queued_per_owner:
             raise OwnerQueueFull(owner=request.owner, queued=len(mine), retry_after=0)
         self.accepted += 1
-        job = Job(request=request, number=self.accepted, submitted_at=self.clock.now())
+        job = changes.accept(request, self.clock.now(), self.accepted)
         self.jobs[job.id] = job
         if key is not None:
             self.keys[key] = job.id
@@ -130,7 +150,8 @@ class Histories(RuleBasedStateMachine):
         return newest_first[some % len(newest_first)]
 
     def change_both(self, job_id: str, change: Change) -> None:
-        assert outcome(lambda: self.registry.update(job_id, change)) == outcome(lambda: self.changed(job_id, change))
+        write = partial(self.registry.update, job_id, change, new_token())
+        assert outcome(partial(self.insisting, write)) == outcome(lambda: self.changed(job_id, change))
 
     @rule(requests=st.lists(some_request, min_size=1, max_size=3), key=st.sampled_from([None, "k1"]))
     def add(self, requests: list[dict[str, Any]], key: str | None) -> None:
@@ -138,7 +159,7 @@ class Histories(RuleBasedStateMachine):
             self.asked += 1
             asked = Request(job_id=str(UUID(int=self.asked)), **request)
             scoped = None if key is None else IdempotencyKey(owner=asked.owner, route="/", value=key)
-            told = outcome(partial(self.registry.add, asked, BOUNDS, scoped))
+            told = outcome(partial(self.insisting, partial(self.registry.add, asked, BOUNDS, scoped)))
             assert told == outcome(partial(self.admit, asked, scoped))
 
     @precondition(lambda self: self.jobs)
@@ -146,13 +167,14 @@ class Histories(RuleBasedStateMachine):
     def add_again(self, some: int) -> None:
         """The same request is sent once more, its reply having been lost."""
         job = self.jobs[self.pick(some)]
-        assert outcome(lambda: self.registry.add(job.request, BOUNDS)) == (job, False)
+        assert outcome(lambda: self.insisting(lambda: self.registry.add(job.request, BOUNDS))) == (job, False)
 
     @rule(ways=st.lists(st.sampled_from(WAYS), min_size=1, max_size=3))
     def attempts_run(self, ways: list[tuple[str, ...]]) -> None:
         """Claims, and what the attempts write. Some of them stop half-way, as if their process were lost."""
         for way in ways:
             due = self.next_due()
+            self.losing = 0  # a claim whose reply is lost is nobody's, and lapses: `recover` has it
             claimed = outcome(lambda: self.registry.claim("w1", LEASE))
             if due is None:
                 assert claimed is None
@@ -178,6 +200,10 @@ class Histories(RuleBasedStateMachine):
     @rule(some=some_job)
     def recover(self, some: int) -> None:
         self.change_both(self.pick(some), partial(changes.recover, max_recoveries=1))
+
+    @rule(replies=st.integers(1, 3))
+    def replies_get_lost(self, replies: int) -> None:
+        self.losing = replies
 
     @rule(seconds=st.sampled_from([0.5, 5.0, 40.0]))
     def time_passes(self, seconds: float) -> None:
@@ -242,7 +268,7 @@ def test_random_histories(backend: str) -> None:
     run_state_machine_as_test(
         partial(Histories, backend),
         settings=settings(
-            max_examples=40,
+            max_examples=25,
             stateful_step_count=30,
             deadline=None,
             database=None,

@@ -11,7 +11,7 @@ import pytest
 
 from tagapi.jobs import changes
 from tagapi.jobs.errors import AlreadyFinished, IllegalTransition, JobCancelled, JobError, StaleAttempt
-from tagapi.jobs.model import TRANSITIONS, Job, JobState, Progress, Request
+from tagapi.jobs.model import EVENTS_KEPT, TRANSITIONS, Event, EventKind, Job, JobState, Progress, Request
 
 NOW = datetime(2024, 2, 29, 12, 0, tzinfo=UTC)
 LATER = NOW + timedelta(minutes=1)  # every lease below has lapsed by then, and every delay is over
@@ -35,7 +35,7 @@ FINAL = {SUCCEEDED, FAILED, CANCELLED}
 
 def queued() -> Job:
     request = Request(job_id="j1", task="tags.compute", owner="ann", arguments={"n": 1})
-    return Job(request=request, number=1, submitted_at=NOW)
+    return changes.accept(request, NOW, 1)
 
 
 def running(job: Job | None = None) -> Job:
@@ -235,7 +235,9 @@ def test_a_renewal_touches_only_the_lease(state: JobState) -> None:
 def test_progress_is_kept(state: JobState) -> None:
     job = JOB_IN[state]()
     news = Progress(done=1, total=3)
-    assert changes.advance(job, NOW, epoch=job.epoch, progress=news) == replace(job, progress=news)
+    event = Event(kind=EventKind.PROGRESS, at=NOW, attempt=job.attempt, progress=news)
+    advanced = changes.advance(job, NOW, epoch=job.epoch, progress=news)
+    assert advanced == replace(job, progress=news, events=(*job.events, event))
     assert news.percentage == 33.33
 
 
@@ -475,7 +477,9 @@ def test_a_running_job_is_flagged_once() -> None:
 @pytest.mark.parametrize("make", [unsettled, unsettled_running], ids=["waiting", "running"])
 def test_an_unsettled_job_keeps_the_flag_until_it_is_known(make: Callable[[], Job]) -> None:
     job = make()
-    assert changes.request_cancel(job, LATER) == replace(job, cancel_requested=True)
+    event = Event(kind=EventKind.CANCEL_REQUESTED, at=LATER, attempt=job.attempt)
+    asked = changes.request_cancel(job, LATER)
+    assert asked == replace(job, cancel_requested=True, events=(*job.events, event))
 
 
 @pytest.mark.parametrize("name", ["begin_commit", "succeed"])
@@ -533,3 +537,60 @@ def test_a_change_is_a_new_value(state: JobState) -> None:
 )
 def test_percentages(progress: Progress, percentage: float) -> None:
     assert progress.percentage == percentage
+
+
+# -- what is told of a job ------------------------------------------------------------------
+
+
+def told(job: Job) -> list[str]:
+    return [event.kind.value for event in job.events]
+
+
+def test_a_job_tells_its_way_from_acceptance_to_the_end() -> None:
+    job = running(waiting_no_longer())
+    job = changes.advance(job, LATER, epoch=job.epoch, progress=Progress(done=1, total=2))
+    job = changes.advance(job, LATER, epoch=job.epoch, progress=Progress(done=2, total=2))
+    job = changes.begin_commit(job, LATER, epoch=job.epoch, result={})
+    job = changes.succeed(job, LATER, epoch=job.epoch)
+    assert told(job) == ["accepted", "started", "retried", "started", "progress", "committed", "finished"]
+    assert [event.attempt for event in job.events] == [0, 1, 1, 2, 2, 2, 2]
+    assert job.events[0].at == NOW
+    assert job.events[2].detail == "Spark was away"
+    assert job.events[4].progress == Progress(done=2, total=2), "reports in a row are merged"
+    assert job.events[-1].detail == "succeeded"
+
+
+def waiting_no_longer() -> Job:
+    return replace(waiting(), not_before=NOW)
+
+
+def test_a_job_without_an_effect_says_nothing_of_a_commit() -> None:
+    job = running()
+    assert told(changes.succeed(job, NOW, epoch=job.epoch, result={})) == ["accepted", "started", "finished"]
+
+
+@pytest.mark.parametrize(
+    ("leave", "why"),
+    [
+        (lambda job: changes.release(job, NOW, epoch=job.epoch), "the process that ran it is leaving"),
+        (lambda job: changes.recover(job, LATER, max_recoveries=3), "the process that ran it was lost"),
+    ],
+)
+def test_an_attempt_without_an_outcome_says_why(leave: Callable[[Job], Job], why: str) -> None:
+    job = leave(running())
+    assert (told(job)[-1], job.events[-1].detail) == ("retried", why)
+
+
+def test_a_cancel_is_told_once_and_then_the_end() -> None:
+    job = changes.request_cancel(changes.request_cancel(running(), NOW), LATER)
+    job = changes.cancelled(job, LATER, epoch=job.epoch)
+    assert told(job) == ["accepted", "started", "cancel requested", "finished"]
+
+
+def test_the_first_event_and_the_newest_are_kept() -> None:
+    job = queued()
+    for _ in range(EVENTS_KEPT):
+        job = changes.retry(running(job), NOW, epoch=job.epoch + 1, delay=timedelta(), reason="away")
+    assert len(job.events) == EVENTS_KEPT
+    assert job.events[0].kind is EventKind.ACCEPTED
+    assert (job.events[1].attempt, job.events[-1].attempt) == (51, EVENTS_KEPT)

@@ -129,6 +129,7 @@ def test_progress_is_seen_while_the_task_runs() -> None:
 
     def work(context: TaskContext) -> Json:
         for done in (1, 3, 2):  # the highest counts
+            world.clock.advance(1)
             context.progress(done, 4)
             seen.append(world.job(job_id).progress)
         return {}
@@ -138,6 +139,26 @@ def test_progress_is_seen_while_the_task_runs() -> None:
     world.run_next()
     assert [news.done for news in seen] == [1, 3, 3]
     assert world.job(job_id).progress == Progress(done=4, total=4)
+
+
+def test_progress_is_stored_four_times_a_second_at_most_and_the_last_of_it_always() -> None:
+    def work(context: TaskContext) -> Json:
+        version = world.job(job_id).version
+        for done in range(100):
+            context.progress(done, 100)
+            world.clock.advance(0.01)
+        writes.append(world.job(job_id).version - version)
+        world.clock.advance(1)
+        world.runner.heartbeat()
+        seen.append(world.job(job_id).progress)
+        return {}
+
+    writes: list[int] = []
+    seen: list[Progress] = []
+    world = World(work)
+    job_id = world.submit()
+    world.run_next()
+    assert (writes, seen) == ([4], [Progress(done=99, total=100)])
 
 
 def test_progress_does_not_go_back_when_two_threads_of_a_task_report() -> None:
@@ -152,6 +173,7 @@ def test_progress_does_not_go_back_when_two_threads_of_a_task_report() -> None:
     def work(context: TaskContext) -> Json:
         with elsewhere(lambda: context.progress(1, 3)):
             held.reached()
+            world.clock.advance(1)
             context.progress(2, 3)
             held.go_on()
         seen.append(world.job(job_id).progress)

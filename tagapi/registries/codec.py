@@ -1,0 +1,113 @@
+"""Jobs as bytes: the request, which never changes, apart from the moving part, which every write replaces."""
+
+from __future__ import annotations
+
+import threading
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import orjson
+from cachetools import LRUCache
+
+from tagapi.jobs.model import Event, EventKind, Job, JobState, Progress, Request
+from tagapi.jobs.registry import due
+
+MOVING = (
+    "submitted_at",
+    "state",
+    "token",
+    "epoch",
+    "attempt",
+    "recoveries",
+    "worker",
+    "lease_until",
+    "not_before",
+    "cancel_requested",
+    "commit_unsettled",
+    "progress",
+    "result",
+    "error",
+    "started_at",
+    "finished_at",
+    "events",
+)
+MOMENTS = ("submitted_at", "lease_until", "not_before", "started_at", "finished_at")
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+REQUESTS_KEPT = 32 * 1024 * 1024  # bytes, as stored
+
+
+def dump_request(request: Request) -> bytes:
+    return orjson.dumps([request.task, request.owner, request.arguments, request.labels])
+
+
+def load_request(job_id: str, stored: bytes) -> Request:
+    task, owner, arguments, labels = orjson.loads(stored)
+    return Request(job_id=job_id, task=task, owner=owner, arguments=arguments, labels=tuple(labels))
+
+
+def dump_moving(job: Job) -> bytes:
+    return orjson.dumps({name: getattr(job, name) for name in MOVING})
+
+
+def load_job(request: Request, number: int, version: int, stored: bytes) -> Job:
+    facts = orjson.loads(stored)
+    for name in MOMENTS:
+        facts[name] = _moment(facts[name])
+    facts["state"] = JobState(facts["state"])
+    facts["progress"] = Progress(**facts["progress"])
+    facts["events"] = tuple(_event(event) for event in facts["events"])
+    return Job(request=request, number=number, version=version, **facts)
+
+
+def micros(moment: datetime) -> int:
+    """Microseconds since 1970: what an index is ordered by."""
+    return (moment - EPOCH) // timedelta(microseconds=1)
+
+
+def places(job: Job) -> tuple[int | None, int | None, bool]:
+    """When it is due and when it finished, in microseconds, and whether it is leased: what jobs are looked up by."""
+    claimable = due(job)
+    return (
+        None if claimable is None else micros(claimable),
+        None if job.finished_at is None else micros(job.finished_at),
+        job.lease_until is not None,
+    )
+
+
+def from_micros(stored: int) -> datetime:
+    return EPOCH + timedelta(microseconds=stored)
+
+
+def _moment(stored: str | None) -> datetime | None:
+    return None if stored is None else datetime.fromisoformat(stored)
+
+
+def _event(stored: dict[str, Any]) -> Event:
+    progress = stored["progress"]
+    return Event(
+        kind=EventKind(stored["kind"]),
+        at=datetime.fromisoformat(stored["at"]),
+        attempt=stored["attempt"],
+        detail=stored["detail"],
+        progress=None if progress is None else Progress(**progress),
+    )
+
+
+class Requests:
+    """Requests that were read lately: a job with 100,000 user ids is followed without reading them each time."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._known: LRUCache[str, tuple[int, Request]] = LRUCache(REQUESTS_KEPT, getsizeof=lambda kept: kept[0])
+
+    def get(self, job_id: str) -> Request | None:
+        with self._lock:
+            kept = self._known.get(job_id)
+            return kept and kept[1]
+
+    def load(self, job_id: str, stored: bytes) -> Request:
+        request = load_request(job_id, stored)
+        with self._lock:
+            if len(stored) <= REQUESTS_KEPT:
+                self._known[job_id] = (len(stored), request)
+        return request

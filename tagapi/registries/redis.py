@@ -1,0 +1,237 @@
+"""Jobs in Redis, or Valkey: several processes and hosts share them, by the server's clock.
+
+How durable an acknowledged job is, the server's configuration decides (`appendonly`,
+`appendfsync`): `describe` tells. A server that may evict keys is no place for jobs.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from hashlib import sha256
+from typing import Any
+
+from redis import ConnectionError as RedisConnectionError
+from redis import Redis, RedisError
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from tagapi.jobs import changes
+from tagapi.jobs.errors import JobNotFound
+from tagapi.jobs.model import Job, JobState, Request
+from tagapi.jobs.registry import Bounds, IdempotencyKey, JobRegistry, Listing, Page, moves
+from tagapi.registries import redis_scripts as scripts
+from tagapi.registries.codec import Requests, dump_moving, dump_request, from_micros, load_job, micros, places
+from tagapi.registries.reach import Reach
+
+TIMEOUT = 0.8  # seconds for an answer; with it a request is told within about a second that the store is away
+HEARD_WITHIN = timedelta(seconds=2 * TIMEOUT)  # both tries; a request that a frozen server finds later is nobody's
+CLOCK_KEPT = 1.0  # seconds: how long the difference to the server's clock is believed
+P = scripts.PREFIX
+
+
+class RedisRegistry(JobRegistry):
+    """One round trip for each step; what has to be one step is a script."""
+
+    def __init__(self, url: str) -> None:
+        # Any: the client's annotations allow for text and for asynchronous answers, which are not asked for here.
+        self._redis: Any = Redis.from_url(
+            url,
+            socket_timeout=TIMEOUT,
+            socket_connect_timeout=TIMEOUT,
+            # A connection that the server dropped is made anew at once; scripts are safe to send again.
+            retry=Retry(NoBackoff(), 1, supported_errors=(RedisConnectionError,)),
+        )
+        self._reach = Reach("redis", RedisError, OSError)
+        self._requests = Requests()
+        self._admit_script = self._redis.register_script(scripts.ADMIT)
+        self._swap_script = self._redis.register_script(scripts.SWAP)
+        self._forget_script = self._redis.register_script(scripts.FORGET)
+        self._page_script = self._redis.register_script(scripts.PAGE)
+        self._hold_script = self._redis.register_script(scripts.HOLD)
+        self._clock = (0.0, -CLOCK_KEPT)
+        """The server's clock less ours, and when that was found, in monotonic seconds."""
+
+    def check(self) -> None:
+        self._reach.check()
+
+    def close(self) -> None:
+        self._redis.close()
+
+    # -- one job ---------------------------------------------------------------------------
+
+    def now(self) -> datetime:
+        return self._server_time()
+
+    def _server_time(self) -> datetime:
+        ahead, found_at = self._clock
+        before = time.monotonic()
+        if before - found_at >= CLOCK_KEPT:
+            with self._reach():
+                seconds, micro = self._redis.time()
+            after = time.monotonic()
+            ahead = seconds + micro / 1_000_000 - (before + after) / 2
+            self._clock = (ahead, after)
+        return datetime.fromtimestamp(time.monotonic() + ahead, UTC)
+
+    def get(self, job_id: str) -> Job:
+        if found := self.get_all([job_id]):
+            return found[0]
+        raise JobNotFound(job_id=job_id)
+
+    def get_all(self, job_ids: Sequence[str]) -> Sequence[Job]:
+        return self._read([(job_id, None) for job_id in job_ids])
+
+    def id_of(self, number: int) -> str:
+        with self._reach():
+            found = self._redis.hget(f"{P}ids", str(number))
+        if found is None:
+            raise JobNotFound(job_id=number)
+        return str(found.decode())
+
+    def _read(self, wanted: Sequence[tuple[str, Sequence[bytes] | None]]) -> list[Job]:
+        """Jobs by id, each with its number, version and moving part where these are known already; without the lost."""
+        known = [self._requests.get(job_id) for job_id, _ in wanted]
+        with self._reach():
+            pipeline = self._redis.pipeline(transaction=False)
+            for (job_id, moving), request in zip(wanted, known, strict=True):
+                fields = [] if moving else ["number", "version", "moving"]
+                fields += [] if request else ["request"]
+                if fields:
+                    pipeline.hmget(f"{P}job:{job_id}", fields)
+            answers = iter(pipeline.execute())
+        jobs = []
+        for (job_id, moving), request in zip(wanted, known, strict=True):
+            read = [*(moving or ()), *([] if moving and request else next(answers))]
+            if None not in read:
+                request = request or self._requests.load(job_id, read[3])
+                jobs.append(load_job(request, int(read[0]), int(read[1]), read[2]))
+        return jobs
+
+    def _admit(self, request: Request, bounds: Bounds, key: IdempotencyKey | None) -> tuple[Job, bool]:
+        job = changes.accept(request, self.now())
+        waiting = [_listing(Listing(None, request.owner, state, None)) for state in WAITING]
+        _, entered = moves(None, job)
+        arguments: list[Any] = [
+            job.id,
+            "" if key is None else _digest(key),
+            bounds.queued,
+            bounds.queued_per_owner,
+            *waiting,
+        ]
+        arguments += [dump_moving(job), dump_request(request), micros(job.submitted_at), _lists(entered)]
+        arguments += [micros(self._server_time() + HEARD_WITHIN)]
+        while True:
+            with self._reach():
+                told = self._admit_script(args=arguments)
+            match told[0]:
+                case b"new":
+                    return changes.accept(request, job.submitted_at, told[1]), False
+                case b"full":
+                    self._check_bounds(told[1], told[2], request.owner, bounds)
+                case b"late":
+                    raise self._reach.lost(TimeoutError("the server was not heard of in time"))
+                case b"known" if known := self.get_all([told[1].decode()]):
+                    return known[0], known[0].id != request.job_id
+            # else the key's job was forgotten in between: there is room for a new one
+
+    def _swap(self, before: Job, after: Job) -> bool:
+        left, entered = moves(before, after)
+        arguments: list[Any] = [before.id, before.number, before.version, after.version, dump_moving(after)]
+        arguments += [*_derived(before), _lists(left), *_derived(after), _lists(entered)]
+        with self._reach():
+            return bool(self._swap_script(args=arguments))
+
+    def forget(self, job_ids: Iterable[str]) -> None:
+        finished = [job for job in self.get_all(list(job_ids)) if job.finished]
+        with self._reach():
+            pipeline = self._redis.pipeline(transaction=False)
+            for job in finished:
+                left, _ = moves(job, None)
+                _, ended, _ = _derived(job)
+                self._forget_script(args=[job.id, job.number, job.version, ended, _lists(left)], client=pipeline)
+            pipeline.execute()
+
+    # -- many jobs -------------------------------------------------------------------------
+
+    def _next_due(self, now: datetime) -> str | None:
+        with self._reach():
+            first = self._redis.zrange(f"{P}due", "-inf", micros(now), byscore=True, offset=0, num=1)
+        ids = self._ids(first)
+        return ids[0] if ids else None
+
+    def next_due_at(self) -> datetime | None:
+        with self._reach():
+            first = self._redis.zrange(f"{P}due", 0, 0, withscores=True)
+        return from_micros(int(first[0][1])) if first else None
+
+    def _page(self, wanted: Sequence[Listing], before: int | None, offset: int, limit: int) -> Page:
+        highest = "+inf" if before is None else f"({before}"
+        with self._reach():
+            total, *rows = self._page_script(args=[highest, offset, limit, *map(_listing, wanted)])
+        return Page(jobs=self._read([(job_id.decode(), moving) for job_id, *moving in rows]), total=total)
+
+    def active(self) -> Sequence[Job]:
+        with self._reach():
+            ids = self._redis.smembers(f"{P}active")
+        return [job for job in self.get_all([job_id.decode() for job_id in ids]) if job.lease_until is not None]
+
+    def queued(self) -> int:
+        with self._reach():
+            return int(self._redis.zcard(f"{P}due"))
+
+    def finished_before(self, moment: datetime, limit: int) -> Sequence[str]:
+        with self._reach():
+            old = self._redis.zrange(f"{P}finished", "-inf", f"({micros(moment)}", byscore=True, offset=0, num=limit)
+        return self._ids(old)
+
+    def _ids(self, padded: Sequence[bytes]) -> list[str]:
+        """The ids of these numbers; without those that went meanwhile."""
+        if not padded:
+            return []
+        with self._reach():
+            found = self._redis.hmget(f"{P}ids", [str(int(number)) for number in padded])
+        return [job_id.decode() for job_id in found if job_id is not None]
+
+    # -- the store -------------------------------------------------------------------------
+
+    def hold(self, name: str, holder: str, seconds: float) -> bool:
+        with self._reach():
+            return bool(self._hold_script(args=[name, holder, int(seconds * 1000)]))
+
+    def describe(self) -> Mapping[str, Any]:
+        """`appendfsync` is what the server says: always, everysec or no; or `off`, where it keeps no log at all."""
+        with self._reach():
+            memory, persistence = self._redis.info("memory"), self._redis.info("persistence")
+            appendfsync = self._appendfsync() if persistence.get("aof_enabled") else "off"
+        policy = str(memory.get("maxmemory_policy", "unknown"))
+        return {"kind": "redis", "appendfsync": appendfsync, "maxmemory_policy": policy}
+
+    def _appendfsync(self) -> str:
+        try:
+            return str(self._redis.config_get("appendfsync")["appendfsync"])
+        except (RedisError, KeyError):
+            return "unknown"  # some providers forbid the question
+
+
+WAITING = (JobState.QUEUED, JobState.WAITING)
+
+
+def _derived(job: Job) -> list[int | str]:
+    """The job's places, as a script takes them: nothing is an empty text."""
+    return ["" if place is None else int(place) for place in places(job)]
+
+
+def _listing(listing: Listing) -> str:
+    state = None if listing.state is None else listing.state.value
+    return json.dumps([listing.namespace, listing.owner, state, listing.label])
+
+
+def _lists(listings: Iterable[Listing]) -> str:
+    return json.dumps([_listing(listing) for listing in listings])
+
+
+def _digest(key: IdempotencyKey) -> str:
+    return sha256(json.dumps([key.owner, key.route, key.value]).encode()).hexdigest()

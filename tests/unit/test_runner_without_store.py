@@ -1,0 +1,130 @@
+"""The store goes away while an attempt runs: what must be written is written later, and once."""
+
+from __future__ import annotations
+
+import pytest
+
+from tagapi.jobs.errors import StoreUnavailable
+from tagapi.jobs.model import EventKind, Job, JobState, Json
+from tagapi.jobs.runner import RunnerLimits
+from tagapi.jobs.task import TaskContext
+from tests.unit.fakes import World
+
+SHORT = RunnerLimits(lease=1.0)
+
+
+class Outage:
+    """Refuses writes, either before they happen or after: then only the reply is lost."""
+
+    def __init__(self, world: World) -> None:
+        self._swap = world.registry._swap
+        world.registry._swap = self.swap  # type: ignore[method-assign]
+        self.refused = self.unheard = 0
+
+    def swap(self, before: Job, after: Job) -> bool:
+        if self.refused:
+            self.refused -= 1
+            raise StoreUnavailable(retry_after=1)
+        written = self._swap(before, after)
+        if self.unheard:
+            self.unheard -= 1
+            raise StoreUnavailable(retry_after=1)
+        return written
+
+
+def ended(world: World, job_id: str) -> tuple[JobState, int]:
+    """How the job ended, and how many endings are told of it."""
+    job = world.job(job_id)
+    return job.state, sum(event.kind is EventKind.FINISHED for event in job.events)
+
+
+@pytest.mark.parametrize("lost", ["refused", "unheard"])
+def test_an_outcome_is_written_once_the_store_is_back(lost: str) -> None:
+    def work(_: TaskContext) -> Json:
+        setattr(outage, lost, 2)
+        return {"rows": 1}
+
+    world = World(work)
+    outage = Outage(world)
+    job_id = world.submit()
+    world.run_next()
+    assert ended(world, job_id) == (JobState.SUCCEEDED, 1)
+    assert world.job(job_id).attempt == 1
+
+
+@pytest.mark.parametrize("lost", ["refused", "unheard"])
+def test_the_point_of_no_return_is_passed_once_the_store_is_back(lost: str) -> None:
+    effects: list[str] = []
+
+    def work(context: TaskContext) -> Json:
+        setattr(outage, lost, 2)
+        context.begin_commit({"rows": 1})
+        effects.append(context.job_id)
+        return {"rows": 1}
+
+    world = World(work)
+    outage = Outage(world)
+    job_id = world.submit()
+    world.run_next()
+    assert ended(world, job_id) == (JobState.SUCCEEDED, 1)
+    assert effects == [job_id]
+
+
+def test_an_outcome_that_cannot_be_written_is_found_out_by_the_next_attempt() -> None:
+    def work(context: TaskContext) -> Json:
+        context.begin_commit({"rows": 1})
+        committed.append(context.job_id)
+        outage.refused = 1000
+        return {"rows": 1}
+
+    committed: list[str] = []
+    world = World(work, find=lambda job: job.id in committed, limits=SHORT)
+    outage = Outage(world)
+    job_id = world.submit()
+    world.run_next()
+    assert world.job(job_id).state is JobState.COMMITTING
+
+    outage.refused = 0
+    world.clock.advance(2)
+    world.recover(job_id)
+    world.run_next()
+    assert ended(world, job_id) == (JobState.SUCCEEDED, 1)
+    assert committed == [job_id], "the work was not done twice"
+
+
+def test_progress_that_cannot_be_stored_does_not_stop_the_work() -> None:
+    def work(context: TaskContext) -> Json:
+        outage.refused = 1
+        context.progress(1, 2)
+        world.clock.advance(1)
+        context.progress(2, 2)
+        seen.append(world.job(job_id).progress.done)
+        return {}
+
+    seen: list[int] = []
+    world = World(work)
+    outage = Outage(world)
+    job_id = world.submit()
+    world.run_next()
+    assert (seen, world.job(job_id).state) == ([2], JobState.SUCCEEDED)
+
+
+def test_a_time_limit_is_kept_while_the_store_is_away() -> None:
+    def work(context: TaskContext) -> Json:
+        world.clock.advance(SHORT.timeout + 1)
+        away = world.registry.get_all
+        world.registry.get_all = raising  # type: ignore[method-assign]
+        with pytest.raises(StoreUnavailable):
+            world.runner.heartbeat()
+        world.registry.get_all = away  # type: ignore[method-assign]
+        context.check()
+        return {}
+
+    def raising(_: object) -> list[Job]:
+        raise StoreUnavailable(retry_after=1)
+
+    world = World(work, limits=SHORT)
+    job_id = world.submit()
+    world.run_next()
+    assert world.job(job_id).state is JobState.FAILED
+    assert "took longer" in (world.job(job_id).error or "")
