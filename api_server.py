@@ -19,6 +19,7 @@ from gunicorn.app.base import BaseApplication
 from gunicorn.workers.gthread import ThreadWorker
 
 from tagapi.logs import configure_logs
+from tagapi.registries import unusable
 from tagapi.settings import ENVIRONMENTS, Settings, SettingsError, load_settings
 
 LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
@@ -57,7 +58,7 @@ class DrainingWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn is untyped
 
 
 class Server(BaseApplication):  # type: ignore[misc]
-    """gunicorn with one worker, its app built after the fork."""
+    """gunicorn, the app of each worker built after the fork."""
 
     def __init__(self, settings: Settings, host: str, port: int) -> None:
         self._settings = settings
@@ -68,7 +69,7 @@ class Server(BaseApplication):  # type: ignore[misc]
         options = {
             "bind": self._bind,
             "worker_class": f"{__name__}.DrainingWorker",
-            "workers": 1,
+            "workers": self._settings.server.workers,
             "threads": self._settings.server.threads,
             "keepalive": 30,
             "timeout": 60,
@@ -102,11 +103,14 @@ class Server(BaseApplication):  # type: ignore[misc]
 @click.option("--host", default="0.0.0.0", show_default=True, help="Address to listen on.")  # noqa: S104 (documented default)
 @click.option("--port", type=click.IntRange(0, 65535), default=5000, show_default=True, help="Port to listen on.")
 @click.option("--debug", is_flag=True, help="Reloading development server; only in local, on a loopback address.")
+@click.option("--workers", type=click.IntRange(1, 64), help="Worker processes, instead of server.workers.")
 @click.option("--log-level", type=click.Choice(LEVELS, case_sensitive=False), help="Instead of logs.level.")
-def main(environment: str, host: str, port: int, debug: bool, log_level: str | None) -> None:
+def main(environment: str, host: str, port: int, debug: bool, workers: int | None, log_level: str | None) -> None:
     """Serve the tag API: jobs over HTTP, computed with PySpark. Documentation is at /docs."""
     try:
-        overrides = {"logs": {"level": log_level.upper()}} if log_level else {}
+        overrides: dict[str, dict[str, Any]] = {"logs": {"level": log_level.upper()}} if log_level else {}
+        if workers:
+            overrides["server"] = {"workers": workers}
         settings = load_settings(environment, overrides=overrides)
     except SettingsError as error:
         raise click.ClickException(str(error)) from None
@@ -135,9 +139,15 @@ def unreachable(settings: Settings) -> str | None:
             socket.create_connection((host, int(port or 15002)), REACH_SECONDS).close()
         except (OSError, ValueError) as error:
             return f"spark.remote: {remote} cannot be reached: {error}"
-    if settings.data.dir.startswith("s3://"):
-        return _unreachable_bucket(settings)
-    return None
+    if settings.data.dir.startswith("s3://") and (problem := _unreachable_bucket(settings)):
+        return problem
+    problem = unusable(settings.registry.url)
+    return problem and f"registry.url: {_without_password(settings.registry.url)} {problem}"
+
+
+def _without_password(url: str) -> str:
+    before, at, after = url.rpartition("@")
+    return f"{before.partition('://')[0]}://…@{after}" if at else url
 
 
 def _unreachable_bucket(settings: Settings) -> str | None:

@@ -84,7 +84,13 @@ def create_app(settings: Settings) -> Flask:
 
     def health() -> Mapping[str, Any]:
         ready = "ready" if spark.is_up() else "starting"
-        return {"version": __version__, "spark": ready, "queued": registry.queued(), "running": runner.running()}
+        return {
+            "version": __version__,
+            "spark": ready,
+            "registry": registry.describe(),
+            "queued": registry.queued(),
+            "running": len(registry.active()),
+        }
 
     def tend_tables() -> None:
         members.vacuum(VACUUM_MARGIN + jobs.timeout_seconds / 3600)
@@ -92,7 +98,7 @@ def create_app(settings: Settings) -> Flask:
     app = Flask("tagapi", static_folder=None)
     reader = TagReader(spark, sources, members)
     install(app, [TagsFront(service, reader, settings.environment, health)], __version__)
-    upkeep = Upkeep(registry, timedelta(hours=jobs.retention_hours), jobs.max_recoveries, tend_tables)
+    upkeep = Upkeep(registry, worker, timedelta(hours=jobs.retention_hours), jobs.max_recoveries, tend_tables)
     executor.start()
     upkeep.start()
     app.extensions["tagapi"] = World(service, executor, upkeep, spark, jobs.drain_seconds)

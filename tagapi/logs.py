@@ -7,12 +7,12 @@ record that is written while one of its attempts runs.
 from __future__ import annotations
 
 import logging
-import logging.handlers
 import sys
 from pathlib import Path
 from typing import Any
 
 import structlog
+from concurrent_log_handler import ConcurrentRotatingFileHandler
 from structlog.dev import plain_traceback  # the rich one prints local variables, and with them users
 
 from tagapi.jobs.task import running_job
@@ -39,8 +39,8 @@ def configure_logs(folder: Path, level: str, max_bytes: int) -> None:
             shared, [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=plain_traceback)]
         )
     )
-    file = logging.handlers.RotatingFileHandler(
-        folder / "api_server.log", maxBytes=max_bytes, backupCount=KEPT_FILES, encoding="utf-8"
+    file = ConcurrentRotatingFileHandler(
+        str(folder / "api_server.log"), maxBytes=max_bytes, backupCount=KEPT_FILES, encoding="utf-8"
     )
     file.setFormatter(
         _formatter(

@@ -14,8 +14,13 @@ from marshmallow import RAISE, Schema, ValidationError, fields, post_load, valid
 ENVIRONMENTS = ("local", "glue-dev", "glue-prod")
 CONFIG = Path(__file__).resolve().parent.parent / "config"
 PREFIX = "TAGAPI_"
-S3_NEEDS = (("storage", "bucket"), ("storage", "region"), ("spark", "remote"))
+S3_NEEDS = (("storage", "bucket"), ("storage", "region"), ("spark", "remote"), ("registry", "url"))
 """What a glue profile cannot do without."""
+
+
+MEMORY = "memory://"
+SQLITE = "sqlite:///"
+REGISTRIES = rf"{MEMORY}|{SQLITE}[^?#]+|(rediss?|unix)://.+"
 
 
 class SettingsError(Exception):
@@ -25,6 +30,7 @@ class SettingsError(Exception):
 @dataclass(frozen=True, slots=True)
 class Server:
     threads: int
+    workers: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +145,7 @@ def _section(kind: type, **keys: fields.Field[Any]) -> fields.Nested:
 _TABLE = _section(Table, path=_text(), format=fields.String(load_default="parquet"))
 
 SECTIONS: Mapping[str, fields.Nested] = {
-    "server": _section(Server, threads=_count(1, 1000)),
+    "server": _section(Server, threads=_count(1, 1000), workers=_count(1, 64)),
     "data": _section(Data, dir=_text(), user_tags=_text(), sources=fields.Dict(_text(), _TABLE, required=True)),
     "logs": _section(
         Logs,
@@ -147,7 +153,7 @@ SECTIONS: Mapping[str, fields.Nested] = {
         level=fields.String(required=True, validate=validate.OneOf(["DEBUG", "INFO", "WARNING", "ERROR"])),
         max_bytes=_count(10_000),
     ),
-    "registry": _section(Registry, url=_form(r"memory://", "memory://")),
+    "registry": _section(Registry, url=_form(REGISTRIES, "memory://, sqlite:///path, redis://, rediss:// or unix://")),
     "spark": _section(Spark, remote=_form(r"sail|local\[(\*|\d+)\]|sc://.+", "sail, local[N] or sc://host:port")),
     "storage": _section(Storage, bucket=_text(allow_none=True), region=_text(allow_none=True)),
     "jobs": _section(
@@ -190,7 +196,10 @@ def load_settings(
             raise SettingsError(_first_problem(name, error.messages)) from None
     if unknown := raw.keys() - SECTIONS.keys():
         raise SettingsError(f"{sorted(unknown)[0]}: unknown section")
-    return Settings(environment=environment, **loaded)
+    settings = Settings(environment=environment, **loaded)
+    if settings.server.workers > 1 and settings.registry.url == MEMORY:
+        raise SettingsError(f"server.workers: only one can use {MEMORY}, which no other process sees; set registry.url")
+    return settings
 
 
 def _from_yaml(path: Path) -> dict[str, Any]:
@@ -238,6 +247,14 @@ def _fill_paths(raw: dict[str, Any], environment: str) -> None:
         data["dir"] = absolute(data["dir"])
         if data.get("user_tags") is None:
             data["user_tags"] = f"{data['dir']}/user_tags"
+    registry = raw.get("registry", {})
+    if "url" in registry and registry["url"] is None and isinstance(data.get("dir"), str):
+        if "://" in data["dir"]:
+            raise SettingsError(f"registry.url: needed, since jobs cannot be kept in data.dir, {data['dir']}")
+        registry["url"] = f"{SQLITE}{data['dir']}/jobs.db"
+    url = registry.get("url")
+    if isinstance(url, str) and url.startswith(SQLITE) and url != SQLITE:
+        registry["url"] = SQLITE + absolute(url.removeprefix(SQLITE))
     for holder, key in ((data, "user_tags"), (raw.get("logs", {}), "dir")):
         if isinstance(holder.get(key), str) and holder[key]:
             holder[key] = absolute(holder[key])

@@ -18,7 +18,8 @@ log = logging.getLogger(__name__)
 RECOVER_EVERY = 5  # seconds
 FORGET_EVERY = 60  # seconds
 TABLES_EVERY = 6 * 3600  # seconds
-BATCH = 500  # jobs forgotten in one go, so that nobody waits long for the registry
+TABLES_HELD = TABLES_EVERY / 2  # seconds for which others leave the tables to the process that tends them
+BATCH = 100  # jobs forgotten in one go, so that nobody waits long for the registry
 
 
 class Upkeep:
@@ -27,15 +28,18 @@ class Upkeep:
     def __init__(
         self,
         registry: JobRegistry,
+        worker: str,
         retention: timedelta,
         max_recoveries: int,
         tend_tables: Callable[[], None],
     ) -> None:
         self._registry = registry
+        self._worker = worker
+        self._tend_tables = tend_tables
         self._retention = retention
         self._max_recoveries = max_recoveries
         self._scheduler = BackgroundScheduler(timezone="UTC")
-        for step, seconds in ((self.recover, RECOVER_EVERY), (self.forget, FORGET_EVERY), (tend_tables, TABLES_EVERY)):
+        for step, seconds in ((self.recover, RECOVER_EVERY), (self.forget, FORGET_EVERY), (self.tend, TABLES_EVERY)):
             # A late or overlapping run is worth one run.
             self._scheduler.add_job(_guarded, "interval", args=[step], seconds=seconds, coalesce=True, max_instances=1)
 
@@ -64,6 +68,11 @@ class Upkeep:
         while old := self._registry.finished_before(before, BATCH):
             self._registry.forget(old)
             log.info("jobs_forgotten", extra={"jobs": len(old)})
+
+    def tend(self) -> None:
+        """Tend the tables, where no other process that shares the registry does."""
+        if self._registry.hold("tables", self._worker, TABLES_HELD):
+            self._tend_tables()
 
 
 def _guarded(step: Callable[[], None]) -> None:

@@ -7,9 +7,10 @@ import binascii
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, ClassVar, Protocol
+from urllib.parse import urlencode
 
 from tagapi.jobs.model import Job, JobState
-from tagapi.jobs.registry import Added
+from tagapi.jobs.registry import Added, Page
 from tagapi.jobs.registry import Query as JobQuery
 from tagapi.jobs.service import JobService
 from tagapi.namespaces import tags_schemas as shapes
@@ -30,6 +31,7 @@ from tagapi.namespaces.problems import Invalid, Problem
 TASK = "tags.compute"
 NEWEST = 1000  # tasks in a list without paging parameters
 PAGE_SIZE = 20
+LARGEST_PAGE = 100
 IDS_NAMED = 100  # of unknown tag ids, in an error
 
 STATUS: Mapping[JobState, str] = {
@@ -160,15 +162,24 @@ def labels(tag_ids: Sequence[int]) -> tuple[str, ...]:
 
 def job_query(asked: Mapping[str, Any]) -> JobQuery:
     """The jobs that a list asks for: the newest NEWEST, or a page."""
-    paged = asked["page"] is not None or asked["page_size"] is not None
+    paged = any(asked[name] is not None for name in ("page", "page_size", "cursor"))
     page, size = asked["page"] or 1, asked["page_size"] or (PAGE_SIZE if paged else NEWEST)
     return JobQuery(
         namespace="tags",
         states=frozenset(state for state, word in STATUS.items() if word == asked["status"]) or None,
         label=None if asked["tag_id"] is None else f"tag:{asked['tag_id']}",
+        before=asked["cursor"],
         offset=(page - 1) * size,
         limit=size,
     )
+
+
+def next_path(asked: Mapping[str, Any], query: JobQuery, found: Page) -> str | None:
+    """The path of the page that follows, with the same filters."""
+    if found.next is None:
+        return None
+    kept = {name: asked[name] for name in ("status", "tag_id") if asked[name] is not None}
+    return "/api/v1/tasks?" + urlencode({**kept, "page_size": min(query.limit, LARGEST_PAGE), "cursor": found.next})
 
 
 def cursor_of(user_id: str) -> str:
@@ -305,8 +316,11 @@ class Tasks(TagsResource):
     @operation(query=shapes.TasksQuery, answers={200: Answer("任务列表", shapes.TasksAnswer)})
     def get(self) -> Any:
         """列出所有任务: newest first; without parameters the newest 1,000."""
-        found = self.front.service.find(job_query(load_query(shapes.TasksQuery)))
-        return {"success": True, "tasks": [render_item(job) for job in found.jobs], "total": found.total}
+        asked = load_query(shapes.TasksQuery)
+        query = job_query(asked)
+        found = self.front.service.find(query)
+        items = [render_item(job) for job in found.jobs]
+        return {"success": True, "tasks": items, "total": found.total, "next": next_path(asked, query, found)}
 
 
 class Available(TagsResource):

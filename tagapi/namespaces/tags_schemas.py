@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from marshmallow import Schema, fields, validate
+from marshmallow import Schema, ValidationError, fields, validate, validates_schema
 
 from tagapi.namespaces.base import Input, Query
 from tagapi.namespaces.fields import Moment, QueryBoolean, QueryInteger, StrictBoolean, StrictInteger
@@ -58,6 +58,12 @@ class TasksQuery(Query):
     tag_id = QueryInteger(load_default=None, metadata={"description": "tasks that compute this tag"})
     page = QueryInteger(load_default=None, validate=validate.Range(1, 10**6, error="must be 1 or more"))
     page_size = QueryInteger(load_default=None, validate=validate.Range(1, 100, error="must be 1 to 100"))
+    cursor = QueryInteger(load_default=None, metadata={"description": "as in the `next` of the page before"})
+
+    @validates_schema
+    def _pages_one_way(self, values: dict[str, Any], **_: Any) -> None:
+        if values["page"] is not None and values["cursor"] is not None:
+            raise ValidationError("cannot be combined with page", "cursor")
 
 
 class MembersQuery(Query):
@@ -187,9 +193,15 @@ class TasksAnswer(Schema):
     success = fields.Boolean(required=True)
     tasks = fields.List(fields.Nested(TaskItem), required=True)
     total = fields.Integer(required=True, metadata={"description": "of all pages"})
+    next = fields.String(
+        required=True,
+        allow_none=True,
+        metadata={"description": "path of the page that follows, at the same cost at any depth; null at the end"},
+    )
 
     example = {
         "success": True,
+        "next": None,
         "tasks": [
             {
                 "task_id": EXAMPLE_ID,
@@ -270,6 +282,7 @@ class HealthAnswer(Schema):
     environment = fields.String(required=True)
     version = fields.String(required=True)
     spark = fields.String(required=True, validate=validate.OneOf(["ready", "starting"]))
+    registry = fields.Dict(required=True, metadata={"description": "where jobs are kept, and how durable that is"})
     queued = fields.Integer(required=True)
     running = fields.Integer(required=True)
 
@@ -279,6 +292,7 @@ class HealthAnswer(Schema):
         "environment": "local",
         "version": "0.1.0",
         "spark": "ready",
+        "registry": {"kind": "redis", "appendfsync": "everysec", "maxmemory_policy": "noeviction"},
         "queued": 0,
         "running": 0,
     }

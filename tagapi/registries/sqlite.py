@@ -225,7 +225,8 @@ class SqliteRegistry(JobRegistry):
         return self._write(held)
 
     def describe(self) -> Mapping[str, Any]:
-        return {"kind": "sqlite", "durable": "yes: every commit is synced to disk"}
+        with self._reading():  # it is there
+            return {"kind": "sqlite", "durable": "yes: every commit is synced to disk"}
 
 
 def _queued(db: sqlite3.Connection, owner: str | None = None) -> int:

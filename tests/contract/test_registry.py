@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import threading
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -635,3 +636,76 @@ def test_a_job_that_was_added_again_after_it_was_forgotten_is_new(registry: JobR
 @pytest.mark.parametrize("name", BACKENDS)
 def test_a_registry_s_own_clock_is_aware(name: str, tmp_path: Path) -> None:
     assert BACKENDS[name](tmp_path).now().utcoffset() == timedelta(0)
+
+
+# -- what processes settle among themselves -------------------------------------------------
+
+
+def test_a_name_is_held_by_one_until_its_time_is_over(registry: JobRegistry) -> None:
+    assert registry.hold("tables", "here", 0.2)
+    assert registry.hold("tables", "here", 0.2), "its holder may go on holding it"
+    assert not registry.hold("tables", "there", 60)
+    assert registry.hold("other", "there", 60)
+
+
+def test_a_name_that_nobody_holds_any_more_is_free(registry: JobRegistry, clock: ManualClock) -> None:
+    assert registry.hold("tables", "here", 0.05)
+    clock.advance(0.05)
+    deadline = time.monotonic() + PATIENCE  # a shared store counts this by its own clock
+    while not registry.hold("tables", "there", 60):
+        assert time.monotonic() < deadline
+
+
+def test_jobs_are_read_together_and_the_unknown_are_left_out(registry: JobRegistry) -> None:
+    first, second = add(registry, n=1), add(registry, n=2)
+    assert registry.get_all([second.id, "nobody", first.id]) == [second, first]
+    assert registry.get_all([]) == []
+
+
+def test_a_job_is_found_by_its_number(registry: JobRegistry) -> None:
+    job = add(registry)
+    assert registry.id_of(job.number) == job.id
+    with pytest.raises(JobNotFound):
+        registry.id_of(job.number + 1)
+
+
+def test_a_store_tells_what_it_is(registry: JobRegistry) -> None:
+    assert registry.describe()["kind"] in BACKENDS
+    registry.check()
+
+
+def test_a_list_that_is_followed_shows_no_job_twice_and_none_that_came_later(registry: JobRegistry) -> None:
+    jobs = [add(registry, n=n) for n in range(7)]
+    page = registry.find(Query(limit=3))
+    add(registry, n=7)
+    rest = registry.find(Query(before=page.next, limit=10))
+    assert [*page.jobs, *rest.jobs] == jobs[::-1]
+    assert rest.next is None
+
+
+@pytest.mark.parametrize("limit", [1, 3, 4, 5])
+def test_a_numbered_page_at_any_depth(registry: JobRegistry, limit: int) -> None:
+    jobs = [add(registry, n=n) for n in range(10)][::-1]
+    for offset in range(12):
+        page = registry.find(Query(offset=offset, limit=limit))
+        assert list(page.jobs) == jobs[offset : offset + limit]
+        assert (page.next is None) == (offset + limit >= 10)
+
+
+def test_a_large_request_is_the_same_each_time_it_is_read(registry: JobRegistry) -> None:
+    job = add(registry, user_ids=[f"user_{n}" for n in range(20_000)])
+    claimed = claim(registry)
+    assert registry.get(job.id) == claimed
+    assert registry.find(Query()).jobs[0] == claimed
+    assert claimed.request == job.request
+
+
+def test_events_are_kept_with_the_job(registry: JobRegistry, clock: ManualClock) -> None:
+    job = add(registry)
+    attempt = claim(registry)
+    clock.advance(1)
+    attempt_ends(registry, attempt, changes.advance, progress=Progress(done=1, total=2))
+    ended = attempt_ends(registry, attempt, changes.fail, reason="no")
+    assert [event.kind.value for event in ended.events] == ["accepted", "started", "progress", "finished"]
+    assert registry.get(job.id).events == ended.events
+    assert ended.events[-1].at == clock.now()

@@ -19,6 +19,7 @@ GLUE = {
     "TAGAPI_STORAGE__BUCKET": "bucket",
     "TAGAPI_STORAGE__REGION": "eu-west-1",
     "TAGAPI_SPARK__REMOTE": "sc://127.0.0.1:1",
+    "TAGAPI_REGISTRY__URL": "memory://",
 }
 
 

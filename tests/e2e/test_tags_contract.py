@@ -238,6 +238,7 @@ def test_list_without_parameters_shows_the_newest_thousand_first(start_still_ser
 
     body = server.read("/api/v1/tasks")
     assert (body["success"], body["total"]) == (True, 1005)
+    assert len(server.read(body["next"])["tasks"]) == 5
     assert [task["task_id"] for task in body["tasks"]] == made[:1000]
 
     pages = [server.read("/api/v1/tasks", page=page, page_size=100) for page in range(1, 13)]

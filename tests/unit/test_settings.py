@@ -14,6 +14,7 @@ GLUE = {
     "TAGAPI_STORAGE__BUCKET": "bucket",
     "TAGAPI_STORAGE__REGION": "eu-west-1",
     "TAGAPI_SPARK__REMOTE": "sc://spark:15002",
+    "TAGAPI_REGISTRY__URL": "redis://redis:6379/0",
 }
 
 
@@ -30,7 +31,8 @@ def local(**variables: str) -> Settings:
 def test_local_needs_nothing() -> None:
     settings = local()
     assert settings.environment == "local"
-    assert (settings.registry.url, settings.spark.remote) == ("memory://", "sail")
+    assert settings.registry.url == f"sqlite:///{Path('data').absolute()}/jobs.db"
+    assert settings.spark.remote == "sail"
     assert settings.jobs.max_concurrent == 3
 
 
@@ -249,3 +251,34 @@ def test_a_wrong_key_in_a_file_is_named(
 def _config(folder: Path, monkeypatch: pytest.MonkeyPatch, text: Any) -> None:
     (folder / "local.yaml").write_text(text, encoding="utf-8")
     monkeypatch.setattr("tagapi.settings.CONFIG", folder)
+
+
+# -- where jobs are kept --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "url", ["memory://", "sqlite:////var/jobs.db", "redis://h:1/0", "rediss://u:p@h:1", "unix:///run/redis.sock?db=1"]
+)
+def test_registries(url: str) -> None:
+    assert local(TAGAPI_REGISTRY__URL=url).registry.url == url
+
+
+@pytest.mark.parametrize(
+    "url", ["", "memory", "memory://x", "sqlite://", "sqlite:///", "mysql://h/d", "redis:", "jobs.db"]
+)
+def test_what_is_no_registry(url: str) -> None:
+    assert refusal(TAGAPI_REGISTRY__URL=url).startswith("registry.url: must be ")
+
+
+def test_a_relative_file_of_jobs_is_made_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert local(TAGAPI_REGISTRY__URL="sqlite:///here/jobs.db").registry.url == f"sqlite:///{tmp_path}/here/jobs.db"
+
+
+def test_jobs_are_not_kept_in_a_bucket() -> None:
+    assert refusal(TAGAPI_DATA__DIR="s3://bucket/tags").startswith("registry.url: needed")
+
+
+def test_several_workers_need_a_registry_that_they_share() -> None:
+    assert refusal(TAGAPI_SERVER__WORKERS="2", TAGAPI_REGISTRY__URL="memory://").startswith("server.workers: ")
+    assert local(TAGAPI_SERVER__WORKERS="2").server.workers == 2

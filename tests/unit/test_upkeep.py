@@ -11,7 +11,7 @@ from tagapi.jobs import changes
 from tagapi.jobs.errors import JobNotFound
 from tagapi.jobs.model import Job, JobState, Request
 from tagapi.jobs.registry import Bounds, IdempotencyKey, Query
-from tagapi.upkeep import BATCH, Upkeep
+from tagapi.upkeep import BATCH, TABLES_HELD, Upkeep
 from tests.clock import ManualClock
 from tests.unit.fakes import Door
 
@@ -26,7 +26,12 @@ class House:
     def __init__(self) -> None:
         self.clock = ManualClock()
         self.registry = Door(self.clock)
-        self.upkeep = Upkeep(self.registry, KEPT, max_recoveries=1, tend_tables=lambda: None)
+        self.tended: list[str] = []
+        self.upkeep, self.other = (self._upkeep(worker) for worker in ("here", "there"))
+
+    def _upkeep(self, worker: str) -> Upkeep:
+        """The upkeep of one of the processes that share the registry."""
+        return Upkeep(self.registry, worker, KEPT, max_recoveries=1, tend_tables=lambda: self.tended.append(worker))
 
     def accepted(self, name: str, key: str | None = None) -> Job:
         request = Request(job_id=name, task="fake.work", owner="ann", arguments={})
@@ -117,3 +122,13 @@ def test_a_job_that_still_waits_is_never_forgotten(house: House) -> None:
     house.upkeep.forget()
 
     assert house.registry.get("waiting").state is JobState.QUEUED
+
+
+def test_one_process_tends_the_tables_for_all_and_another_once_it_is_gone(house: House) -> None:
+    for upkeep in (house.other, house.upkeep, house.other):
+        upkeep.tend()
+    assert house.tended == ["there", "there"]
+    house.clock.advance(TABLES_HELD)
+    house.upkeep.tend()
+    house.other.tend()
+    assert house.tended == ["there", "there", "here"]
