@@ -23,7 +23,7 @@ from tagapi.registries import unusable
 from tagapi.settings import ENVIRONMENTS, Settings, SettingsError, load_settings
 
 LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
-LEAVING_SECONDS = 10  # after the drain, to let go of what still runs; then the worker is killed
+LEAVING_SECONDS = 15  # after the drain, to let go of what still runs; then the worker is killed
 REACH_SECONDS = 3.0  # for a server that a profile needs to answer at the start
 
 
@@ -48,6 +48,20 @@ class DrainingWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn is untyped
             super().handle_quit(sig, frame)
         self.interrupted = self.interrupted or sig == signal.SIGINT
         self.handle_exit(sig, frame)
+
+    def set_accept_enabled(self, enabled: bool) -> None:
+        """At the end take in the connections that are already made, and be deaf at once: what comes later is refused.
+
+        Left in the kernel's queue they would be reset, requests and all, when the listener is closed.
+        """
+        super().set_accept_enabled(enabled)
+        if not enabled and not self.alive:
+            for listener in self.sockets:
+                known = -1
+                while known != self.nr_conns:
+                    known = self.nr_conns
+                    self.accept(listener)
+                listener.close()
 
     def _drain(self, sig: Any, frame: Any) -> None:
         try:

@@ -12,9 +12,9 @@ import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks import compute, http, report
+from benchmarks import compute, http, registries, report
 
-PARTS = {"compute": compute.run, "http": http.run}
+PARTS = {"compute": compute.run, "http": http.run, "registries": registries.run}
 
 
 def main(names: list[str]) -> None:

@@ -9,6 +9,8 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
 
@@ -24,11 +26,12 @@ FEW, MANY = 100, 100_000
 
 
 def run(folder: Path, _users: int, _jobs: int) -> None:
-    title(f"requests per second, {CONNECTIONS} connections kept alive, in-memory registry; medians of {ROUNDS} pairs")
+    title(f"requests per second, {CONNECTIONS} connections kept alive, jobs kept in memory; medians of {ROUNDS} pairs")
     shutil.rmtree(folder / "http", ignore_errors=True)
     bounds = str(10**8)
     with refusing_spark() as remote:  # jobs stay in the queue: it is the door that is measured
         variables = {
+            "TAGAPI_REGISTRY__URL": "memory://",
             "TAGAPI_SPARK__REMOTE": remote,
             "TAGAPI_JOBS__MAX_QUEUED": bounds,
             "TAGAPI_JOBS__MAX_QUEUED_PER_USER": bounds,
@@ -40,7 +43,7 @@ def run(folder: Path, _users: int, _jobs: int) -> None:
         bare = subprocess.Popen([sys.executable, "-m", "benchmarks.bare", str(bare_port), str(THREADS)], cwd=ROOT)
         try:
             server.wait_alive()
-            until(lambda: _listens(bare_port), "the bare app listens")
+            until(lambda: listens(bare_port), "the bare app listens")
             _measure(server, bare_port)
         finally:
             bare.terminate()
@@ -50,15 +53,15 @@ def run(folder: Path, _users: int, _jobs: int) -> None:
 
 def _measure(server: Server, bare_port: int) -> None:
     task_id = server.trigger([1, 2, 3])
-    status = _get(f"/api/v1/tasks/{task_id}/status")
-    page = _get("/api/v1/tasks?page=1&page_size=50")
-    ratio = _ratio(server.port, status, bare_port, _get("/status"))
+    status = get(f"/api/v1/tasks/{task_id}/status")
+    page = get("/api/v1/tasks?page=1&page_size=50")
+    ratio = _ratio(server.port, status, bare_port, get("/status"))
     figure("task status / bare Flask route", ratio, "×", least=0.85)
     while _total(server) < FEW:
         with Client(server.url) as client:
             client.trigger([1, 2, 3])
     few = {"status": _rate(server.port, status), "list page of 50": _rate(server.port, page)}
-    ratio = _ratio(server.port, _post("/api/v1/tags/trigger"), bare_port, _post("/trigger"))
+    ratio = _ratio(server.port, post("/api/v1/tags/trigger"), bare_port, post("/trigger"))
     figure("trigger / bare Flask route", ratio, "×", least=0.5)
     _fill(server, MANY)
     for name, request in (("status", status), ("list page of 50", page)):
@@ -68,7 +71,7 @@ def _measure(server: Server, bare_port: int) -> None:
 
 def _fill(server: Server, jobs: int) -> None:
     while (missing := jobs - _total(server)) > 0:
-        _rate(server.port, _post("/api/v1/tags/trigger"), seconds=min(5.0, missing / 500))
+        _rate(server.port, post("/api/v1/tags/trigger"), seconds=min(5.0, missing / 500))
 
 
 def _total(server: Server) -> int:
@@ -86,11 +89,10 @@ def _rate(port: int, request: bytes, seconds: float = SECONDS) -> float:
     until_time = time.perf_counter() + seconds
 
     def work(number: int) -> None:
-        with socket.create_connection(("127.0.0.1", port)) as connection:
-            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        with connected(port) as connection:
             while time.perf_counter() < until_time:
                 connection.sendall(request)
-                _receive(connection)
+                receive(connection)
                 counts[number] += 1
 
     threads = [threading.Thread(target=work, args=(number,)) for number in range(CONNECTIONS)]
@@ -101,7 +103,14 @@ def _rate(port: int, request: bytes, seconds: float = SECONDS) -> float:
     return sum(counts) / seconds
 
 
-def _receive(connection: socket.socket) -> None:
+@contextmanager
+def connected(port: int) -> Iterator[socket.socket]:
+    with socket.create_connection(("127.0.0.1", port)) as connection:
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        yield connection
+
+
+def receive(connection: socket.socket) -> None:
     """One answer, whole. Raises for one that is no success."""
     got = connection.recv(65536)
     head, _, body = got.partition(b"\r\n\r\n")
@@ -113,15 +122,15 @@ def _receive(connection: socket.socket) -> None:
         missing -= len(connection.recv(65536))
 
 
-def _get(path: str) -> bytes:
+def get(path: str) -> bytes:
     return f"GET {path} HTTP/1.1\r\nHost: bench\r\n\r\n".encode()
 
 
-def _post(path: str) -> bytes:
+def post(path: str) -> bytes:
     head = f"POST {path} HTTP/1.1\r\nHost: bench\r\nContent-Type: application/json\r\nContent-Length: {len(TRIGGER)}"
     return head.encode() + b"\r\n\r\n" + TRIGGER
 
 
-def _listens(port: int) -> bool:
+def listens(port: int) -> bool:
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) == 0

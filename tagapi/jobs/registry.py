@@ -17,10 +17,10 @@ from __future__ import annotations
 
 import secrets
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from functools import partial
+from functools import lru_cache, partial
 from itertools import product
 from typing import Any, NamedTuple
 
@@ -82,6 +82,19 @@ class Listing(NamedTuple):
     label: str | None
 
 
+class ListedBy(NamedTuple):
+    """What of a request decides where its job is listed."""
+
+    namespace: str
+    owner: str
+    labels: tuple[str, ...]
+
+
+class Moves(NamedTuple):
+    left: frozenset[Listing]
+    entered: frozenset[Listing]
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Page:
     jobs: Sequence[Job]
@@ -95,22 +108,31 @@ class Page:
 # -- what is derived from a job ------------------------------------------------------------
 
 
-def listings(job: Job) -> Iterator[Listing]:
-    """Every listing that the job is in. A label is meant within its namespace, so it is listed only there."""
-    request = job.request
-    for owner, state in product((None, request.owner), (None, job.state)):
-        yield Listing(None, owner, state, None)
-        for label in (None, *request.labels):
-            yield Listing(request.namespace, owner, state, label)
+@lru_cache(10_000)
+def listings(request: ListedBy, state: JobState) -> frozenset[Listing]:
+    """Every listing that a job is in. A label is meant within its namespace, so it is listed only there."""
+    namespace, owner, labels = request
+    found = set()
+    for whose, where in product((None, owner), (None, state)):
+        found.add(Listing(None, whose, where, None))
+        found.update(Listing(namespace, whose, where, label) for label in (None, *labels))
+    return frozenset(found)
 
 
-def moves(before: Job | None, after: Job | None) -> tuple[set[Listing], set[Listing]]:
+@lru_cache(10_000)
+def _moved(request: ListedBy, before: JobState | None, after: JobState | None) -> Moves:
+    was = listings(request, before) if before is not None else frozenset()
+    becomes = listings(request, after) if after is not None else frozenset()
+    return Moves(was - becomes, becomes - was)
+
+
+def moves(before: Job | None, after: Job | None) -> Moves:
     """The listings that a write takes a job out of, and those that it puts it into. None is a job that is not there."""
-    if before is not None and after is not None and before.state is after.state:
-        return set(), set()
-    was = set(listings(before)) if before is not None else set()
-    becomes = set(listings(after)) if after is not None else set()
-    return was - becomes, becomes - was
+    job = after or before
+    if job is None:
+        return Moves(frozenset(), frozenset())
+    listed_by = ListedBy(job.request.namespace, job.request.owner, job.request.labels)
+    return _moved(listed_by, before and before.state, after and after.state)
 
 
 def due(job: Job) -> datetime | None:

@@ -10,6 +10,7 @@ import json
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from hashlib import sha256
 from typing import Any
 
@@ -95,13 +96,13 @@ class RedisRegistry(JobRegistry):
         """Jobs by id, each with its number, version and moving part where these are known already; without the lost."""
         known = [self._requests.get(job_id) for job_id, _ in wanted]
         with self._reach():
-            pipeline = self._redis.pipeline(transaction=False)
+            questions = []
             for (job_id, moving), request in zip(wanted, known, strict=True):
                 fields = [] if moving else ["number", "version", "moving"]
                 fields += [] if request else ["request"]
                 if fields:
-                    pipeline.hmget(f"{P}job:{job_id}", fields)
-            answers = iter(pipeline.execute())
+                    questions.append((f"{P}job:{job_id}", fields))
+            answers = iter(self._hmget(questions))
         jobs = []
         for (job_id, moving), request in zip(wanted, known, strict=True):
             read = [*(moving or ()), *([] if moving and request else next(answers))]
@@ -109,6 +110,15 @@ class RedisRegistry(JobRegistry):
                 request = request or self._requests.load(job_id, read[3])
                 jobs.append(load_job(request, int(read[0]), int(read[1]), read[2]))
         return jobs
+
+    def _hmget(self, questions: Sequence[tuple[str, list[str]]]) -> list[list[Any]]:
+        if len(questions) == 1:  # much cheaper than a pipeline of one
+            return [self._redis.hmget(*questions[0])]
+        pipeline = self._redis.pipeline(transaction=False)
+        for key, fields in questions:
+            pipeline.hmget(key, fields)
+        answers: list[list[Any]] = pipeline.execute()
+        return answers
 
     def _admit(self, request: Request, bounds: Bounds, key: IdempotencyKey | None) -> tuple[Job, bool]:
         job = changes.accept(request, self.now())
@@ -224,12 +234,14 @@ def _derived(job: Job) -> list[int | str]:
     return ["" if place is None else int(place) for place in places(job)]
 
 
+@lru_cache(10_000)
 def _listing(listing: Listing) -> str:
     state = None if listing.state is None else listing.state.value
     return json.dumps([listing.namespace, listing.owner, state, listing.label])
 
 
-def _lists(listings: Iterable[Listing]) -> str:
+@lru_cache(10_000)
+def _lists(listings: frozenset[Listing]) -> str:
     return json.dumps([_listing(listing) for listing in listings])
 
 

@@ -27,7 +27,7 @@ Answer = TypeVar("Answer")
 
 BUSY_SECONDS = 0.8  # for another process to commit; then the store counts as away
 LOG_KEPT = 64 * 1024 * 1024  # bytes of the write-ahead log that stay on disk for the next use
-ROW = "jobs.number, jobs.id, jobs.version, jobs.moving"
+BY_KEY = "SELECT number FROM keys WHERE owner = ? AND route = ? AND value = ?"
 
 
 class SqliteRegistry(JobRegistry):
@@ -70,20 +70,26 @@ class SqliteRegistry(JobRegistry):
 
     @contextmanager
     def _reading(self) -> Iterator[sqlite3.Connection]:
-        """A connection that sees one moment of the file. One that failed is not used again."""
+        """A connection to read from. One that failed is not used again."""
         with self._reach():
             if not self._made:  # by the writer, so that nobody reads a file without tables
                 self._writer.write(lambda _: None)
                 self._made = True
             connection = self._idle.pop() if self._idle else self._connect()
             try:
-                connection.execute("BEGIN")
                 yield connection
-                connection.execute("COMMIT")
             except BaseException:
                 connection.close()
                 raise
             self._idle.append(connection)
+
+    @contextmanager
+    def _reading_one_moment(self) -> Iterator[sqlite3.Connection]:
+        """The same, for several statements that must not see what is written between them."""
+        with self._reading() as db:
+            db.execute("BEGIN")
+            yield db
+            db.execute("COMMIT")
 
     def _write(self, step: Callable[[sqlite3.Connection], Answer]) -> Answer:
         with self._reach():
@@ -101,7 +107,8 @@ class SqliteRegistry(JobRegistry):
 
     def get_all(self, job_ids: Sequence[str]) -> Sequence[Job]:
         with self._reading() as db:
-            return [job for job_id in job_ids if (job := self._job_with(db, "jobs.id = ?", job_id)) is not None]
+            found = {job.id: job for job in self._jobs(db, "id", job_ids)}
+        return [found[job_id] for job_id in job_ids if job_id in found]
 
     def id_of(self, number: int) -> str:
         with self._reading() as db:
@@ -110,17 +117,20 @@ class SqliteRegistry(JobRegistry):
             raise JobNotFound(job_id=number)
         return str(found[0])
 
-    def _job_with(self, db: sqlite3.Connection, condition: str, *values: Any) -> Job | None:
-        row = db.execute(f"SELECT {ROW} FROM jobs WHERE {condition}", values).fetchone()  # noqa: S608 (our own words)
-        return None if row is None else self._job(db, row)
-
-    def _job(self, db: sqlite3.Connection, row: tuple[int, str, int, bytes]) -> Job:
-        number, job_id, version, moving = row
-        request = self._requests.get(job_id)
-        if request is None:
-            (stored,) = db.execute("SELECT request FROM requests WHERE number = ?", (number,)).fetchone()
-            request = self._requests.load(job_id, stored)
-        return load_job(request, number, version, moving)
+    def _jobs(self, db: sqlite3.Connection, column: str, values: Sequence[str | int]) -> list[Job]:
+        """The jobs that have one of these values in a column; without those forgotten meanwhile."""
+        marks = ", ".join("?" * len(values))
+        rows = db.execute(
+            f"SELECT number, id, version, moving FROM jobs WHERE {column} IN ({marks})", values
+        ).fetchall()
+        requests = {row[0]: self._requests.get(row[1]) for row in rows}
+        if missing := [number for number, request in requests.items() if request is None]:
+            marks = ", ".join("?" * len(missing))
+            stored = db.execute(f"SELECT number, request FROM requests WHERE number IN ({marks})", missing).fetchall()
+            ids = {row[0]: row[1] for row in rows}
+            requests |= {number: self._requests.load(ids[number], request) for number, request in stored}
+        known = ((requests[number], number, version, moving) for number, _, version, moving in rows)
+        return [load_job(request, *moving) for request, *moving in known if request is not None]
 
     def _admit(self, request: Request, bounds: Bounds, key: IdempotencyKey | None) -> tuple[Job, bool]:
         return self._write(partial(self._admitted, request=request, bounds=bounds, key=key))
@@ -128,12 +138,13 @@ class SqliteRegistry(JobRegistry):
     def _admitted(
         self, db: sqlite3.Connection, request: Request, bounds: Bounds, key: IdempotencyKey | None
     ) -> tuple[Job, bool]:
-        by_key = "jobs.number = (SELECT number FROM keys WHERE owner = ? AND route = ? AND value = ?)"
-        if key is not None and (known := self._job_with(db, by_key, key.owner, key.route, key.value)):
+        if key is not None and (used := db.execute(BY_KEY, (key.owner, key.route, key.value)).fetchone()):
+            (known,) = self._jobs(db, "number", used)
             return known, known.id != request.job_id
-        if known := self._job_with(db, "jobs.id = ?", request.job_id):
-            return known, False
-        self._check_bounds(_queued(db), _queued(db, request.owner), request.owner, bounds)
+        if same := self._jobs(db, "id", [request.job_id]):
+            return same[0], False
+        queued, of_owner = lists.totals(db, _waiting(None), _waiting(request.owner))
+        self._check_bounds(queued, of_owner, request.owner, bounds)
         job = changes.accept(request, self.now())
         columns = (job.id, job.version, dump_moving(job), *places(job))
         inserted = db.execute(
@@ -165,12 +176,11 @@ class SqliteRegistry(JobRegistry):
         wanted = list(job_ids)
 
         def forgotten(db: sqlite3.Connection) -> None:
-            for job_id in wanted:
-                job = self._job_with(db, "jobs.id = ?", job_id)
-                if job is not None and job.finished:
+            for job in self._jobs(db, "id", wanted):
+                if job.finished:
                     lists.place(db, job, None)
                     for table in ("jobs", "requests", "keys"):
-                        db.execute(f"DELETE FROM {table} WHERE number = ?", (job.number,))  # noqa: S608
+                        db.execute(f"DELETE FROM {table} WHERE number = ?", (job.number,))
 
         self._write(forgotten)
 
@@ -188,18 +198,19 @@ class SqliteRegistry(JobRegistry):
         return None if first is None else from_micros(first)
 
     def _page(self, wanted: Sequence[Listing], before: int | None, offset: int, limit: int) -> Page:
-        with self._reading() as db:
+        with self._reading_one_moment() as db:
             total, numbers = lists.page(db, wanted, before, offset, limit)
-            jobs = [self._job_with(db, "jobs.number = ?", number) for number in numbers]
-        return Page(jobs=[job for job in jobs if job is not None], total=total)
+            found = {job.number: job for job in self._jobs(db, "number", numbers)}
+        return Page(jobs=[found[number] for number in numbers], total=total)
 
     def active(self) -> Sequence[Job]:
-        with self._reading() as db:
-            return [self._job(db, row) for row in db.execute(f"SELECT {ROW} FROM jobs WHERE leased = 1").fetchall()]  # noqa: S608
+        with self._reading_one_moment() as db:
+            leased = db.execute("SELECT number FROM jobs WHERE leased = 1").fetchall()
+            return self._jobs(db, "number", [number for (number,) in leased])
 
     def queued(self) -> int:
         with self._reading() as db:
-            return _queued(db)
+            return lists.totals(db, _waiting(None))[0]
 
     def finished_before(self, moment: datetime, limit: int) -> Sequence[str]:
         with self._reading() as db:
@@ -229,5 +240,5 @@ class SqliteRegistry(JobRegistry):
             return {"kind": "sqlite", "durable": "yes: every commit is synced to disk"}
 
 
-def _queued(db: sqlite3.Connection, owner: str | None = None) -> int:
-    return lists.total(db, [Listing(None, owner, state, None) for state in (JobState.QUEUED, JobState.WAITING)])
+def _waiting(owner: str | None) -> list[Listing]:
+    return [Listing(None, owner, state, None) for state in (JobState.QUEUED, JobState.WAITING)]

@@ -6,6 +6,7 @@ numbers, so that a total, and a numbered page, cost nearly the same at any depth
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Sequence
 from functools import lru_cache
@@ -15,7 +16,7 @@ from tagapi.jobs.model import Job
 from tagapi.jobs.registry import Listing, moves
 
 BLOCK = 1024  # job numbers that share a row of the tally
-NO_NUMBER = 2**62  # above every job's
+EACH = "SELECT value FROM json_each(?)"
 
 
 def place(db: sqlite3.Connection, before: Job | None, after: Job | None) -> None:
@@ -23,36 +24,37 @@ def place(db: sqlite3.Connection, before: Job | None, after: Job | None) -> None
     job = after or before
     if job is None:
         return
-    left, entered = ([_key(listing) for listing in side] for side in moves(before, after))
+    left, entered = moves(before, after)
     number, block = job.number, job.number // BLOCK
-    db.executemany("DELETE FROM listed WHERE listing = ? AND number = ?", [(key, number) for key in left])
-    db.executemany("UPDATE tally SET jobs = jobs - 1 WHERE listing = ? AND block = ?", [(key, block) for key in left])
-    db.executemany("DELETE FROM tally WHERE listing = ? AND block = ? AND jobs = 0", [(key, block) for key in left])
-    db.executemany("INSERT INTO listed VALUES (?, ?)", [(key, number) for key in entered])
-    db.executemany(
-        "INSERT INTO tally VALUES (?, ?, 1) ON CONFLICT DO UPDATE SET jobs = jobs + 1",
-        [(key, block) for key in entered],
-    )
+    # One statement for all listings: each one lets go of the interpreter, and has to come by it again.
+    if left:
+        keys = _keys(left)
+        db.execute(f"DELETE FROM listed WHERE number = ? AND listing IN ({EACH})", (number, keys))
+        db.execute(f"UPDATE tally SET jobs = jobs - 1 WHERE block = ? AND listing IN ({EACH})", (block, keys))
+        db.execute(f"DELETE FROM tally WHERE jobs = 0 AND block = ? AND listing IN ({EACH})", (block, keys))
+    if entered:
+        keys = _keys(entered)
+        db.execute("INSERT INTO listed SELECT value, ? FROM json_each(?)", (number, keys))
+        counted = "INSERT INTO tally SELECT value, ?, 1 FROM json_each(?) WHERE true"
+        db.execute(f"{counted} ON CONFLICT DO UPDATE SET jobs = jobs + 1", (block, keys))
 
 
-def total(db: sqlite3.Connection, wanted: Sequence[Listing]) -> int:
-    """How many jobs these listings have, no two of which share one."""
-    return sum(jobs for _, jobs in _blocks(db, [_key(listing) for listing in wanted]))
+def totals(db: sqlite3.Connection, *wanted: Sequence[Listing]) -> list[int]:
+    """How many jobs each of these unions of listings has; no two listings of one union share a job."""
+    keys = _keys(frozenset(listing for union in wanted for listing in union))
+    counted = db.execute(f"SELECT listing, sum(jobs) FROM tally WHERE listing IN ({EACH}) GROUP BY listing", (keys,))
+    jobs = dict(counted.fetchall())
+    return [sum(jobs.get(_key(listing), 0) for listing in union) for union in wanted]
 
 
 def page(
     db: sqlite3.Connection, wanted: Sequence[Listing], before: int | None, offset: int, limit: int
 ) -> tuple[int, list[int]]:
     """The total of the listings, and the job numbers of one page of their union, highest first."""
-    keys = [_key(listing) for listing in wanted]
-    blocks = _blocks(db, keys)
-    below = NO_NUMBER
-    if before is not None:
-        below = before
-    else:
-        below, offset = _skipped(blocks, offset)
+    blocks = _blocks(db, wanted)
+    below, offset = _skipped(blocks, offset) if before is None else (before, offset)
     numbers: list[int] = []
-    for key in keys:
+    for key in map(_key, wanted):
         found = db.execute(
             "SELECT number FROM listed WHERE listing = ? AND number < ? ORDER BY number DESC LIMIT ?",
             (key, below, offset + limit),
@@ -61,11 +63,10 @@ def page(
     return sum(jobs for _, jobs in blocks), sorted(numbers, reverse=True)[offset : offset + limit]
 
 
-def _blocks(db: sqlite3.Connection, keys: Sequence[int]) -> list[tuple[int, int]]:
+def _blocks(db: sqlite3.Connection, wanted: Sequence[Listing]) -> list[tuple[int, int]]:
     """Every block that has jobs of these listings, highest first, with how many."""
-    marks = ", ".join("?" * len(keys))
-    rows = f"SELECT block, sum(jobs) FROM tally WHERE listing IN ({marks}) GROUP BY block ORDER BY block DESC"  # noqa: S608
-    return db.execute(rows, keys).fetchall()
+    counted = f"SELECT block, sum(jobs) FROM tally WHERE listing IN ({EACH}) GROUP BY block ORDER BY block DESC"
+    return db.execute(counted, (_keys(frozenset(wanted)),)).fetchall()
 
 
 def _skipped(blocks: Sequence[tuple[int, int]], offset: int) -> tuple[int, int]:
@@ -83,3 +84,9 @@ def _key(listing: Listing) -> int:
     state = None if listing.state is None else listing.state.value
     name = repr((listing.namespace, listing.owner, state, listing.label)).encode()
     return int.from_bytes(blake2b(name, digest_size=8).digest()) >> 1
+
+
+@lru_cache(10_000)
+def _keys(listings: frozenset[Listing]) -> str:
+    """As a statement takes many."""
+    return json.dumps([_key(listing) for listing in listings])
