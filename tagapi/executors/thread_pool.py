@@ -19,7 +19,7 @@ from tagapi.jobs.runner import JobRunner
 log = logging.getLogger(__name__)
 
 IDLE_POLL = 1.0  # seconds: at least so often an idle thread looks for work that another process brought
-BUSY_POLL = 0.02  # seconds: while something is due that cannot be claimed yet, as before Spark answers
+BUSY_POLL = 0.05  # seconds: while something is due that cannot be claimed yet, as before Spark answers
 HEARTBEAT_EVERY = 0.5  # seconds
 RELEASE_SECONDS = 5.0  # that interrupted attempts have to leave before the process does
 

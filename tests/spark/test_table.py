@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import time
 import uuid
 from collections.abc import Iterable
 from datetime import UTC, datetime
@@ -386,6 +388,19 @@ def test_a_vacuum_removes_what_no_version_needs(table: MembershipTable, path: Pa
     assert [table.read(file).to_pylist() for file in table.snapshot().of(1)] == [["user4"]]
     commit(table, users=["after"])
     assert stored(path) == ["after"]
+
+
+def test_the_log_does_not_grow_for_ever(table: MembershipTable, path: Path) -> None:
+    for _ in range(110):
+        commit(table, users=["early"])
+    eight_days_ago = time.time() - 8 * 86_400
+    for entry in (path / "_delta_log").iterdir():
+        os.utime(entry, (eight_days_ago, eight_days_ago))
+    for _ in range(50):
+        commit(table, users=["late"])
+    entries = sorted(entry.name for entry in (path / "_delta_log").glob("*.json"))
+    assert entries[0] >= f"{99:020d}.json", "what the last checkpoint of that time says is not kept twice"
+    assert stored(path) == ["late"]
 
 
 def test_a_table_that_is_not_there_for_writing_is_an_error_of_ours(tmp_path: Path) -> None:
