@@ -121,6 +121,7 @@ class Server(BaseApplication):  # type: ignore[misc]
 @click.option("--log-level", type=click.Choice(LEVELS, case_sensitive=False), help="Instead of logs.level.")
 def main(environment: str, host: str, port: int, debug: bool, workers: int | None, log_level: str | None) -> None:
     """Serve the tag API: jobs over HTTP, computed with PySpark. Documentation is at /docs."""
+    logging.getLogger().addHandler(logging.NullHandler())  # until there are logs, one line says what is wrong
     try:
         overrides: dict[str, dict[str, Any]] = {"logs": {"level": log_level.upper()}} if log_level else {}
         if workers:
