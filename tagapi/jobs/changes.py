@@ -120,8 +120,14 @@ def settle(job: Job, now: datetime, *, epoch: int) -> Job:
 
 
 def begin_commit(job: Job, now: datetime, *, epoch: int, result: Json) -> Job:
-    """The one point of no return: store the result to be. Raises JobCancelled if a cancel came first."""
+    """The one point of no return: store the result to be. Raises JobCancelled if a cancel came first.
+
+    An attempt passes it once, so a job that is past it at this epoch hears its own write again: the
+    reply was lost, and a renewal has put its token over the write's.
+    """
     _fence(job, epoch)
+    if job.state is JobState.COMMITTING:
+        return job
     if job.cancel_requested:
         raise JobCancelled
     return _to(job, JobState.COMMITTING, result=result)

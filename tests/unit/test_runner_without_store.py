@@ -70,6 +70,27 @@ def test_the_point_of_no_return_is_passed_once_the_store_is_back(lost: str) -> N
     assert effects == [job_id]
 
 
+def test_a_renewal_between_a_lost_reply_and_the_next_try_does_no_harm() -> None:
+    def renew_then_lose(before: Job, after: Job) -> bool:
+        swap = outage._swap
+        assert swap(before, after)
+        if after.state is JobState.COMMITTING and not renewed:
+            renewed.append(after.id)
+            world.clock.advance(RunnerLimits().renew_every)
+            world.runner.heartbeat()
+            raise StoreUnavailable(retry_after=1)
+        return True
+
+    renewed: list[str] = []
+    world = World(lambda context: context.begin_commit({"rows": 1}) or {})
+    outage = Outage(world)
+    world.registry._swap = renew_then_lose  # type: ignore[method-assign]
+    job_id = world.submit()
+    world.run_next()
+    assert (ended(world, job_id), renewed) == ((JobState.SUCCEEDED, 1), [job_id])
+    assert world.job(job_id).result == {"rows": 1}
+
+
 def test_an_outcome_that_cannot_be_written_is_found_out_by_the_next_attempt() -> None:
     def work(context: TaskContext) -> Json:
         context.begin_commit({"rows": 1})
