@@ -16,11 +16,13 @@ from typing import Any
 
 import click
 from gunicorn.app.base import BaseApplication
+from gunicorn.http.errors import ParseException
 from gunicorn.workers.gthread import ThreadWorker
 
 from tagapi.logs import configure_logs
 from tagapi.registries import unusable
 from tagapi.settings import ENVIRONMENTS, Settings, SettingsError, load_settings
+from tagapi.tokens import TokensError, TokensFile
 
 LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 LEAVING_SECONDS = 15  # after the drain, to let go of what still runs; then the worker is killed
@@ -62,6 +64,14 @@ class DrainingWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn is untyped
                     known = self.nr_conns
                     self.accept(listener)
                 listener.close()
+
+    def handle_error(self, req: Any, client: Any, addr: Any, exc: Any) -> None:
+        """What makes no sense may hold a token: neither the log nor the answer repeats it."""
+        if isinstance(exc, ParseException):
+            for fact, value in vars(exc).items():
+                if isinstance(value, str | bytes):
+                    setattr(exc, fact, "(not shown)")
+        super().handle_error(req, client, addr, exc)
 
     def _drain(self, sig: Any, frame: Any) -> None:
         try:
@@ -145,6 +155,11 @@ def main(environment: str, host: str, port: int, debug: bool, workers: int | Non
 
 def unreachable(settings: Settings) -> str | None:
     """What the settings name and this machine cannot use, in one line."""
+    if (tokens := settings.auth.tokens_file) is not None:
+        try:
+            TokensFile(Path(tokens))
+        except TokensError as error:
+            return f"auth.tokens_file: {tokens}: {error}"
     remote = settings.spark.remote
     if remote.startswith("local[") and importlib.util.find_spec("py4j") is None:
         return f"spark.remote: {remote} needs JVM Spark, which is not installed"

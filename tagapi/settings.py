@@ -14,7 +14,13 @@ from marshmallow import RAISE, Schema, ValidationError, fields, post_load, valid
 ENVIRONMENTS = ("local", "glue-dev", "glue-prod")
 CONFIG = Path(__file__).resolve().parent.parent / "config"
 PREFIX = "TAGAPI_"
-S3_NEEDS = (("storage", "bucket"), ("storage", "region"), ("spark", "remote"), ("registry", "url"))
+GLUE_NEEDS = (
+    ("storage", "bucket"),
+    ("storage", "region"),
+    ("spark", "remote"),
+    ("registry", "url"),
+    ("auth", "tokens_file"),
+)
 """What a glue profile cannot do without."""
 
 
@@ -58,6 +64,11 @@ class Logs:
 
 
 @dataclass(frozen=True, slots=True)
+class Auth:
+    tokens_file: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class Registry:
     url: str
 
@@ -98,6 +109,7 @@ class Settings:
     server: Server
     data: Data
     logs: Logs
+    auth: Auth
     registry: Registry
     spark: Spark
     storage: Storage
@@ -153,6 +165,7 @@ SECTIONS: Mapping[str, fields.Nested] = {
         level=fields.String(required=True, validate=validate.OneOf(["DEBUG", "INFO", "WARNING", "ERROR"])),
         max_bytes=_count(10_000),
     ),
+    "auth": _section(Auth, tokens_file=_text(allow_none=True)),
     "registry": _section(Registry, url=_form(REGISTRIES, "memory://, sqlite:///path, redis://, rediss:// or unix://")),
     "spark": _section(Spark, remote=_form(r"sail|local\[(\*|\d+)\]|sc://.+", "sail, local[N] or sc://host:port")),
     "storage": _section(Storage, bucket=_text(allow_none=True), region=_text(allow_none=True)),
@@ -234,7 +247,7 @@ def _keys(section: str) -> Mapping[str, fields.Field[Any]]:
 def _fill_paths(raw: dict[str, Any], environment: str) -> None:
     """Defaults that follow from other keys, and absolute paths."""
     if environment != "local":
-        for section, key in S3_NEEDS:
+        for section, key in GLUE_NEEDS:
             if not raw.get(section, {}).get(key):
                 variable = f"{PREFIX}{section}__{key}".upper()
                 raise SettingsError(
@@ -255,7 +268,8 @@ def _fill_paths(raw: dict[str, Any], environment: str) -> None:
     url = registry.get("url")
     if isinstance(url, str) and url.startswith(SQLITE) and url != SQLITE:
         registry["url"] = SQLITE + absolute(url.removeprefix(SQLITE))
-    for holder, key in ((data, "user_tags"), (raw.get("logs", {}), "dir")):
+    places = ((data, "user_tags"), (raw.get("logs", {}), "dir"), (raw.get("auth", {}), "tokens_file"))
+    for holder, key in places:
         if isinstance(holder.get(key), str) and holder[key]:
             holder[key] = absolute(holder[key])
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import socket
 import subprocess
@@ -20,6 +21,7 @@ GLUE = {
     "TAGAPI_STORAGE__REGION": "eu-west-1",
     "TAGAPI_SPARK__REMOTE": "sc://127.0.0.1:1",
     "TAGAPI_REGISTRY__URL": "memory://",
+    "TAGAPI_AUTH__TOKENS_FILE": os.devnull,
 }
 
 
@@ -66,7 +68,7 @@ def test_a_setting_that_cannot_be_used_is_named(tmp_path: Path, variable: str, v
     assert named in refused(launch(tmp_path, **{variable: value}))
 
 
-@pytest.mark.parametrize("missing", ["storage.bucket", "storage.region", "spark.remote"])
+@pytest.mark.parametrize("missing", ["storage.bucket", "storage.region", "spark.remote", "auth.tokens_file"])
 def test_glue_names_what_it_cannot_do_without(tmp_path: Path, missing: str) -> None:
     variable = f"TAGAPI_{missing.replace('.', '__').upper()}"
     given = {key: value for key, value in GLUE.items() if key != variable}
@@ -76,9 +78,21 @@ def test_glue_names_what_it_cannot_do_without(tmp_path: Path, missing: str) -> N
 
 
 def test_glue_without_its_spark_says_so(tmp_path: Path) -> None:
-    line = refused(launch(tmp_path, "--env", "glue-dev", **GLUE))
+    tokens = tmp_path / "tokens.yaml"
+    tokens.touch()
+    line = refused(launch(tmp_path, "--env", "glue-dev", **GLUE | {"TAGAPI_AUTH__TOKENS_FILE": str(tokens)}))
     assert "spark.remote" in line
     assert "sc://127.0.0.1:1" in line
+
+
+@pytest.mark.parametrize("content", [None, "- {name: ann}", "- ["])
+def test_a_tokens_file_that_cannot_be_used_is_named(tmp_path: Path, content: str | None) -> None:
+    tokens = tmp_path / "tokens.yaml"
+    if content is not None:
+        tokens.write_text(content, encoding="utf-8")
+    line = refused(launch(tmp_path, TAGAPI_AUTH__TOKENS_FILE=str(tokens)))
+    assert "auth.tokens_file" in line
+    assert str(tokens) in line
 
 
 @pytest.mark.parametrize("env", ["glue-dev", "glue-prod"])

@@ -15,6 +15,7 @@ GLUE = {
     "TAGAPI_STORAGE__REGION": "eu-west-1",
     "TAGAPI_SPARK__REMOTE": "sc://spark:15002",
     "TAGAPI_REGISTRY__URL": "redis://redis:6379/0",
+    "TAGAPI_AUTH__TOKENS_FILE": "/etc/tagapi/tokens.yaml",
 }
 
 
@@ -67,6 +68,12 @@ def test_paths_are_absolute_and_follow_the_data_folder(tmp_path: Path, monkeypat
     assert settings.data.user_tags == str(tmp_path / "here" / "user_tags")
     assert settings.data.source("user_basic_info").path == str(tmp_path / "here" / "sources" / "user_basic_info")
     assert settings.logs.dir == str(tmp_path / "logs")
+
+
+def test_the_tokens_file_is_found_from_anywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert local().auth.tokens_file is None
+    monkeypatch.chdir(tmp_path)
+    assert local(TAGAPI_AUTH__TOKENS_FILE="tokens.yaml").auth.tokens_file == str(tmp_path / "tokens.yaml")
 
 
 def test_tables_elsewhere() -> None:
@@ -126,7 +133,7 @@ COUNTS = [
     "sample.users",
 ]
 SECONDS = ["jobs.timeout_seconds", "jobs.lease_seconds", "jobs.drain_seconds", "jobs.retention_hours"]
-TEXTS = ["data.dir", "data.user_tags", "logs.dir", "logs.level", "registry.url", "spark.remote"]
+TEXTS = ["auth.tokens_file", "data.dir", "data.user_tags", "logs.dir", "logs.level", "registry.url", "spark.remote"]
 
 
 def variable_of(key: str) -> str:
