@@ -24,6 +24,7 @@ from tag_tasks.tags import TABLES
 from tag_tasks.tags.reader import TagReader
 from tag_tasks.tags.table import MembershipTable
 from tagapi import __version__
+from tagapi.auth import open_gate
 from tagapi.executors.thread_pool import ThreadPoolExecutor
 from tagapi.jobs.registry import Bounds
 from tagapi.jobs.runner import JobRunner, RunnerLimits
@@ -63,6 +64,7 @@ class World:
 def create_app(settings: Settings) -> Flask:
     """A running service: Spark comes up in the background while the app already answers."""
     jobs = settings.jobs
+    gate = open_gate(settings.auth.tokens_file)
     spark = Spark(spark_endpoint(settings.spark.remote))
     spark.start()
     sources = Sources({name: Source(table.path, table.format) for name, table in _tables(settings).items()})
@@ -97,7 +99,8 @@ def create_app(settings: Settings) -> Flask:
 
     app = Flask("tagapi", static_folder=None)
     reader = TagReader(spark, sources, members)
-    install(app, [TagsFront(service, reader, settings.environment, health)], __version__)
+    fronts = [TagsFront(service, reader, settings.environment, health)]
+    install(app, fronts, gate, __version__)
     upkeep = Upkeep(registry, worker, timedelta(hours=jobs.retention_hours), jobs.max_recoveries, tend_tables)
     executor.start()
     upkeep.start()

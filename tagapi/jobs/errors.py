@@ -59,6 +59,12 @@ class ShuttingDown(JobError):
     code = "shutting_down"
 
 
+class ResultNotReady(JobError):
+    """Job {job_id} is {state}: it has no result."""
+
+    code = "result_not_ready"
+
+
 class NotReady(JobError):
     """{part} is not ready. Try again in {retry_after} s."""
 

@@ -74,24 +74,29 @@ class JobService:
         """Raise StoreUnavailable where the store is known to be away. Costs nothing."""
         self._registry.check()
 
-    def get(self, job_id: str, namespace: str | None = None) -> Job:
-        """The job as it is. Raises JobNotFound, also for a job of another namespace."""
+    def get(self, job_id: str, namespace: str | None = None, owner: str | None = None) -> Job:
+        """The job as it is. Raises JobNotFound, also for a job of another namespace or another owner."""
         job = self._registry.get(job_id)
-        if namespace is not None and job.request.namespace != namespace:
+        foreign = owner is not None and job.request.owner != owner
+        if foreign or (namespace is not None and job.request.namespace != namespace):
             raise JobNotFound(job_id=job_id)
         return job
+
+    def id_of(self, number: int) -> str:
+        """The id of the job with this number. Raises JobNotFound."""
+        return self._registry.id_of(number)
 
     def find(self, query: Query) -> Page:
         """One page of jobs, newest first, and the total."""
         return self._registry.find(query)
 
-    def cancel(self, job_id: str, namespace: str | None = None) -> Job:
+    def cancel(self, job_id: str, namespace: str | None = None, owner: str | None = None) -> Job:
         """Cancel, and wait up to CANCEL_PATIENCE s for the attempt to leave.
 
         Answers with the job: CANCELLED, or still on its way there. Raises AlreadyFinished
         where the job had ended or was past its point of no return, and JobNotFound.
         """
-        self.get(job_id, namespace)
+        self.get(job_id, namespace, owner)
         job = self._registry.update(job_id, changes.request_cancel)
         log.info("cancel_requested", extra={"job_id": job_id})
         deadline = time.monotonic() + CANCEL_PATIENCE

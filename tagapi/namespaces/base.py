@@ -3,7 +3,8 @@
 A namespace is a Front: its routes and three kinds of pure functions: schemas for what comes
 in, renderers for what goes out, `render_problem` for what went wrong. Errors are rendered in
 `NamespaceResource.dispatch_request`, since Flask-RESTX's own error handlers are not scoped
-to a namespace: the last one registered would speak for all.
+to a namespace: the last one registered would speak for all. There, too, stands the one check
+of who may call what.
 """
 
 from __future__ import annotations
@@ -20,15 +21,15 @@ from marshmallow import RAISE, Schema
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, RequestEntityTooLarge
 from werkzeug.routing import BaseConverter
 
-from tagapi.namespaces.documentation import Definitions, describe, operation_of
+from tagapi.auth import Gate, Policy, Principal
+from tagapi.namespaces.declared import check_declared, check_guarded
+from tagapi.namespaces.documentation import AUTHORIZATIONS, Definitions, describe, operation_of
 from tagapi.namespaces.problems import Invalid, Problem, Unsupported, problem_of
 
 MAX_BODY = 8 * 1024 * 1024  # bytes
 KEY_HEADER = "Idempotency-Key"
 REPLAYED_HEADER = "Idempotency-Replayed"
 VISIBLE = re.compile(r"[\x21-\x7e]{1,255}")
-OPEN_PRINCIPAL = "local"
-"""Who asks, as long as nobody has to say who they are."""
 
 
 class Input(Schema):
@@ -62,6 +63,9 @@ class Front(ABC):
     error_texts: ClassVar[Mapping[int, str]]
     """What each status of an error means, for the documentation."""
 
+    statuses: ClassVar[Mapping[str, int]] = {}
+    """The status of a problem's code, where the document wants another one than usual."""
+
     @abstractmethod
     def routes(self) -> Sequence[tuple[str, type[NamespaceResource]]]:
         """Path (Flask's syntax) and resource."""
@@ -72,14 +76,21 @@ class Front(ABC):
 
 
 class NamespaceResource(Resource):  # type: ignore[misc]  # Flask-RESTX is untyped
-    """A resource of a front. Views answer with a body, or with a body, a status and headers."""
+    """A resource of a front, made anew for each request.
+
+    Views answer with a body, with a body, a status and headers, or with a whole response.
+    """
 
     needs_store: ClassVar[bool] = True
     """Refused while the job store is away: half a service misleads more than none."""
 
-    def __init__(self, api: Api = None, *args: Any, front: Any, **kwargs: Any) -> None:
+    caller: Principal
+    """Who asks; there is none on a public route."""
+
+    def __init__(self, api: Api = None, *args: Any, front: Any, gate: Gate, **kwargs: Any) -> None:
         super().__init__(api, *args, **kwargs)
         self.front = front
+        self.gate = gate
 
     def dispatch_request(self, *args: Any, **kwargs: Any) -> Response:
         try:
@@ -87,11 +98,16 @@ class NamespaceResource(Resource):  # type: ignore[misc]  # Flask-RESTX is untyp
             method = getattr(self, name, None)
             if method is None:
                 raise MethodNotAllowed(valid_methods=[*self.methods])
+            said = operation_of(method)
+            if said.policy is not Policy.PUBLIC:
+                self.caller = self.gate.admit(said.policy, request.headers.get("Authorization"), request.remote_addr)
             if self.needs_store:
                 self.front.service.check_store()
-            if (operation_of(method).query or NoQuery) is NoQuery and request.args:
+            if (said.query or NoQuery) is NoQuery and request.args:
                 load_query(NoQuery)
             answer = method(*args, **kwargs)
+            if isinstance(answer, Response):
+                return answer
             return respond(*answer) if isinstance(answer, tuple) else respond(answer)
         except Exception as error:
             return refuse(self.front, problem_of(error))
@@ -105,7 +121,8 @@ def respond(body: Mapping[str, Any], status: int = 200, headers: Mapping[str, st
 
 
 def refuse(front: Front, problem: Problem) -> Response:
-    return respond(front.render_problem(problem), problem.status, problem.headers)
+    status = front.statuses.get(problem.code, problem.status)
+    return respond(front.render_problem(problem), status, problem.headers)
 
 
 # -- reading requests ----------------------------------------------------------------------
@@ -196,8 +213,11 @@ def front_of(fronts: Sequence[Front], path: str) -> Front:
     return fronts[0]
 
 
-def install(app: Flask, fronts: Sequence[Front], version: str) -> None:
-    """Register every front's routes with their documentation at /swagger.json and /docs."""
+def install(app: Flask, fronts: Sequence[Front], gate: Gate, version: str) -> None:
+    """Register every front's routes with their documentation at /swagger.json and /docs.
+
+    Raises UndeclaredRoute for one that does not say who may call it.
+    """
     app.config |= {
         "MAX_CONTENT_LENGTH": MAX_BODY,
         "RESTX_INCLUDE_ALL_MODELS": True,
@@ -216,6 +236,7 @@ def install(app: Flask, fronts: Sequence[Front], version: str) -> None:
         title="tagapi",
         description="Long-running data work as jobs: accepted at once, followed live, cancelled for real.",
         doc="/docs",
+        authorizations=AUTHORIZATIONS,
         default_mediatype="application/json",
         validate=False,
     )
@@ -224,11 +245,15 @@ def install(app: Flask, fronts: Sequence[Front], version: str) -> None:
     for front in fronts:
         namespace = api.namespace(front.name, description=front.title, path="/")
         for path, resource in front.routes():
+            check_declared(path, resource)
             describe(resource, namespace, definitions, front.error_schema, front.error_texts)
-            namespace.add_resource(resource, path, resource_class_kwargs={"front": front})
+            # A path with a slash at its end is served without it as well: a redirect would lose a POST's body.
+            slashes = {"strict_slashes": not path.endswith("/")}
+            namespace.add_resource(resource, path, resource_class_kwargs={"front": front, "gate": gate}, **slashes)
 
     def told_by_front(error: Exception) -> Response:
         return refuse(front_of(fronts, request.path), problem_of(error))
 
     app.register_error_handler(HTTPException, told_by_front)
     app.register_error_handler(Exception, told_by_front)
+    check_guarded(app, NamespaceResource)

@@ -9,10 +9,32 @@ from typing import Any, TypeVar
 from apispec import APISpec
 from apispec.ext.marshmallow import MarshmallowPlugin
 from flask_restx import Api, Namespace, Resource
+from flask_restx import fields as restx_fields
 from marshmallow import Schema
+
+from tagapi.auth import Policy
 
 METHODS = ("get", "post", "put", "patch", "delete")
 Method = TypeVar("Method", bound=Callable[..., Any])
+AUTHORIZATIONS: Mapping[str, Mapping[str, str]] = {
+    "Bearer": {
+        "type": "apiKey",
+        "in": "header",
+        "name": "Authorization",
+        "description": "The word `Bearer`, a space, and your token: `Bearer tagapi_…`. "
+        "Without a tokens file, on your own machine, no token is needed.",
+    }
+}
+"""What the Authorize button asks for: Swagger 2.0 knows no bearer tokens, but it knows headers."""
+
+GUARDED_ERRORS = (401, 403, 429, 503)
+"""What the gate may answer, wherever it stands."""
+
+
+class File(restx_fields.Raw):  # type: ignore[misc]
+    """An answer that is a file."""
+
+    __schema_type__ = "file"
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,13 +42,15 @@ class Answer:
     """One way in which an operation answers well."""
 
     text: str
-    schema: type[Schema]
+    schema: type[Schema] | None
+    """None for a file."""
 
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """What a view takes and gives."""
+    """Who may call a view, what it takes and what it gives."""
 
+    policy: Policy
     answers: Mapping[int, Answer] = field(default_factory=dict)
     body: type[Schema] | None = None
     query: type[Schema] | None = None
@@ -37,10 +61,12 @@ class Operation:
     """Request headers and what they are for."""
 
     errors: tuple[int, ...] = ()
+    produces: tuple[str, ...] = ()
+    """Content types, where it is not JSON."""
 
 
 def operation(**says: Any) -> Callable[[Method], Method]:
-    """Say what a view takes and gives. Its docstring is the operation's text."""
+    """Say who may call a view, what it takes and what it gives. Its docstring is the operation's text."""
 
     def remember(method: Method) -> Method:
         method.operation = Operation(**says)  # type: ignore[attr-defined]
@@ -102,9 +128,15 @@ def describe(
             continue
         said = operation_of(method)
         for status, answer in said.answers.items():
-            namespace.response(status, answer.text, definitions.model(answer.schema))(method)
-        for status in sorted({400, *said.errors}):
+            model = File() if answer.schema is None else definitions.model(answer.schema)
+            namespace.response(status, answer.text, model)(method)
+        guarded = said.policy is not Policy.PUBLIC
+        for status in sorted({400, *said.errors, *(GUARDED_ERRORS if guarded else ())}):
             namespace.response(status, error_texts[status], definitions.model(error_schema))(method)
+        if guarded:
+            namespace.doc(security=[*AUTHORIZATIONS])(method)
+        if said.produces:
+            namespace.produces([*said.produces])(method)
         if said.body is not None:
             namespace.expect(definitions.model(said.body), validate=False)(method)
         for parameter in definitions.query(said.query) if said.query else ():

@@ -12,8 +12,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from marshmallow import ValidationError
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import HTTPException, RequestedRangeNotSatisfiable
 
+from tagapi.auth import AuthenticationRequired, OnlyLocal, PermissionDenied, RateLimited, TokensUnavailable
 from tagapi.jobs.errors import (
     AlreadyFinished,
     JobError,
@@ -23,6 +24,7 @@ from tagapi.jobs.errors import (
     NotReady,
     OwnerQueueFull,
     QueueFull,
+    ResultNotReady,
     ShuttingDown,
     StoreUnavailable,
     TaskFailed,
@@ -35,12 +37,18 @@ STATUS: Mapping[type[JobError], int] = {
     JobNotFound: 404,
     NotFoundInData: 404,
     AlreadyFinished: 409,
+    ResultNotReady: 409,
     KeyReused: 422,
     OwnerQueueFull: 429,
     QueueFull: 503,
     NotReady: 503,
     StoreUnavailable: 503,
     ShuttingDown: 503,
+    AuthenticationRequired: 401,
+    PermissionDenied: 403,
+    OnlyLocal: 403,
+    RateLimited: 429,
+    TokensUnavailable: 503,
     # These two reach a front only where it reads: Spark was lost, or a table cannot be used.
     Transient: 503,
     TaskFailed: 503,
@@ -54,6 +62,7 @@ HTTP_CODES: Mapping[int, str] = {
     405: "method_not_allowed",
     413: "too_large",
     415: "unsupported_media_type",
+    416: "range_not_satisfiable",
 }
 
 
@@ -98,17 +107,28 @@ def problem_of(error: Exception) -> Problem:
         return Problem(415, HTTP_CODES[415], "Content-Type must be application/json")
     if isinstance(error, JobError) and type(error) in STATUS:
         status = STATUS[type(error)]
-        headers = {"Retry-After": str(error.facts.get("retry_after", RETRY_AFTER))} if status in (429, 503) else {}
         if type(error) in (Transient, TaskFailed):
             log.warning("read_failed", extra={"reason": str(error)})
-        return Problem(status, error.code, str(error), facts=error.facts, headers=headers)
+        return Problem(status, error.code, str(error), facts=error.facts, headers=_headers(status, error))
     if isinstance(error, HTTPException) and error.code is not None and error.code < 500:
-        headers = {}
-        if allowed := getattr(error, "valid_methods", None):
-            headers["Allow"] = ", ".join(sorted({*allowed, "OPTIONS"}))
-        return Problem(error.code, HTTP_CODES.get(error.code, "http_error"), str(error.description), headers=headers)
+        code = HTTP_CODES.get(error.code, "http_error")
+        return Problem(error.code, code, str(error.description), headers=_http_headers(error))
     log.error("request_failed", exc_info=error)
     return Problem(500, "internal", "Internal server error")
+
+
+def _headers(status: int, error: JobError) -> Mapping[str, str]:
+    if status == 401:
+        return {"WWW-Authenticate": "Bearer"}
+    return {"Retry-After": str(error.facts.get("retry_after", RETRY_AFTER))} if status in (429, 503) else {}
+
+
+def _http_headers(error: HTTPException) -> Mapping[str, str]:
+    if allowed := getattr(error, "valid_methods", None):
+        return {"Allow": ", ".join(sorted({*allowed, "OPTIONS"}))}
+    if isinstance(error, RequestedRangeNotSatisfiable) and error.length is not None:
+        return {"Content-Range": f"{error.units} */{error.length}"}
+    return {}
 
 
 def _first(messages: Any, name: str = "") -> tuple[str, str]:

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import Any, ClassVar, Protocol
 from urllib.parse import urlencode
 
+from tagapi.auth import Policy
 from tagapi.jobs.model import Job, JobState
 from tagapi.jobs.registry import Added, Page
 from tagapi.jobs.registry import Query as JobQuery
@@ -16,7 +17,6 @@ from tagapi.jobs.service import JobService
 from tagapi.namespaces import tags_schemas as shapes
 from tagapi.namespaces.base import (
     KEY_HEADER,
-    OPEN_PRINCIPAL,
     REPLAYED_HEADER,
     Front,
     NamespaceResource,
@@ -55,6 +55,10 @@ ERRORS: Mapping[str, tuple[str, str]] = {
     "shutting_down": ("Service is shutting down", "服务正在停止，请稍后重试"),
     "store_unavailable": ("Job store is not available", "任务存储暂时不可用，请稍后重试"),
     "not_ready": ("Service is not ready", "服务尚未就绪，请稍后重试"),
+    "authentication_required": ("Authentication required", "需要有效的访问令牌"),
+    "permission_denied": ("Permission denied", "没有权限"),
+    "rate_limited": ("Too many wrong tokens", "错误的访问令牌过多，请稍后重试"),
+    "tokens_unavailable": ("Tokens cannot be checked now", "暂时无法验证访问令牌，请稍后重试"),
     "not_found": ("Not found", "资源不存在"),
     "method_not_allowed": ("Method not allowed", "不支持的请求方法"),
     "too_large": ("Request body is larger than 8 MiB", "请求体超过 8 MiB"),
@@ -93,12 +97,14 @@ class TagsFront(Front):
     error_schema = shapes.TagsError
     error_texts: ClassVar[Mapping[int, str]] = {
         400: "请求参数错误 (Bad request)",
+        401: "需要有效的访问令牌 (A valid token is needed)",
+        403: "没有权限 (Not allowed)",
         404: "资源不存在 (Not found)",
         409: "任务已结束 (Task already finished)",
         413: "请求体过大 (Body too large)",
         415: "不支持的内容类型 (Unsupported content type)",
         422: "Idempotency-Key 已用于另一个请求 (Key reused with another request)",
-        429: "等待中的任务过多 (Too many tasks of yours are waiting)",
+        429: "请求过多 (Too many tasks of yours are waiting, or too many wrong tokens: see Retry-After)",
         503: "暂时不可用 (Not now: see Retry-After)",
     }
 
@@ -135,6 +141,8 @@ class TagsFront(Front):
             elif "unknown_tag_ids" in problem.facts:
                 unknown = problem.facts["unknown_tag_ids"]
                 error, message = f"Invalid tag_ids: {unknown}", f"无效的标签ID: {unknown}"
+        elif problem.code == "only_local":
+            message = f"未设置 {problem.facts['setting']}，只允许本机访问"
         elif problem.code == "not_found_in_data":
             error, message = THINGS[problem.facts["thing"]]
         body = {"success": False, "error": error, "message": message}
@@ -160,12 +168,13 @@ def labels(tag_ids: Sequence[int]) -> tuple[str, ...]:
     return tuple(f"tag:{tag_id}" for tag_id in tag_ids)
 
 
-def job_query(asked: Mapping[str, Any]) -> JobQuery:
-    """The jobs that a list asks for: the newest NEWEST, or a page."""
+def job_query(asked: Mapping[str, Any], owner: str | None) -> JobQuery:
+    """The jobs that a list asks for, of one owner or of all: the newest NEWEST, or a page."""
     paged = any(asked[name] is not None for name in ("page", "page_size", "cursor"))
     page, size = asked["page"] or 1, asked["page_size"] or (PAGE_SIZE if paged else NEWEST)
     return JobQuery(
         namespace="tags",
+        owner=owner,
         states=frozenset(state for state, word in STATUS.items() if word == asked["status"]) or None,
         label=None if asked["tag_id"] is None else f"tag:{asked['tag_id']}",
         before=asked["cursor"],
@@ -272,6 +281,7 @@ class TagsResource(NamespaceResource):
 
 class Trigger(TagsResource):
     @operation(
+        policy=Policy.USER,
         body=shapes.TriggerRequest,
         headers={KEY_HEADER: "1 to 255 visible ASCII characters: the same key and body start one task only"},
         answers={202: Answer("任务已提交 (Accepted)", shapes.TriggerAnswer)},
@@ -283,7 +293,7 @@ class Trigger(TagsResource):
         added = self.front.service.submit(
             TASK,
             arguments,
-            owner=OPEN_PRINCIPAL,
+            owner=self.caller.name,
             labels=labels(arguments["tag_ids"]),
             route="tags.trigger",
             key=idempotency_key(),
@@ -292,14 +302,15 @@ class Trigger(TagsResource):
 
 
 class TaskStatus(TagsResource):
-    @operation(path=TASK_ID, answers={200: Answer("任务状态", shapes.StatusAnswer)}, errors=(404,))
+    @operation(policy=Policy.USER, path=TASK_ID, answers={200: Answer("任务状态", shapes.StatusAnswer)}, errors=(404,))
     def get(self, task_id: str) -> Any:
         """查询任务状态: how far a task is, and what came of it."""
-        return render_status(self.front.service.get(task_id, "tags"), self.front.environment)
+        return render_status(self.front.service.get(task_id, "tags", self.caller.only), self.front.environment)
 
 
 class Task(TagsResource):
     @operation(
+        policy=Policy.USER,
         path=TASK_ID,
         answers={
             200: Answer("任务已取消 (Stopped, and nothing was written)", shapes.CancelAnswer),
@@ -309,29 +320,29 @@ class Task(TagsResource):
     )
     def delete(self, task_id: str) -> Any:
         """取消任务: stop a task; waits up to 5 s for it to leave."""
-        return render_cancel(self.front.service.cancel(task_id, "tags"), self.front.environment)
+        return render_cancel(self.front.service.cancel(task_id, "tags", self.caller.only), self.front.environment)
 
 
 class Tasks(TagsResource):
-    @operation(query=shapes.TasksQuery, answers={200: Answer("任务列表", shapes.TasksAnswer)})
+    @operation(policy=Policy.USER, query=shapes.TasksQuery, answers={200: Answer("任务列表", shapes.TasksAnswer)})
     def get(self) -> Any:
         """列出所有任务: newest first; without parameters the newest 1,000."""
         asked = load_query(shapes.TasksQuery)
-        query = job_query(asked)
+        query = job_query(asked, self.caller.only)
         found = self.front.service.find(query)
         items = [render_item(job) for job in found.jobs]
         return {"success": True, "tasks": items, "total": found.total, "next": next_path(asked, query, found)}
 
 
 class Available(TagsResource):
-    @operation(answers={200: Answer("可用标签", shapes.AvailableAnswer)})
+    @operation(policy=Policy.USER, answers={200: Answer("可用标签", shapes.AvailableAnswer)})
     def get(self) -> Any:
         """获取可用标签: every tag that can be computed."""
         return {"success": True, "available_tags": self.front.reader.available()}
 
 
 class Tag(TagsResource):
-    @operation(path=TAG_ID, answers={200: Answer("标签详情", shapes.TagAnswer)}, errors=(404, 503))
+    @operation(policy=Policy.USER, path=TAG_ID, answers={200: Answer("标签详情", shapes.TagAnswer)}, errors=(404, 503))
     def get(self, tag_id: int) -> Any:
         """标签详情: the rule in words, its source, its members, its last run over all users."""
         found = self.front.reader.tag(tag_id)
@@ -340,6 +351,7 @@ class Tag(TagsResource):
 
 class Members(TagsResource):
     @operation(
+        policy=Policy.USER,
         path=TAG_ID,
         query=shapes.MembersQuery,
         answers={200: Answer("标签用户", shapes.MembersAnswer)},
@@ -356,6 +368,7 @@ class Members(TagsResource):
 
 class UserTags(TagsResource):
     @operation(
+        policy=Policy.USER,
         path={"user_id": "用户ID"},
         query=shapes.UserTagsQuery,
         answers={200: Answer("用户标签", shapes.UserTagsAnswer)},
@@ -373,7 +386,7 @@ class UserTags(TagsResource):
 
 
 class Health(TagsResource):
-    @operation(answers={200: Answer("健康检查", shapes.HealthAnswer)})
+    @operation(policy=Policy.PUBLIC, answers={200: Answer("健康检查", shapes.HealthAnswer)})
     def get(self) -> Any:
         """健康检查: is the service there, and what of it is ready."""
         told = {"status": "healthy", "timestamp": iso(datetime.now(UTC)), "environment": self.front.environment}
@@ -383,7 +396,7 @@ class Health(TagsResource):
 class Live(TagsResource):
     needs_store = False
 
-    @operation(answers={200: Answer("The process answers", shapes.ProbeAnswer)})
+    @operation(policy=Policy.PUBLIC, answers={200: Answer("The process answers", shapes.ProbeAnswer)})
     def get(self) -> Any:
         """Liveness probe: restart the process where this does not answer."""
         return {"status": "alive"}
@@ -391,7 +404,8 @@ class Live(TagsResource):
 
 class Ready(TagsResource):
     @operation(
-        answers={200: Answer("Jobs begin at once", shapes.ProbeAnswer), 503: Answer("Not yet", shapes.ProbeAnswer)}
+        policy=Policy.PUBLIC,
+        answers={200: Answer("Jobs begin at once", shapes.ProbeAnswer), 503: Answer("Not yet", shapes.ProbeAnswer)},
     )
     def get(self) -> Any:
         """Readiness probe: send requests once this answers 200."""
