@@ -12,6 +12,7 @@ import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 from flask import Flask
@@ -31,6 +32,7 @@ from tagapi.jobs.runner import JobRunner, RunnerLimits
 from tagapi.jobs.service import JobService
 from tagapi.namespaces.base import install
 from tagapi.namespaces.tags import TagsFront
+from tagapi.namespaces.workers import WorkersFront
 from tagapi.registries import open_registry
 from tagapi.settings import Settings
 from tagapi.upkeep import Upkeep
@@ -99,7 +101,7 @@ def create_app(settings: Settings) -> Flask:
 
     app = Flask("tagapi", static_folder=None)
     reader = TagReader(spark, sources, members)
-    fronts = [TagsFront(service, reader, settings.environment, health)]
+    fronts = [TagsFront(service, reader, settings.environment, health), _workers_front(service)]
     install(app, fronts, gate, __version__)
     upkeep = Upkeep(registry, worker, timedelta(hours=jobs.retention_hours), jobs.max_recoveries, tend_tables)
     executor.start()
@@ -107,6 +109,27 @@ def create_app(settings: Settings) -> Flask:
     app.extensions["tagapi"] = World(service, executor, upkeep, spark, jobs.drain_seconds)
     log.info("service_started", extra={"environment": settings.environment, "worker": worker})
     return app
+
+
+# -- TO BE WIRED to tag_tasks.datasets: what can be filtered by, and where results lie ---------
+
+
+class _NoResults:
+    def path(self, job_id: str, name: str) -> Path | None:
+        return None
+
+
+def _workers_front(service: JobService) -> WorkersFront:
+    filters = {
+        "bookings": {"status": "str", "customer_id": "int", "provider_id": "int"},
+        "payments": {"status": "str", "user_id": "int"},
+        "users": {"role": "str", "is_active": "bool"},
+        "services": {"provider_id": "int", "min_price": "money", "max_price": "money"},
+    }
+    return WorkersFront(service, filters, _NoResults())
+
+
+# ----------------------------------------------------------------------------------------------
 
 
 def _tables(settings: Settings) -> dict[str, Any]:

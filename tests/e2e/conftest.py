@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tagapi.tokens import Entry, Principal, Role, digest_of
 from tests.e2e.server import Server, make_sample, refusing_spark
 
 USERS = 2000
@@ -46,6 +47,31 @@ def tagged(server: Server) -> Server:
     """The shared server, every tag computed for everyone at least once."""
     server.run(list(range(1, 9)))
     return server
+
+
+PRINCIPALS = {
+    "ann-token": Principal("ann", Role.USER),
+    "bob-token": Principal("bob", Role.USER),
+    "cleo-token": Principal("cleo", Role.USER),
+    "root-token": Principal("root", Role.ADMIN),
+}
+"""Who has which token, where tokens are asked for."""
+
+
+def write_tokens(path: Path, principals: dict[str, Principal] = PRINCIPALS) -> Path:
+    """A tokens file, as it may be written while a service reads it: whole, by a rename."""
+    aside = path.with_suffix(".new")
+    aside.write_text("".join(Entry(one, digest_of(token)).lines() for token, one in principals.items()), "utf-8")
+    return aside.replace(path)
+
+
+@pytest.fixture(scope="session")
+def stand_in(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server with tokens whose tasks do what the test says, without Spark: see `stand_in.py`."""
+    folder = tmp_path_factory.mktemp("stand_in")
+    variables = {"TAGAPI_AUTH__TOKENS_FILE": str(write_tokens(folder / "tokens.yaml"))}
+    variables |= {"TAGAPI_JOBS__MAX_CONCURRENT": "8"}
+    yield from served(Server(folder, variables, program=("-m", "tests.e2e.stand_in")), ready=False)
 
 
 @pytest.fixture

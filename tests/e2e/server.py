@@ -99,10 +99,12 @@ def make_sample(folder: Path, users: int) -> Path:
 class Client:
     """Requests to a server, on one connection. Not for several threads at once."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, token: str | None = None) -> None:
         self.url = url
         self._session = requests.Session()
         self._session.trust_env = False
+        if token is not None:
+            self._session.headers["Authorization"] = f"Bearer {token}"
 
     def close(self) -> None:
         self._session.close()
@@ -181,15 +183,21 @@ class Client:
 
 
 class Server(Client):
-    """`api_server.py --env local` on a free port, its data, logs and output in `folder`."""
+    """`api_server.py --env local`, or another program, on a free port, its data, logs and output in `folder`."""
 
-    def __init__(self, folder: Path, variables: Mapping[str, str] | None = None, options: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        variables: Mapping[str, str] | None = None,
+        options: Sequence[str] = (),
+        program: Sequence[str] = ("api_server.py", "--env", "local"),
+    ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
         self.port = free_port()
         self.output = folder / "output.txt"
         super().__init__(f"http://127.0.0.1:{self.port}")
-        command = [sys.executable, "api_server.py", "--env", "local", "--host", "127.0.0.1", "--port", str(self.port)]
+        command = [sys.executable, *program, "--host", "127.0.0.1", "--port", str(self.port)]
         with self.output.open("ab") as output:
             self._process = subprocess.Popen(
                 [*command, *options],

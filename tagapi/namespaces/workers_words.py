@@ -1,0 +1,107 @@
+"""What the workers API says: its words for tasks, states and errors, in Russian. No rule is in here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from tagapi.jobs.model import JobState
+
+STATUS: Mapping[JobState, str] = {
+    JobState.QUEUED: "pending",
+    JobState.RUNNING: "processing",
+    JobState.COMMITTING: "processing",
+    JobState.WAITING: "processing",
+    JobState.SUCCEEDED: "completed",
+    JobState.FAILED: "failed",
+    JobState.CANCELLED: "cancelled",
+}
+STATUS_DISPLAY: Mapping[str, str] = {
+    "pending": "Ожидает",
+    "processing": "Обрабатывается",
+    "completed": "Завершено",
+    "failed": "Ошибка",
+    "cancelled": "Отменено",
+}
+TYPE_DISPLAY: Mapping[str, str] = {
+    "bookings_export": "Экспорт бронирований",
+    "payments_export": "Экспорт платежей",
+    "users_export": "Экспорт пользователей",
+    "services_export": "Экспорт услуг",
+    "data_cleanup": "Очистка данных",
+    "data_analysis": "Анализ данных",
+    "report_generation": "Генерация отчетов",
+}
+
+BATCH_SIZE = "Размер пакета должен быть от 1 до 10000"
+DATES = "Дата начала не может быть позже даты окончания"
+SENTENCES = frozenset({BATCH_SIZE, DATES})
+"""Reasons that the document words as a message of their own."""
+
+REQUIRED = "обязательное поле"
+NOT_NULL = "не может быть null"
+TEXT = "должно быть строкой"
+WHOLE = "должно быть целым числом"
+MONEY = "должно быть числом не больше 99999999.99 по модулю"
+BOOLEAN = "должно быть true или false"
+OBJECT = "должно быть объектом"
+NO_MOMENT = "должно быть датой и временем ISO 8601 со смещением или Z, например 2024-01-01T00:00:00Z"
+NO_FILTER = "такого фильтра у этой задачи нет"
+NO_FORMAT = "формат выбирается только для экспорта"
+LONG = "слишком длинная строка"
+
+REASONS: Mapping[str, str] = {
+    "unknown field": "неизвестное поле",
+    "unknown parameter": "неизвестный параметр",
+    "given more than once": "параметр указан несколько раз",
+    "must be a JSON object": "должно быть объектом JSON",
+    "is not valid JSON": "не является корректным JSON",
+    "cannot be read": "не удалось прочитать",
+    "must be a whole number": WHOLE,
+    "must be 1 to 255 visible ASCII characters": "от 1 до 255 видимых символов ASCII",
+}
+"""What the shared base says of a request, in this document's language."""
+
+ERRORS: Mapping[str, tuple[str, str]] = {
+    "authentication_required": ("AUTHENTICATION_REQUIRED", "Требуется действительный токен"),
+    "permission_denied": ("PERMISSION_DENIED", "Недостаточно прав: это может только администратор"),
+    "only_local": ("PERMISSION_DENIED", "Без настройки {setting} сервис отвечает только на запросы с этой же машины"),
+    "rate_limited": ("RATE_LIMITED", "Слишком много неверных токенов, повторите позже"),
+    "tokens_unavailable": ("STORE_UNAVAILABLE", "Токены сейчас нельзя проверить, повторите позже"),
+    "store_unavailable": ("STORE_UNAVAILABLE", "Хранилище задач недоступно, повторите позже"),
+    "job_not_found": ("TASK_NOT_FOUND", "Задача не найдена"),
+    "already_finished": ("TASK_CANNOT_CANCEL", "Задачу нельзя отменить: она уже завершена или завершается"),
+    "result_not_ready": ("RESULT_NOT_READY", "Результат еще не готов"),
+    "queue_full": ("QUEUE_FULL", "Очередь задач заполнена, повторите позже"),
+    "owner_queue_full": ("RATE_LIMITED", "Слишком много ваших задач ожидает выполнения, повторите позже"),
+    "key_reused": ("IDEMPOTENCY_KEY_REUSED", "Idempotency-Key уже использован для другого запроса"),
+    "shutting_down": ("SERVICE_UNAVAILABLE", "Сервис останавливается, повторите позже"),
+    "not_ready": ("SERVICE_UNAVAILABLE", "Сервис еще не готов, повторите позже"),
+    "not_found": ("NOT_FOUND", "Ресурс не найден"),
+    "method_not_allowed": ("METHOD_NOT_ALLOWED", "Метод не поддерживается"),
+    "too_large": ("PAYLOAD_TOO_LARGE", "Тело запроса больше 8 МиБ"),
+    "unsupported_media_type": ("UNSUPPORTED_MEDIA_TYPE", "Content-Type должен быть application/json"),
+    "range_not_satisfiable": ("RANGE_NOT_SATISFIABLE", "Такого диапазона в файле нет"),
+    "internal": ("INTERNAL_ERROR", "Внутренняя ошибка сервера"),
+}
+"""By the code of a problem: the document's code, and the message."""
+
+MISSING: Mapping[str, tuple[str, str]] = {
+    "page": ("PAGE_NOT_FOUND", "Такой страницы нет"),
+    "result": ("RESULT_NOT_FOUND", "Файл результата больше не существует"),
+}
+"""What there is not, beside jobs."""
+
+ERROR_TEXTS: Mapping[int, str] = {
+    400: "Неверный запрос (VALIDATION_ERROR, TASK_CANNOT_CANCEL)",
+    401: "Требуется токен (AUTHENTICATION_REQUIRED)",
+    403: "Недостаточно прав (PERMISSION_DENIED)",
+    404: "Не найдено (TASK_NOT_FOUND)",
+    409: "Результат еще не готов (RESULT_NOT_READY)",
+    413: "Слишком большое тело запроса",
+    415: "Content-Type должен быть application/json",
+    416: "Такого диапазона в файле нет",
+    422: "Idempotency-Key уже использован для другого запроса",
+    429: "Слишком много запросов (RATE_LIMITED), см. Retry-After",
+    503: "Временно недоступно (QUEUE_FULL, STORE_UNAVAILABLE), см. Retry-After",
+}
+"""What each status of an error means, for the documentation."""

@@ -1,0 +1,189 @@
+"""A server with the real fronts, gate, core and gunicorn, and tasks that do what a test says instead of Spark.
+
+A job's `batch_size` says what its task does; any other than those below makes a file at once.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+from flask import Flask
+
+from api_server import Server
+from tagapi.auth import open_gate
+from tagapi.executors.thread_pool import ThreadPoolExecutor
+from tagapi.jobs.errors import TaskFailed
+from tagapi.jobs.model import Json
+from tagapi.jobs.registry import Bounds
+from tagapi.jobs.runner import JobRunner, RunnerLimits
+from tagapi.jobs.service import JobService
+from tagapi.jobs.task import Task, TaskContext
+from tagapi.logs import configure_logs
+from tagapi.namespaces.base import install
+from tagapi.namespaces.tags import TagsFront
+from tagapi.namespaces.workers import WorkersFront
+from tagapi.namespaces.workers_schemas import TYPES
+from tagapi.registries import open_registry
+from tagapi.settings import Settings, load_settings
+
+FAILS, RUNS, STUBBORN, COMMITS, LOSES_ITS_FILE = 1, 2, 3, 4, 5
+ROWS = 1234
+DONE = 617  # rows, in a job that runs
+STUBBORN_SECONDS = 7.0
+REASON = "the table bookings cannot be read"
+FILTERS = {
+    "bookings": {"status": "str", "customer_id": "int", "provider_id": "int"},
+    "payments": {"status": "str", "user_id": "int"},
+    "users": {"role": "str", "is_active": "bool"},
+    "services": {"provider_id": "int", "min_price": "money", "max_price": "money"},
+}
+TAG: Mapping[str, Any] = {
+    "tag_id": 1,
+    "task_class": "HighNetWorthUserTask",
+    "description": "高净值用户",
+    "source": "user_asset_summary",
+    "rule": "total_asset_value ≥ 100000",
+    "members": 0,
+    "last_run": None,
+}
+KINDS = {
+    "csv": "text/csv; charset=utf-8",
+    "parquet": "application/vnd.apache.parquet",
+    "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+    "json": "application/json",
+    "html": "text/html; charset=utf-8",
+}
+
+
+def content_of(name: str) -> bytes:
+    """What the file of this name holds: 100,000 bytes that are not alike."""
+    return b"".join(hashlib.sha256(f"{name}{number}".encode()).digest() for number in range(3125))
+
+
+class Folder:
+    """Files at `<folder>/<job id>/<name>`."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def path(self, job_id: str, name: str) -> Path | None:
+        path = self._folder / job_id / name
+        return path if path.is_file() else None
+
+    def write(self, job_id: str, name: str) -> None:
+        (self._folder / job_id).mkdir(parents=True)
+        (self._folder / job_id / name).write_bytes(content_of(name))
+
+
+class Obedient(Task):
+    """Does what `batch_size` says."""
+
+    def __init__(self, name: str, folder: Folder) -> None:
+        self.name = f"workers.{name}"  # type: ignore[misc]
+        self._type = name
+        self._folder = folder
+
+    def run(self, context: TaskContext) -> Json:
+        command = context.arguments["batch_size"]
+        if command == FAILS:
+            raise TaskFailed(reason=REASON)
+        if command in (RUNS, STUBBORN):
+            self._wait(context, stubborn=command == STUBBORN)
+        extension = {"data_analysis": "json", "data_cleanup": "json", "report_generation": "html"}.get(self._type)
+        extension = extension or context.arguments["format"]
+        name = f"{self._type}.{extension}"
+        content = content_of(name)
+        file = {"name": name, "content_type": KINDS[extension], "size": len(content)}
+        result = {"file": {**file, "sha256": hashlib.sha256(content).hexdigest()}, "total_records": ROWS}
+        context.progress(ROWS, ROWS)
+        context.begin_commit(result)
+        if command == COMMITS:
+            time.sleep(3)
+        if command != LOSES_ITS_FILE:
+            self._folder.write(context.job_id, name)
+        return result
+
+    def _wait(self, context: TaskContext, *, stubborn: bool) -> None:
+        stop = threading.Event()
+        context.on_cancel(stop.set)
+        context.progress(DONE, ROWS)
+        stop.wait(60)
+        if stubborn:
+            time.sleep(STUBBORN_SECONDS)
+        context.check()
+
+
+class NoTags:
+    """A reader of tags where there is one tag and nobody who carries it."""
+
+    def available(self) -> Sequence[Mapping[str, Any]]:
+        return [{key: TAG[key] for key in ("tag_id", "task_class", "description")}]
+
+    def tag_ids(self) -> Sequence[int]:
+        return [1]
+
+    def tag(self, tag_id: int) -> Mapping[str, Any]:
+        return TAG
+
+    def members(self, tag_id: int, after: str | None, limit: int) -> Sequence[str]:
+        return []
+
+    def tags_of(self, user_id: str) -> Sequence[int]:
+        return []
+
+    def explain(self, user_id: str) -> Sequence[Mapping[str, Any]]:
+        return []
+
+
+class World:
+    """What runs behind the app."""
+
+    def __init__(self, settings: Settings) -> None:
+        jobs = settings.jobs
+        self.results = Folder(Path(settings.data.dir) / "results")
+        tasks = {task.name: task for task in (Obedient(name, self.results) for name in TYPES)}
+        registry = open_registry(settings.registry.url)
+        self.runner = JobRunner(registry, tasks, f"stand-in-{os.getpid()}", RunnerLimits())
+        self._executor = ThreadPoolExecutor(self.runner, registry, jobs.max_concurrent)
+        bounds = Bounds(queued=jobs.max_queued, queued_per_owner=jobs.max_queued_per_user)
+        self.service = JobService(registry, self._executor, bounds)
+        self._executor.start()
+
+    def stop(self) -> None:
+        self._executor.stop(0.1)
+
+    def health(self) -> Mapping[str, Any]:
+        return {"version": "0", "spark": "ready", "queued": 0, "running": self.runner.running()}
+
+
+class StandIn(Server):
+    def load(self) -> Flask:
+        world = World(self._settings)
+        app = Flask("tagapi", static_folder=None)
+        fronts = [
+            TagsFront(world.service, NoTags(), "local", world.health),
+            WorkersFront(world.service, FILTERS, world.results),
+        ]
+        install(app, fronts, open_gate(self._settings.auth.tokens_file), "0")
+        app.extensions["tagapi"] = world
+        return app
+
+
+@click.command()
+@click.option("--host")
+@click.option("--port", type=int)
+def main(host: str, port: int) -> None:
+    settings = load_settings("local")
+    configure_logs(Path(settings.logs.dir), settings.logs.level, settings.logs.max_bytes)
+    StandIn(settings, host, port).run()
+
+
+if __name__ == "__main__":
+    main()

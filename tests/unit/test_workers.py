@@ -1,0 +1,224 @@
+"""The workers front without HTTP: what a body becomes, what a list asks for, how a job is told."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from tagapi.auth import PermissionDenied
+from tagapi.jobs.errors import NotFoundInData, ResultNotReady, StoreUnavailable
+from tagapi.jobs.model import Job, JobState, Progress, Request
+from tagapi.jobs.registry import Page
+from tagapi.namespaces import workers_words as words
+from tagapi.namespaces.base import SCHEMAS
+from tagapi.namespaces.problems import HTTP_CODES, STATUS, Problem, problem_of
+from tagapi.namespaces.workers_render import (
+    check_allowed,
+    job_arguments,
+    job_query,
+    render_cancel,
+    render_error,
+    render_page,
+    render_status,
+    render_worker,
+    result_file,
+    seconds_left,
+)
+from tagapi.namespaces.workers_schemas import FORMATS, STATUSES, TYPES, CreateRequest, WorkersQuery
+from tests.e2e.stand_in import FILTERS
+
+NOW = datetime(2024, 2, 29, 12, tzinfo=UTC)
+SITE = "http://here"
+FILE = {"name": "x.csv", "content_type": "text/csv", "size": 1, "sha256": "ab"}
+
+
+def job(state: JobState = JobState.QUEUED, task_type: str = "bookings_export", **more: Any) -> Job:
+    request = Request(job_id="an-id", task=f"workers.{task_type}", owner="ann", arguments={})
+    return Job(request=request, number=7, submitted_at=NOW, state=state, **more)
+
+
+def arguments(**body: Any) -> dict[str, Any]:
+    return job_arguments(SCHEMAS.of(CreateRequest).load({"task_type": "bookings_export", **body}), FILTERS)
+
+
+def asked(**parameters: str) -> dict[str, Any]:
+    loaded: dict[str, Any] = SCHEMAS.of(WorkersQuery).load(parameters)
+    return loaded
+
+
+# -- what comes in -------------------------------------------------------------------------
+
+
+def test_a_body_is_filled_up() -> None:
+    assert arguments() == {"batch_size": 100, "filters": {}, "date_from": None, "date_to": None, "format": "csv"}
+    assert arguments(task_type="data_cleanup")["filters"] == {"dry_run": True}
+
+
+@pytest.mark.parametrize("task_type", TYPES)
+def test_only_exports_have_a_format(task_type: str) -> None:
+    assert ("format" in arguments(task_type=task_type)) == task_type.endswith("_export")
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_formats(name: str) -> None:
+    assert arguments(format=name)["format"] == name
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        ("2024-01-01T00:00:00Z", "2024-01-01T00:00:00+00:00"),
+        ("2024-01-01T00:00:00+00:00", "2024-01-01T00:00:00+00:00"),
+        ("2024-01-01T02:30:00+02:30", "2024-01-01T00:00:00+00:00"),
+        ("2023-12-31T19:00:00-05:00", "2024-01-01T00:00:00+00:00"),
+        ("2024-01-01t00:00:00.5z", "2024-01-01T00:00:00.500000+00:00"),
+        ("2024-02-29 23:59:59.999999Z", "2024-02-29T23:59:59.999999+00:00"),
+        (None, None),
+    ],
+)
+def test_moments_are_kept_in_utc(given: str | None, kept: str | None) -> None:
+    assert arguments(date_from=given)["date_from"] == kept
+
+
+def test_a_cleanup_that_writes_is_for_admins() -> None:
+    real, dry = arguments(task_type="data_cleanup", filters={"dry_run": False}), arguments(task_type="data_cleanup")
+    with pytest.raises(PermissionDenied):
+        check_allowed("data_cleanup", real, admin=False)
+    check_allowed("data_cleanup", real, admin=True)
+    check_allowed("data_cleanup", dry, admin=False)
+    check_allowed("bookings_export", arguments(), admin=False)
+
+
+def test_a_list_asks_for_a_page_of_ones_own() -> None:
+    query = job_query(asked(page="3", page_size="7", task_type="users_export"), "ann")
+    assert (query.namespace, query.owner, query.label) == ("workers", "ann", "type:users_export")
+    assert (query.offset, query.limit, query.states) == (14, 7, None)
+    everything = job_query(asked(), None)
+    assert (everything.owner, everything.label, everything.offset, everything.limit) == (None, None, 0, 20)
+
+
+def test_every_state_is_in_one_status() -> None:
+    found = [state for status in STATUSES for state in job_query(asked(status=status), None).states or ()]
+    assert sorted(found, key=str) == sorted(JobState, key=str)
+
+
+# -- what goes out -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("state", JobState)
+def test_only_a_completed_job_has_a_result(state: JobState) -> None:
+    one = job(state, result={"file": FILE})
+    link = render_worker(one, SITE)["result_file"]
+    if state is JobState.SUCCEEDED:
+        assert link == "http://here/api/v1/workers/an-id/result/"
+        assert result_file(one) == FILE
+    else:
+        assert link is None
+        with pytest.raises(ResultNotReady):
+            result_file(one)
+
+
+@pytest.mark.parametrize("result", [None, {}, {"total_records": 1}])
+def test_a_completed_job_may_have_no_file(result: dict[str, Any] | None) -> None:
+    assert render_worker(job(JobState.SUCCEEDED, result=result), SITE)["result_file"] is None
+    with pytest.raises(NotFoundInData):
+        result_file(job(JobState.SUCCEEDED, result=result))
+
+
+@pytest.mark.parametrize(
+    ("progress", "after", "left"),
+    [
+        (Progress(), 10, None),
+        (Progress(done=0, total=100), 10, None),
+        (Progress(done=50), 10, None),
+        (Progress(done=50, total=100), 10, 10),
+        (Progress(done=1, total=100), 1, 99),
+        (Progress(done=99, total=100), 10, 1),
+        (Progress(done=100, total=100), 10, 0),
+        (Progress(done=150, total=100), 10, 0),
+        (Progress(done=50, total=100), -10, 0),
+    ],
+)
+def test_the_time_left_follows_from_the_pace_so_far(progress: Progress, after: float, left: int | None) -> None:
+    running = job(JobState.RUNNING, started_at=NOW, progress=progress)
+    assert seconds_left(running, NOW + timedelta(seconds=after)) == left
+
+
+@pytest.mark.parametrize("state", [one for one in JobState if one not in (JobState.RUNNING, JobState.COMMITTING)])
+def test_only_a_job_that_runs_has_time_left(state: JobState) -> None:
+    one = job(state, started_at=NOW, progress=Progress(done=1, total=2))
+    assert render_status(one, NOW)["estimated_time_remaining"] is None
+
+
+def test_an_export_of_nothing_is_complete() -> None:
+    assert render_worker(job(JobState.SUCCEEDED), SITE)["progress_percentage"] == 100.0
+    assert render_worker(job(JobState.QUEUED), SITE)["progress_percentage"] == 0.0
+
+
+@pytest.mark.parametrize("state", JobState)
+def test_a_reason_is_told_of_failures_alone(state: JobState) -> None:
+    told = render_worker(job(state, error="why"), SITE)["error_message"]
+    assert told == ("why" if state is JobState.FAILED else None)
+
+
+def test_a_cancel_is_told_as_it_is() -> None:
+    assert render_cancel(job(JobState.CANCELLED)) == ({"status": "cancelled"}, 200)
+    assert render_cancel(job(JobState.RUNNING)) == ({"status": "processing"}, 202)
+
+
+@pytest.mark.parametrize(
+    ("page", "total", "following", "previous"),
+    [(1, 0, False, False), (1, 20, False, False), (1, 21, True, False), (2, 21, False, True), (2, 60, True, True)],
+)
+def test_links_lead_to_the_neighbours_that_there_are(page: int, total: int, following: bool, previous: bool) -> None:
+    told = render_page(Page(jobs=[], total=total), asked(page=str(page), status="failed"), SITE)
+    expected = "http://here/api/v1/workers/?status=failed&page={}&page_size=20"
+    assert told["next"] == (expected.format(page + 1) if following else None)
+    assert told["previous"] == (expected.format(page - 1) if previous else None)
+
+
+@pytest.mark.parametrize(("page", "total"), [(2, 0), (2, 20), (3, 21), (10**6, 10)])
+def test_beyond_the_last_page_there_is_none(page: int, total: int) -> None:
+    with pytest.raises(NotFoundInData):
+        render_page(Page(jobs=[], total=total), asked(page=str(page)), SITE)
+
+
+def test_every_type_and_status_has_its_words() -> None:
+    assert set(words.STATUS) == set(JobState)
+    assert set(words.STATUS.values()) == set(words.STATUS_DISPLAY)
+    assert set(TYPES) == set(words.TYPE_DISPLAY)
+
+
+# -- errors --------------------------------------------------------------------------------
+
+
+def test_an_error_that_nobody_foresaw_tells_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    told = render_error(problem_of(RuntimeError("ann@example.org")))
+    assert told["error"]["code"] == "INTERNAL_ERROR"
+    assert "example" not in str(told)
+
+
+def test_every_refusal_has_its_words() -> None:
+    """But those of reading Spark, which this front does not do."""
+    codes = {error.code for error in STATUS} | {*HTTP_CODES.values(), "internal"}
+    untold = codes - {"not_found_in_data", "transient", "task_failed", "contended", "bad_request"}
+    assert untold <= words.ERRORS.keys()
+
+
+def test_a_store_that_is_away_is_told_as_decided() -> None:
+    problem = problem_of(StoreUnavailable(retry_after=5))
+    assert problem.status == 503
+    assert render_error(problem)["error"]["code"] == "STORE_UNAVAILABLE"
+
+
+def test_a_field_that_looks_like_a_message_is_told_whole() -> None:
+    told = render_error(Problem(400, "invalid", "a: b: unknown field", "a: b"))["error"]
+    assert told["details"] == {"a: b": ["неизвестное поле"]}
+    assert told["message"] == "Неверное значение «a: b»: неизвестное поле"
+
+
+def test_a_message_may_name_a_brace() -> None:
+    told = render_error(Problem(400, "invalid", "{x}: unknown field", "{x}"))["error"]
+    assert told["details"] == {"{x}": ["неизвестное поле"]}
