@@ -149,7 +149,19 @@ class Workers(WorkersResource):
         errors=(413, 415, 422),
     )
     def post(self) -> Any:
-        """Создать новую задачу: она запускается сама, за ней следят по статусу."""
+        """Создать новую задачу: она запускается сама, за ней следят по статусу.
+
+        Фильтры по типу задачи:
+
+        - `bookings_export`: `status`, `customer_id`, `provider_id`
+        - `payments_export`: `status`, `user_id`
+        - `users_export`: `role`, `is_active`
+        - `services_export`: `provider_id`, `min_price`, `max_price`
+        - `data_cleanup`: `dry_run` (по умолчанию true; false — только для администратора)
+        - `data_analysis`, `report_generation`: те же ключи под именем таблицы, `{"bookings": {"status": "confirmed"}}`
+
+        Период включает оба конца; формат (`csv`, `parquet`, `xlsx`) — только для экспорта.
+        """
         added = self.front.create(load_body(shapes.CreateRequest), self.caller, idempotency_key())
         return render_created(added, site())
 

@@ -19,7 +19,7 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from tests.e2e.server import Server, refusing_spark, run_python
+from tests.e2e.server import Client, Server, refusing_spark, run_python, until
 
 EXAMPLES = 15
 CHECKS = [
@@ -190,7 +190,20 @@ def test_the_service_refuses_what_it_does_not_document(tagged: Server, schema: A
     _conforms(tagged, schema[path][method].as_strategy(generation_mode=NEGATIVE))
 
 
-def _conforms(server: Server, cases: Any) -> None:
+@pytest.mark.parametrize(("method", "path"), [one for one in OPERATIONS if "/workers/" in one[1]])
+def test_a_finished_worker_task_is_told_as_it_says(stand_in: Server, method: str, path: str) -> None:
+    """With tokens, and with a file to download."""
+    headers = {"Authorization": "Bearer ann-token"}
+    with Client(stand_in.url, "ann-token") as ann:
+        made = ann.post("/api/v1/workers/", {"task_type": "bookings_export", "format": "parquet"}).json()
+        until(lambda: ann.read(f"/api/v1/workers/{made['id']}/")["result_file"], "it is done")
+    told = schemathesis.openapi.from_url(f"{stand_in.url}/swagger.json", wait_for_schema=10)
+    told.config.generation.update(with_security_parameters=False)
+    fixed = {"task_id": made["task_id"]} if "task_id" in path else None
+    _conforms(stand_in, told[path][method].as_strategy(generation_mode=POSITIVE, path_parameters=fixed), headers)
+
+
+def _conforms(server: Server, cases: Any, headers: dict[str, str] | None = None) -> None:
     """Send EXAMPLES requests, the same in every run, and check every answer."""
 
     @hypothesis.settings(
@@ -203,6 +216,6 @@ def _conforms(server: Server, cases: Any) -> None:
     )
     @hypothesis.given(case=cases)
     def conforms(case: Any) -> None:
-        case.call_and_validate(base_url=server.url, checks=CHECKS, timeout=30)
+        case.call_and_validate(base_url=server.url, checks=CHECKS, headers=headers, timeout=30)
 
     conforms()
