@@ -19,6 +19,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import click
@@ -140,6 +141,7 @@ def open_gate(tokens_file: str | None) -> Gate:
     return TokenGate(TokensFile(Path(tokens_file)))
 
 
+@lru_cache(1024)
 def is_loopback(address: str) -> bool:
     try:
         ip = ipaddress.ip_address(address)
