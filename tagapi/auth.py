@@ -163,7 +163,7 @@ class _Bucket:
 
 
 class WrongTokens:
-    """How many wrong tokens each address has sent of late. Safe to use from many threads."""
+    """How many wrong tokens each address has sent of late, to this process. Safe to use from many threads."""
 
     def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._monotonic = monotonic

@@ -23,7 +23,7 @@ from werkzeug.routing import BaseConverter
 
 from tagapi.auth import Gate, Policy, Principal
 from tagapi.namespaces.declared import check_declared, check_guarded
-from tagapi.namespaces.documentation import AUTHORIZATIONS, Definitions, describe, operation_of
+from tagapi.namespaces.documentation import AUTHORIZATIONS, Definitions, describe, operation_of, page_of
 from tagapi.namespaces.problems import Invalid, Problem, Unsupported, problem_of
 
 MAX_BODY = 8 * 1024 * 1024  # bytes
@@ -241,6 +241,7 @@ def install(app: Flask, fronts: Sequence[Front], gate: Gate, version: str) -> No
         validate=False,
     )
     api.fronts = fronts
+    api.documentation(lambda: page_of(api))
     definitions = Definitions(api)
     for front in fronts:
         namespace = api.namespace(front.name, description=front.title, path="/")

@@ -10,6 +10,7 @@ from apispec import APISpec
 from apispec.ext.marshmallow import MarshmallowPlugin
 from flask_restx import Api, Namespace, Resource
 from flask_restx import fields as restx_fields
+from flask_restx.apidoc import ui_for
 from marshmallow import Schema
 
 from tagapi.auth import Policy
@@ -21,11 +22,19 @@ AUTHORIZATIONS: Mapping[str, Mapping[str, str]] = {
         "type": "apiKey",
         "in": "header",
         "name": "Authorization",
-        "description": "The word `Bearer`, a space, and your token: `Bearer tagapi_…`. "
-        "Without a tokens file, on your own machine, no token is needed.",
+        "description": "`Bearer`, a space, and your token; on this page the token alone will do. "
+        "On your own machine, as long as there is no tokens file, none is needed.",
     }
 }
 """What the Authorize button asks for: Swagger 2.0 knows no bearer tokens, but it knows headers."""
+
+PAGE_OPTIONS = 'dom_id: "#swagger-ui",'
+PASTED = """requestInterceptor: function (request) {
+                    const given = request.headers.Authorization;
+                    if (given && !/^bearer /i.test(given)) request.headers.Authorization = "Bearer " + given.trim();
+                    return request;
+                },"""
+"""People paste their token and nothing else; Swagger 2.0 has no way to say what belongs before it."""
 
 GUARDED_ERRORS = (401, 403, 429, 503)
 """What the gate may answer, wherever it stands."""
@@ -79,6 +88,12 @@ def operation_of(method: Any) -> Operation:
     """What a view said. Raises AttributeError for a view that said nothing: none is undocumented."""
     said: Operation = method.operation
     return said
+
+
+def page_of(api: Api) -> str:
+    """The bundled page, which puts `Bearer` before a token that was pasted alone."""
+    page: str = ui_for(api)
+    return page.replace(PAGE_OPTIONS, f"{PAGE_OPTIONS}\n                {PASTED}")
 
 
 class Definitions:

@@ -9,6 +9,7 @@ import socket
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
@@ -181,6 +182,17 @@ def test_without_a_right_token_nothing_but_the_public(guarded: Server, kind: str
                 assert cell.method == "HEAD" or answer.json(), cell
 
 
+@pytest.mark.parametrize(("size", "requests_left"), [(50_000, 3), (2_000_000, 1)])
+def test_a_body_that_nobody_may_send_is_refused_by_its_headers(guarded: Server, size: int, requests_left: int) -> None:
+    """What is left of it is no request; after a large one the connection ends."""
+    body = b'{"task_type": "' + b"x" * size + b'"}'
+    with Caller(guarded.url, "Bearer wrong") as caller:
+        for _ in range(requests_left):
+            refused = caller.request("POST", WORKERS, data=body, headers={"Content-Type": "application/json"})
+            assert refused.status_code == 401
+            assert refused.json()["error"]["code"] == "AUTHENTICATION_REQUIRED"
+
+
 def let_in(cell: Cell, status: int) -> bool:
     """Whether an answer is one of somebody who may: what needs Spark has none here."""
     return status in {200, 201, 202, 503, HTTPStatus.CONFLICT if cell.path.endswith("/result/") else 200}
@@ -321,6 +333,18 @@ def test_an_admin_sees_cancels_and_downloads_everybodys(
         assert root.get(f"{WORKERS}{jobs[0]['id']}/result/").content == content_of("users_export.csv")
         running = next(job["id"] for job in jobs if root.read(f"{WORKERS}{job['id']}/")["status"] == "processing")
         assert root.delete(f"{WORKERS}{running}/").json() == {"status": "cancelled"}
+
+
+def test_who_asks_at_the_same_time_is_never_mixed_up(stand_in: Server) -> None:
+    def ask(token: str) -> set[str]:
+        """The owners of what a caller is shown and makes, in many requests."""
+        with Client(stand_in.url, token) as client:
+            answers = [client.post(WORKERS, {"task_type": "data_analysis"}).json() for _ in range(25)]
+            return {one["created_by"] for one in answers + client.read(WORKERS, page_size=100)["results"]}
+
+    tokens = ["ann-token", "bob-token"] * 6
+    with ThreadPoolExecutor(len(tokens)) as pool:
+        assert list(pool.map(ask, tokens)) == [{PRINCIPALS[token].name} for token in tokens]
 
 
 # -- wrong tokens --------------------------------------------------------------------------

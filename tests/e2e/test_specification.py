@@ -155,6 +155,13 @@ def test_the_page_needs_no_other_host(server: Server) -> None:
         _fetch(server, "/docs", place)
 
 
+def test_a_token_that_is_pasted_alone_is_sent_as_one(server: Server) -> None:
+    """By the page's own script, which stands among its options exactly once."""
+    page = server.get("/docs").text
+    options = page[page.index("new SwaggerUIBundle({") :]
+    assert options.count("requestInterceptor:") == page.count("requestInterceptor:") == 1
+
+
 def _fetch(server: Server, base: str, place: str) -> None:
     """Load what a page refers to, and what a style sheet in turn refers to, from this server alone."""
     path = urljoin(base, place)
