@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PORT ?= 5000
 
-.PHONY: help run test setup sample check bench lock clean
+.PHONY: help run test setup sample check bench chaos lock clean
 
 help:  ## this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -31,6 +31,9 @@ check: $(VENV)/dev.stamp  ## lint, types, import contracts
 
 bench: $(VENV)/dev.stamp  ## measure, as ratios within one run
 	@$(BIN)/python -m benchmarks
+
+chaos: $(VENV)/dev.stamp  ## kill, freeze and starve it, and see whether it kept its word
+	@$(BIN)/python -m tests.chaos $(PARTS)
 
 lock: $(VENV)/uv.stamp  ## resolve the dependencies anew
 	@for set in run dev; do \

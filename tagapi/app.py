@@ -103,7 +103,8 @@ def create_app(settings: Settings) -> Flask:
     reader = TagReader(spark, sources, members)
     fronts = [TagsFront(service, reader, settings.environment, health), _workers_front(service)]
     install(app, fronts, gate, __version__)
-    upkeep = Upkeep(registry, worker, timedelta(hours=jobs.retention_hours), jobs.max_recoveries, tend_tables)
+    retention = timedelta(hours=jobs.retention_hours)
+    upkeep = Upkeep(registry, worker, retention, jobs.max_recoveries, lambda _job_ids: None, tend_tables)
     executor.start()
     upkeep.start()
     app.extensions["tagapi"] = World(service, executor, upkeep, spark, jobs.drain_seconds)

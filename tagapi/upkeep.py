@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from functools import partial
 
@@ -31,10 +31,13 @@ class Upkeep:
         worker: str,
         retention: timedelta,
         max_recoveries: int,
+        remove_files: Callable[[Sequence[str]], None],
         tend_tables: Callable[[], None],
     ) -> None:
+        """`remove_files` is for jobs that are about to be forgotten; it may be told of one more than once."""
         self._registry = registry
         self._worker = worker
+        self._remove_files = remove_files
         self._tend_tables = tend_tables
         self._retention = retention
         self._max_recoveries = max_recoveries
@@ -63,9 +66,10 @@ class Upkeep:
                     log.warning("job_recovered", extra={"job_id": job.id, "state": recovered.state.value})
 
     def forget(self) -> None:
-        """Remove jobs that finished longer ago than they are kept."""
+        """Remove jobs that finished longer ago than they are kept, their files first: later nobody knows of them."""
         before = self._registry.now() - self._retention
         while old := self._registry.finished_before(before, BATCH):
+            self._remove_files(old)
             self._registry.forget(old)
             log.info("jobs_forgotten", extra={"jobs": len(old)})
 

@@ -204,7 +204,7 @@ class JobRegistry(ABC):
 
     @abstractmethod
     def check(self) -> None:
-        """Raise StoreUnavailable where the store is known to be away. Costs nothing."""
+        """Raise StoreUnavailable where the store is known to be away. Costs nothing where it is not."""
 
     @abstractmethod
     def close(self) -> None:

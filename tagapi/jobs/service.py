@@ -71,7 +71,7 @@ class JobService:
         return added
 
     def check_store(self) -> None:
-        """Raise StoreUnavailable where the store is known to be away. Costs nothing."""
+        """Raise StoreUnavailable where the store is known to be away. Costs nothing where it is not."""
         self._registry.check()
 
     def get(self, job_id: str, namespace: str | None = None, owner: str | None = None) -> Job:

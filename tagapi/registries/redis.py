@@ -56,7 +56,7 @@ class RedisRegistry(JobRegistry):
         """The server's clock less ours, and when that was found, in monotonic seconds."""
 
     def check(self) -> None:
-        self._reach.check()
+        self._reach.check(self.queued)
 
     def close(self) -> None:
         self._redis.close()

@@ -43,7 +43,7 @@ class SqliteRegistry(JobRegistry):
         """The file is known to have its tables."""
 
     def check(self) -> None:
-        self._reach.check()
+        self._reach.check(self.queued)
 
     def close(self) -> None:
         self._writer.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import timedelta
 from functools import partial
 
@@ -27,11 +28,16 @@ class House:
         self.clock = ManualClock()
         self.registry = Door(self.clock)
         self.tended: list[str] = []
+        self.cleared: list[str] = []
         self.upkeep, self.other = (self._upkeep(worker) for worker in ("here", "there"))
 
     def _upkeep(self, worker: str) -> Upkeep:
         """The upkeep of one of the processes that share the registry."""
-        return Upkeep(self.registry, worker, KEPT, max_recoveries=1, tend_tables=lambda: self.tended.append(worker))
+        return Upkeep(self.registry, worker, KEPT, 1, self._remove_files, lambda: self.tended.append(worker))
+
+    def _remove_files(self, job_ids: Sequence[str]) -> None:
+        assert all(self.registry.get(job_id).finished for job_id in job_ids), "they are still known"
+        self.cleared += job_ids
 
     def accepted(self, name: str, key: str | None = None) -> Job:
         request = Request(job_id=name, task="fake.work", owner="ann", arguments={})
@@ -132,3 +138,11 @@ def test_one_process_tends_the_tables_for_all_and_another_once_it_is_gone(house:
     house.upkeep.tend()
     house.other.tend()
     assert house.tended == ["there", "there", "here"]
+
+
+def test_the_files_of_a_forgotten_job_go_first(house: House) -> None:
+    house.finished("old")
+    house.clock.advance(KEPT.total_seconds() + 1)
+    house.finished("young")
+    house.upkeep.forget()
+    assert house.cleared == ["old"]

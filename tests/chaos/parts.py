@@ -1,0 +1,112 @@
+"""All parts, each as often as its size says, on each store that it makes sense on."""
+
+from __future__ import annotations
+
+import time
+import traceback
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+
+from tests.chaos import away, cancels, disk_full, drains, kills, workers, zombies
+from tests.chaos.ground import Arena
+from tests.chaos.report import Result
+from tests.chaos.verdict import Verdict
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Size:
+    """How often. What is counted over all stores is shared out among them."""
+
+    kills: int = 200
+    """On each store."""
+    jobs: int = 10_000
+    """On each store."""
+    restarts: int = 10
+    freezes: int = 3
+    frozen_seconds: float = 10.0
+    refusals: int = 100
+    zombies: int = 50
+    """Over all stores."""
+    cancels: int = 100
+    """In each state, on each store."""
+    drains: int = 20
+    """Over all stores."""
+    asked_of_both: int = 20
+    cancels_elsewhere: int = 10
+    workers_killed: int = 5
+
+
+Run = Callable[[Arena], Result]
+
+
+def _kills(size: Size, stores: Sequence[str]) -> Iterator[tuple[str, Run]]:
+    for store in stores:
+        yield store, partial(kills.run, store_name=store, kills=size.kills, jobs=size.jobs)
+
+
+def _redis_restart(size: Size, stores: Sequence[str]) -> Iterator[tuple[str, Run]]:
+    if "redis" in stores:
+        yield "redis", partial(away.restart, rounds=size.restarts)
+
+
+def _redis_frozen(size: Size, stores: Sequence[str]) -> Iterator[tuple[str, Run]]:
+    if "redis" in stores:
+        yield "redis", partial(away.frozen, rounds=size.freezes, seconds=size.frozen_seconds)
+
+
+def _disk_full(size: Size, stores: Sequence[str]) -> Iterator[tuple[str, Run]]:
+    if "sqlite" in stores:
+        yield "sqlite", partial(disk_full.run, refusals=size.refusals)
+
+
+def _zombies(size: Size, stores: Sequence[str]) -> Iterator[tuple[str, Run]]:
+    for store in stores:
+        yield store, partial(zombies.run, store_name=store, zombies=-(-size.zombies // len(stores)))
+
+
+def _cancels(size: Size, stores: Sequence[str]) -> Iterator[tuple[str, Run]]:
+    for store in stores:
+        yield store, partial(cancels.run, store_name=store, each=size.cancels)
+
+
+def _drains(size: Size, stores: Sequence[str]) -> Iterator[tuple[str, Run]]:
+    for store in stores:
+        yield store, partial(drains.run, store_name=store, drains=-(-size.drains // len(stores)))
+
+
+def _workers(size: Size, stores: Sequence[str]) -> Iterator[tuple[str, Run]]:
+    for store in stores:
+        counts = {"jobs": size.asked_of_both, "cancels": size.cancels_elsewhere, "kills": size.workers_killed}
+        yield store, partial(workers.run, store_name=store, **counts)
+
+
+PARTS: Mapping[str, Callable[[Size, Sequence[str]], Iterator[tuple[str, Run]]]] = {
+    "kills": _kills,
+    "redis_restart": _redis_restart,
+    "redis_frozen": _redis_frozen,
+    "disk_full": _disk_full,
+    "zombies": _zombies,
+    "cancels": _cancels,
+    "drains": _drains,
+    "workers": _workers,
+}
+
+
+def run_parts(names: Sequence[str], stores: Sequence[str], size: Size, arena: Arena) -> list[Result]:
+    """One after the other, each in a folder of its own; one that breaks off has failed."""
+    results = []
+    for name in names:
+        for store, run in PARTS[name](size, stores):
+            arena.say(f"{name} on {store}")
+            results.append(_guarded(name, store, run, replace(arena, folder=arena.folder / f"{name}-{store}")))
+    return results
+
+
+def _guarded(name: str, store: str, run: Run, arena: Arena) -> Result:
+    began = time.monotonic()
+    try:
+        return run(arena)
+    except Exception as error:
+        trace = "".join(traceback.format_exception(error))
+        return Result(name, store, Verdict(failed=[f"broken off: {trace}"]), time.monotonic() - began)

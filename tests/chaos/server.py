@@ -1,0 +1,106 @@
+"""`python -m tests.chaos.server <options of api_server.py>`: the service itself, with failpoints wrapped around it.
+
+Everything is wrapped in the worker process, after the fork, where the app is built: what the
+launcher alone imports stays as small as it is in production.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+from typing import Any
+
+import api_server
+from tests.chaos.failpoints import Failpoints
+
+FOLDER = "CHAOS_FOLDER"
+WORKER_HEADER = "Chaos-Worker"
+RECOVER_EVERY = 0.5  # seconds, instead of five: so that a life of a few seconds sees recoveries
+
+
+def main() -> None:
+    load = api_server.Server.load
+
+    def armed(self: api_server.Server) -> Any:
+        _arm(Path(os.environ[FOLDER]))
+        app = load(self)
+        app.after_request(_signed)
+        return app
+
+    api_server.Server.load = armed  # type: ignore[method-assign]
+    api_server.main()
+
+
+def _signed(response: Any) -> Any:
+    """With the process that answered."""
+    response.headers[WORKER_HEADER] = str(os.getpid())
+    return response
+
+
+def _arm(folder: Path) -> None:
+    from tag_tasks.tags.compute import ComputeTags
+    from tag_tasks.tags.table import MembershipTable
+    from tagapi import upkeep
+    from tagapi.jobs.attempt import Attempt
+    from tagapi.jobs.errors import Transient
+    from tagapi.jobs.registry import JobRegistry
+
+    points = Failpoints(folder, lambda: Transient(reason="the Spark server was lost"))
+    upkeep.RECOVER_EVERY = RECOVER_EVERY  # type: ignore[assignment]
+    _wrap(JobRegistry, "add", before=_at(points, "before_accept"), after=_at(points, "after_accept"))
+    _wrap(JobRegistry, "claim", after=lambda job, *_, **__: job is not None and points.hit("after_claim"))
+    _wrap(Attempt, "begin_commit", before=_at(points, "staged"), after=_at(points, "committing"))
+    _wrap(MembershipTable, "commit", after=_at(points, "committed"))
+    _wrap(MembershipTable, "find_commit", after=_at(points, "settling"))
+    # The context is interrupted like the work itself: whoever is held there leaves when told to.
+    _wrap(ComputeTags, "_compute", after=lambda _draft, _task, _order, context, _: points.hit("mid_run", context.check))
+    _wrap_update(JobRegistry, points)
+
+
+def _at(points: Failpoints, name: str) -> Callable[..., None]:
+    return lambda *_, **__: points.hit(name)
+
+
+def _wrap(
+    owner: type, name: str, before: Callable[..., Any] | None = None, after: Callable[..., Any] | None = None
+) -> None:
+    """Call `before` with the arguments of each call, and `after` with its answer and the arguments."""
+    original = getattr(owner, name)
+
+    @wraps(original)
+    def wrapped(*args: Any, **kwargs: Any) -> Any:
+        if before is not None:
+            before(*args, **kwargs)
+        answer = original(*args, **kwargs)
+        if after is not None:
+            after(answer, *args, **kwargs)
+        return answer
+
+    setattr(owner, name, wrapped)
+
+
+def _wrap_update(registry: type, points: Failpoints) -> None:
+    """Every change goes through `update`: which one it is decides what is hit."""
+    from tagapi.jobs import changes
+
+    original = registry.update  # type: ignore[attr-defined]
+
+    @wraps(original)
+    def update(self: Any, job_id: str, change: Any, token: str | None = None) -> Any:
+        kind = getattr(change, "func", change)
+        if kind is changes.recover:
+            points.hit("recovering")
+        job = original(self, job_id, change, token)
+        if kind is changes.recover:
+            points.hit("recovered")
+        if kind is changes.request_cancel and not job.finished:
+            points.hit("cancelling")
+        return job
+
+    registry.update = update  # type: ignore[attr-defined]
+
+
+if __name__ == "__main__":
+    main()

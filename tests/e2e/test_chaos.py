@@ -1,0 +1,191 @@
+"""Chaos in small; `make chaos` does the same at length. And first, that the checker sees what there is to see."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.chaos import away, cancels, disk_full, drains, kills, workers, zombies
+from tests.chaos.checker import judge_jobs, judge_lists
+from tests.chaos.failpoints import NAMES
+from tests.chaos.ground import Arena
+from tests.chaos.history import History
+from tests.chaos.ledger import Ledger
+from tests.chaos.report import Result
+from tests.chaos.table_log import Commit
+from tests.chaos.verdict import KINDS, Census, Verdict
+
+SEED = 20
+STORES = ("sqlite", "redis")
+KILLS = {"sqlite": 0, "redis": 6}
+"""Six kills on each store; the failpoint with which each begins, so that together they meet every one."""
+
+
+@pytest.fixture
+def arena(tmp_path: Path, sample: Path) -> Arena:
+    shutil.copytree(sample, tmp_path / "chaos" / "data" / "sources")
+    return Arena(tmp_path / "chaos", SEED)
+
+
+def clean(result: Result) -> Result:
+    """The result, all of whose counts are zero."""
+    assert result.verdict.clean, "\n".join(result.verdict.evidence())
+    assert result.verdict.facts["acknowledged"] > 0
+    return result
+
+
+# -- the real thing ------------------------------------------------------------------------
+
+
+@pytest.mark.timeout(240)
+@pytest.mark.parametrize("store", STORES)
+def test_a_server_that_is_killed_at_any_moment_keeps_every_word(arena: Arena, store: str) -> None:
+    result = clean(kills.run(arena, store, kills=6, jobs=90, first=KILLS[store]))
+
+    met = str(result.notes["kills"])
+    wanted = NAMES[KILLS[store] : KILLS[store] + 6]
+    assert all(name in met for name in wanted), met
+    assert result.verdict.facts["commits of jobs"] == result.verdict.facts["completed with a commit"] > 0
+
+
+@pytest.mark.timeout(180)
+def test_a_redis_that_is_killed_takes_nothing_acknowledged_with_it(arena: Arena) -> None:
+    clean(away.restart(arena, rounds=1))
+
+
+@pytest.mark.timeout(180)
+def test_while_redis_is_frozen_every_request_is_told_so_and_none_is_forgotten(arena: Arena) -> None:
+    clean(away.frozen(arena, rounds=1, seconds=3.0))
+
+
+@pytest.mark.timeout(180)
+def test_on_a_full_disk_nothing_is_half_written(arena: Arena) -> None:
+    clean(disk_full.run(arena, refusals=20))
+
+
+@pytest.mark.timeout(180)
+@pytest.mark.parametrize("store", STORES)
+def test_a_server_that_wakes_up_after_its_lease_changes_nothing(arena: Arena, store: str) -> None:
+    assert clean(zombies.run(arena, store, zombies=2)).notes["zombies"] == 2
+
+
+@pytest.mark.timeout(180)
+@pytest.mark.parametrize("store", STORES)
+def test_a_cancel_is_true_in_every_state(arena: Arena, store: str) -> None:
+    result = clean(cancels.run(arena, store, each=5))
+
+    assert {"queued", "running", "waiting", "committing", "racing"} <= result.notes.keys()
+
+
+@pytest.mark.timeout(180)
+@pytest.mark.parametrize("store", STORES)
+def test_a_drain_under_load_answers_every_request_that_was_taken_in(arena: Arena, store: str) -> None:
+    clean(drains.run(arena, store, drains=1))
+
+
+@pytest.mark.timeout(180)
+@pytest.mark.parametrize("store", STORES)
+def test_two_workers_are_one_service(arena: Arena, store: str) -> None:
+    clean(workers.run(arena, store, jobs=3, cancels=1, kills=1))
+
+
+# -- the checker ---------------------------------------------------------------------------
+
+JOB, OTHER = "job-1", "job-2"
+
+
+class Story:
+    """One job that was asked for, acknowledged, seen completed and committed: everything true."""
+
+    def __init__(self, folder: Path) -> None:
+        self.ledger = Ledger(folder / "ledger.jsonl")
+        self.statuses: dict[str, dict[str, Any]] = {JOB: status("completed")}
+        self.totals: dict[str | None, int] = {}
+        self.commits = [commit(0), commit(1, JOB)]
+        self.submit("marker-1", JOB)
+        self.see(JOB, "completed")
+
+    def submit(self, marker: str, job: str | None, key: str | None = None) -> None:
+        line = self.ledger.write(send="submit", marker=marker, key=key, body={"user_ids": [marker]})
+        self.ledger.write(of=line, code=202 if job else None, job=job, state=None)
+
+    def see(self, job: str, state: str | None, send: str = "read") -> None:
+        line = self.ledger.write(send=send, job=job)
+        self.ledger.write(of=line, code=200 if state else 404, job=job, state=state)
+
+    def verdict(self) -> Verdict:
+        found = Verdict()
+        listed = frozenset(self.statuses)
+        census = Census(listed, self.totals or {None: len(listed)}, self.statuses)
+        history = History(found)
+        history.read(self.ledger.path)
+        history.compare(census)
+        judge_jobs(found, census, self.commits)
+        judge_lists(found, census)
+        return found
+
+
+def status(state: str, marker: str = "marker-1", **more: Any) -> dict[str, Any]:
+    result = {"result": {"total_users": 1, "table_version": 1}} if state == "completed" else {}
+    return {"status": state, "attempt": 1, "user_ids": ["user_000001", marker], "tag_ids": [1], **result, **more}
+
+
+def commit(version: int, *jobs: str) -> Commit:
+    return Commit(version, jobs, {"job_id": jobs[0]} if jobs else {}, (), ())
+
+
+def test_a_true_story_is_clean(tmp_path: Path) -> None:
+    assert not any(Story(tmp_path).verdict().counts.values())
+
+
+def changed(story: Story, state: str, **more: Any) -> None:
+    """The job ended otherwise; nobody had been told how."""
+    story.ledger = Ledger(story.ledger.path.with_name("another.jsonl"))
+    story.submit("marker-1", JOB)
+    story.statuses[JOB] = status(state, **more)
+
+
+def two_jobs(story: Story, marker: str) -> None:
+    story.statuses[OTHER] = status("completed", marker, result={"total_users": 0})
+
+
+FALSE: Mapping[str, tuple[str, Callable[[Story], object]]] = {
+    "an acknowledged job is gone": ("lost", lambda story: story.statuses.clear() or story.commits.pop()),
+    "an acknowledged job was unknown for a moment": ("lost", lambda story: story.see(JOB, None)),
+    "a job committed twice": ("duplicated", lambda story: story.commits.append(commit(2, JOB))),
+    "a request gave two jobs": ("duplicated", lambda story: two_jobs(story, "marker-1")),
+    "a job came from nowhere": ("duplicated", lambda story: two_jobs(story, "marker-9")),
+    "a commit belongs to no job": ("duplicated", lambda story: story.commits.append(commit(2, "job-9"))),
+    "a job does not end": ("stuck", lambda story: changed(story, "running")),
+    "a job is cancelled, and committed": ("lied", lambda story: changed(story, "cancelled")),
+    "a job failed, and committed": ("lied", lambda story: changed(story, "failed", error="x")),
+    "a job completed without a commit": ("lied", lambda story: story.commits.pop()),
+    "a dry run committed": ("lied", lambda story: changed(story, "completed", dry_run=True)),
+    "a completed job ran again": ("lied", lambda story: story.see(JOB, "running")),
+    "a cancel was reported, and the job completed": ("lied", lambda story: story.see(JOB, "cancelled", "cancel")),
+    "a total is not that of the list": ("wrong", lambda story: story.totals.update({None: 2})),
+    "a job failed for no good reason": ("failed", lambda story: changed(story, "failed", error="internal error")),
+}
+
+
+@pytest.mark.parametrize("what", FALSE)
+def test_a_false_story_is_seen_through(tmp_path: Path, what: str) -> None:
+    kind, falsify = FALSE[what]
+    story = Story(tmp_path)
+
+    falsify(story)
+
+    assert kind in KINDS
+    assert story.verdict().counts[kind] > 0, list(story.verdict().evidence())
+
+
+def test_only_being_lost_too_often_is_a_good_reason_to_fail(tmp_path: Path) -> None:
+    story = Story(tmp_path)
+    changed(story, "failed", error="the process that ran it was lost 4 times")
+    story.commits = [commit(0)]
+
+    assert story.verdict().clean
