@@ -37,7 +37,15 @@ class Table:
 class Data:
     dir: str
     user_tags: str
+    results: str
+    """Of jobs that leave files: a local or shared folder, never a URI."""
+
     sources: Mapping[str, Table]
+
+    @property
+    def cleaned(self) -> str:
+        """Where the cleanup puts what it has cleaned."""
+        return f"{self.dir}/cleaned"
 
     def source(self, name: str) -> Table:
         """Where the table `name` lies: as configured, else `<dir>/sources/<name>` in Parquet."""
@@ -82,6 +90,7 @@ class Jobs:
 @dataclass(frozen=True, slots=True)
 class Sample:
     users: int
+    bookings: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +149,13 @@ _TABLE = _section(Table, path=_text(), format=fields.String(load_default="parque
 
 SECTIONS: Mapping[str, fields.Nested] = {
     "server": _section(Server, threads=_count(1, 1000)),
-    "data": _section(Data, dir=_text(), user_tags=_text(), sources=fields.Dict(_text(), _TABLE, required=True)),
+    "data": _section(
+        Data,
+        dir=_text(),
+        user_tags=_text(),
+        results=_form(r"(?!.*://).+", "a folder, local or shared: a result appears by one rename"),
+        sources=fields.Dict(_text(), _TABLE, required=True),
+    ),
     "logs": _section(
         Logs,
         dir=_text(),
@@ -161,7 +176,7 @@ SECTIONS: Mapping[str, fields.Nested] = {
         drain_seconds=_duration(),
         retention_hours=_duration(),
     ),
-    "sample": _section(Sample, users=_count(1, 100_000_000)),
+    "sample": _section(Sample, users=_count(1, 100_000_000), bookings=_count(1, 100_000_000)),
 }
 
 
@@ -236,9 +251,10 @@ def _fill_paths(raw: dict[str, Any], environment: str) -> None:
         data["dir"] = f"s3://{raw['storage']['bucket']}/tagapi"
     if isinstance(data.get("dir"), str) and data["dir"]:
         data["dir"] = absolute(data["dir"])
-        if data.get("user_tags") is None:
-            data["user_tags"] = f"{data['dir']}/user_tags"
-    for holder, key in ((data, "user_tags"), (raw.get("logs", {}), "dir")):
+        for key in ("user_tags", "results"):
+            if data.get(key) is None:
+                data[key] = f"{data['dir']}/{key}"
+    for holder, key in ((data, "user_tags"), (data, "results"), (raw.get("logs", {}), "dir")):
         if isinstance(holder.get(key), str) and holder[key]:
             holder[key] = absolute(holder[key])
 
