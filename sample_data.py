@@ -6,11 +6,14 @@ that is missing or empty.
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from collections.abc import Callable, Iterable
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import click
 
+from tag_tasks.datasets.sample import write_sample as write_bookings
+from tag_tasks.datasets.tables import TABLES as DATASETS
 from tag_tasks.tags.sample import TABLES, write_sample
 from tagapi.settings import ENVIRONMENTS, SettingsError, load_settings
 
@@ -18,13 +21,14 @@ from tagapi.settings import ENVIRONMENTS, SettingsError, load_settings
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--env", "environment", type=click.Choice(ENVIRONMENTS), default="local", show_default=True)
 @click.option("--users", type=click.IntRange(1), help="How many users; by default sample.users.")
+@click.option("--bookings", type=click.IntRange(1), help="How many bookings; by default sample.bookings.")
 @click.option(
     "--today",
     type=click.DateTime(["%Y-%m-%d"]),
     help="The day that dates are counted back from; by default this one, UTC.",
 )
-def main(environment: str, users: int | None, today: datetime | None) -> None:
-    """Write seeded sample users into <data.dir>/sources, unless there is something already."""
+def main(environment: str, users: int | None, bookings: int | None, today: datetime | None) -> None:
+    """Write seeded sample users and bookings into <data.dir>/sources, unless there is something already."""
     try:
         settings = load_settings(environment)
     except SettingsError as error:
@@ -32,16 +36,24 @@ def main(environment: str, users: int | None, today: datetime | None) -> None:
     if "://" in settings.data.dir:
         raise click.ClickException("data.dir: sample data is only written to a local folder")
     folder = Path(settings.data.dir) / "sources"
-    there = [table for table in TABLES if (folder / table).is_dir() and any((folder / table).iterdir())]
-    if missing := sorted(set(TABLES) - set(there)):
-        if there:  # tables of one's own beside made-up ones would not fit together
-            raise click.ClickException(f"{folder} has {', '.join(there)}, but no {', '.join(missing)}")
-    else:
-        click.echo(f"sample data: {folder} is there, nothing to do")
+    day = (today or datetime.now(UTC)).date()
+    _make(folder, TABLES, "users", users or settings.sample.users, day, write_sample)
+    _make(folder, DATASETS, "bookings", bookings or settings.sample.bookings, day, write_bookings)
+
+
+def _make(
+    folder: Path, tables: Iterable[str], what: str, count: int, day: date, write: Callable[[Path, int, date], None]
+) -> None:
+    """Write one family of tables, all of them or none."""
+    there = [table for table in tables if (folder / table).is_dir() and any((folder / table).iterdir())]
+    missing = sorted(set(tables) - set(there))
+    if not missing:
+        click.echo(f"sample data: {what} in {folder} are there, nothing to do")
         return
-    count = users or settings.sample.users
-    write_sample(folder, count, (today or datetime.now(UTC)).date())
-    click.echo(f"sample data: {count} users in {folder}")
+    if there:  # tables of one's own beside made-up ones would not fit together
+        raise click.ClickException(f"{folder} has {', '.join(there)}, but no {', '.join(missing)}")
+    write(folder, count, day)
+    click.echo(f"sample data: {count} {what} in {folder}")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """`make bench`: everything, or the parts that are named: `python -m benchmarks compute http`.
 
-BENCH_USERS (10,000,000) and BENCH_JOBS (200) set the size. The data are made once and kept in
-the folder that BENCH_DIR names, by default one in the system's temporary folder.
+BENCH_USERS (10,000,000), BENCH_BOOKINGS (5,000,000) and BENCH_JOBS (200) set the size. The data are
+made once and kept in the folder that BENCH_DIR names, by default one in the system's temporary folder.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks import compute, http, registries, report
+from benchmarks import compute, exports, http, registries, report
 
-PARTS = {"compute": compute.run, "http": http.run, "registries": registries.run}
+PARTS = {"compute": compute.run, "http": http.run, "registries": registries.run, "exports": exports.run}
 
 
 def main(names: list[str]) -> None:

@@ -12,12 +12,14 @@ import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 from flask import Flask
 
-from tag_tasks import TASKS
+from tag_tasks import every_task
+from tag_tasks.datasets.cleaned import CleanedTables
+from tag_tasks.datasets.results import ResultFolder
+from tag_tasks.datasets.tables import TABLES as DATASETS
 from tag_tasks.spark.endpoint import spark_endpoint
 from tag_tasks.spark.session import Spark
 from tag_tasks.spark.sources import Source, Sources
@@ -71,7 +73,8 @@ def create_app(settings: Settings) -> Flask:
     spark.start()
     sources = Sources({name: Source(table.path, table.format) for name, table in _tables(settings).items()})
     members = MembershipTable(settings.data.user_tags)
-    tasks = {task.name: task(spark, sources, members) for task in TASKS}
+    results = ResultFolder(settings.data.results)
+    tasks = every_task(spark, sources, members, results, CleanedTables(settings.data.cleaned))
 
     registry = open_registry(settings.registry.url)
     limits = RunnerLimits(
@@ -101,10 +104,13 @@ def create_app(settings: Settings) -> Flask:
 
     app = Flask("tagapi", static_folder=None)
     reader = TagReader(spark, sources, members)
-    fronts = [TagsFront(service, reader, settings.environment, health), _workers_front(service)]
+    fronts = [
+        TagsFront(service, reader, settings.environment, health),
+        WorkersFront(service, {table.name: table.filter_kinds() for table in DATASETS.values()}, results),
+    ]
     install(app, fronts, gate, __version__)
     retention = timedelta(hours=jobs.retention_hours)
-    upkeep = Upkeep(registry, worker, retention, jobs.max_recoveries, lambda _job_ids: None, tend_tables)
+    upkeep = Upkeep(registry, worker, retention, jobs.max_recoveries, results.remove, tend_tables)
     executor.start()
     upkeep.start()
     app.extensions["tagapi"] = World(service, executor, upkeep, spark, jobs.drain_seconds)
@@ -112,26 +118,5 @@ def create_app(settings: Settings) -> Flask:
     return app
 
 
-# -- TO BE WIRED to tag_tasks.datasets: what can be filtered by, and where results lie ---------
-
-
-class _NoResults:
-    def path(self, job_id: str, name: str) -> Path | None:
-        return None
-
-
-def _workers_front(service: JobService) -> WorkersFront:
-    filters = {
-        "bookings": {"status": "str", "customer_id": "int", "provider_id": "int"},
-        "payments": {"status": "str", "user_id": "int"},
-        "users": {"role": "str", "is_active": "bool"},
-        "services": {"provider_id": "int", "min_price": "money", "max_price": "money"},
-    }
-    return WorkersFront(service, filters, _NoResults())
-
-
-# ----------------------------------------------------------------------------------------------
-
-
 def _tables(settings: Settings) -> dict[str, Any]:
-    return {name: settings.data.source(name) for name in {*TABLES, *settings.data.sources}}
+    return {name: settings.data.source(name) for name in {*TABLES, *DATASETS, *settings.data.sources}}

@@ -49,7 +49,15 @@ class Table:
 class Data:
     dir: str
     user_tags: str
+    results: str
+    """Of jobs that leave files: a local or shared folder, never a URI."""
+
     sources: Mapping[str, Table]
+
+    @property
+    def cleaned(self) -> str:
+        """Where the cleanup puts what it has cleaned."""
+        return f"{self.dir}/cleaned"
 
     def source(self, name: str) -> Table:
         """Where the table `name` lies: as configured, else `<dir>/sources/<name>` in Parquet."""
@@ -99,6 +107,7 @@ class Jobs:
 @dataclass(frozen=True, slots=True)
 class Sample:
     users: int
+    bookings: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +167,13 @@ _TABLE = _section(Table, path=_text(), format=fields.String(load_default="parque
 
 SECTIONS: Mapping[str, fields.Nested] = {
     "server": _section(Server, threads=_count(1, 1000), workers=_count(1, 64)),
-    "data": _section(Data, dir=_text(), user_tags=_text(), sources=fields.Dict(_text(), _TABLE, required=True)),
+    "data": _section(
+        Data,
+        dir=_text(),
+        user_tags=_text(),
+        results=_form(r"(?!.*://).+", "a folder, local or shared: a result appears by one rename"),
+        sources=fields.Dict(_text(), _TABLE, required=True),
+    ),
     "logs": _section(
         Logs,
         dir=_text(),
@@ -180,7 +195,7 @@ SECTIONS: Mapping[str, fields.Nested] = {
         drain_seconds=_duration(),
         retention_hours=_duration(),
     ),
-    "sample": _section(Sample, users=_count(1, 100_000_000)),
+    "sample": _section(Sample, users=_count(1, 100_000_000), bookings=_count(1, 100_000_000)),
 }
 
 
@@ -258,20 +273,25 @@ def _fill_paths(raw: dict[str, Any], environment: str) -> None:
         data["dir"] = f"s3://{raw['storage']['bucket']}/tagapi"
     if isinstance(data.get("dir"), str) and data["dir"]:
         data["dir"] = absolute(data["dir"])
-        if data.get("user_tags") is None:
-            data["user_tags"] = f"{data['dir']}/user_tags"
-    registry = raw.get("registry", {})
-    if "url" in registry and registry["url"] is None and isinstance(data.get("dir"), str):
-        if "://" in data["dir"]:
-            raise SettingsError(f"registry.url: needed, since jobs cannot be kept in data.dir, {data['dir']}")
-        registry["url"] = f"{SQLITE}{data['dir']}/jobs.db"
+        for key in ("user_tags", "results"):
+            if data.get(key) is None:
+                data[key] = f"{data['dir']}/{key}"
+    _fill_registry(raw.get("registry", {}), data.get("dir"))
+    logs, auth = raw.get("logs", {}), raw.get("auth", {})
+    for holder, key in ((data, "user_tags"), (data, "results"), (logs, "dir"), (auth, "tokens_file")):
+        if isinstance(holder.get(key), str) and holder[key]:
+            holder[key] = absolute(holder[key])
+
+
+def _fill_registry(registry: dict[str, Any], folder: Any) -> None:
+    """Beside the data, where nothing else is said; a file of jobs by its absolute path."""
+    if "url" in registry and registry["url"] is None and isinstance(folder, str):
+        if "://" in folder:
+            raise SettingsError(f"registry.url: needed, since jobs cannot be kept in data.dir, {folder}")
+        registry["url"] = f"{SQLITE}{folder}/jobs.db"
     url = registry.get("url")
     if isinstance(url, str) and url.startswith(SQLITE) and url != SQLITE:
         registry["url"] = SQLITE + absolute(url.removeprefix(SQLITE))
-    places = ((data, "user_tags"), (raw.get("logs", {}), "dir"), (raw.get("auth", {}), "tokens_file"))
-    for holder, key in places:
-        if isinstance(holder.get(key), str) and holder[key]:
-            holder[key] = absolute(holder[key])
 
 
 def absolute(path: str) -> str:

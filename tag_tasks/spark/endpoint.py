@@ -17,6 +17,8 @@ log = logging.getLogger(__name__)
 RESPAWN_AT_LEAST = 0.05  # seconds before a dead child is replaced
 RESPAWN_AT_MOST = 5.0  # doubled up to this while children die young
 YOUNG = 10.0  # seconds
+CLIENT_ONLY = "SPARK_CONNECT_MODE_ENABLED"
+"""Set by PySpark with the first session: a JVM server that inherits it takes itself for a client, and never starts."""
 
 
 class SparkEndpoint(Protocol):
@@ -109,7 +111,7 @@ class ChildServer:
             [sys.executable, "-P", server.__file__, self._engine],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            env=os.environ | server.SAIL_SETTINGS,
+            env={key: value for key, value in os.environ.items() if key != CLIENT_ONLY} | server.SAIL_SETTINGS,
         )
         self._child = child
         assert child.stdout is not None

@@ -66,6 +66,8 @@ def test_paths_are_absolute_and_follow_the_data_folder(tmp_path: Path, monkeypat
     settings = local(TAGAPI_DATA__DIR="here")
     assert settings.data.dir == str(tmp_path / "here")
     assert settings.data.user_tags == str(tmp_path / "here" / "user_tags")
+    assert settings.data.results == str(tmp_path / "here" / "results")
+    assert settings.data.cleaned == str(tmp_path / "here" / "cleaned")
     assert settings.data.source("user_basic_info").path == str(tmp_path / "here" / "sources" / "user_basic_info")
     assert settings.logs.dir == str(tmp_path / "logs")
 
@@ -74,6 +76,10 @@ def test_the_tokens_file_is_found_from_anywhere(tmp_path: Path, monkeypatch: pyt
     assert local().auth.tokens_file is None
     monkeypatch.chdir(tmp_path)
     assert local(TAGAPI_AUTH__TOKENS_FILE="tokens.yaml").auth.tokens_file == str(tmp_path / "tokens.yaml")
+
+
+def test_results_cannot_lie_in_a_bucket() -> None:
+    assert "data.results" in refusal(TAGAPI_DATA__RESULTS="s3://bucket/results")
 
 
 def test_tables_elsewhere() -> None:
@@ -92,6 +98,8 @@ def test_glue_keeps_its_data_in_its_bucket(environment: str) -> None:
     settings = load_settings(environment, GLUE)
     assert settings.data.dir == "s3://bucket/tagapi"
     assert settings.data.user_tags == "s3://bucket/tagapi/user_tags"
+    assert settings.data.cleaned == "s3://bucket/tagapi/cleaned"
+    assert settings.data.results == str(Path("results").absolute()), "a rename needs a file system"
     assert settings.data.source("user_basic_info").path == "s3://bucket/tagapi/sources/user_basic_info"
 
 
@@ -131,6 +139,7 @@ COUNTS = [
     "jobs.max_queued_per_user",
     "jobs.max_recoveries",
     "sample.users",
+    "sample.bookings",
 ]
 SECONDS = ["jobs.timeout_seconds", "jobs.lease_seconds", "jobs.drain_seconds", "jobs.retention_hours"]
 TEXTS = ["auth.tokens_file", "data.dir", "data.user_tags", "logs.dir", "logs.level", "registry.url", "spark.remote"]

@@ -1,0 +1,1 @@
+"""Business data: exports, cleanup, analysis and reports over four tables."""

@@ -1,0 +1,183 @@
+"""The cleaned tables: Delta tables that one job at a time replaces as a whole.
+
+Spark writes Parquet into a folder of the attempt's own below the table; delta-rs puts the
+files into the table by one commit, which carries the job's id. Whoever finds that commit
+there leaves the table alone, so that a commit may be asked for as often as one likes. delta-rs
+is named here and in the memberships' table, and nowhere else.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import random
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from deltalake import CommitProperties, DeltaTable, Schema, Transaction
+from deltalake.exceptions import CommitFailedError, DeltaError
+from deltalake.transaction import AddAction, RemoveAction
+from pyarrow.fs import FileSelector, FileSystem, FileType
+from pyspark.sql import DataFrame, SparkSession
+
+from tag_tasks.spark.stream import arrow_schema
+from tagapi.jobs.errors import TaskFailed
+
+PROPERTIES = {
+    # A job's transaction must outlive its doubts; the mark, without a time, never expires.
+    "delta.setTransactionRetentionDuration": "interval 30 days",
+    "delta.deletedFileRetentionDuration": "interval 2 days",
+}
+MARK = "cleaned"
+"""The transaction that says when the job was submitted whose rows the table has."""
+
+COMMITS_TRIED = 50  # while other jobs replace the same table: each try is a hundredth of a second
+PAUSE = 0.05  # seconds at most between two tries
+
+PLAIN_PARQUET = {"encoding": "plain", "dictionary_enabled": "true"}
+"""The embedded server's own choice is made for text alone; a Spark that has no such options ignores them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A Parquet file, relative to its table."""
+
+    path: str
+    size: int
+    rows: int
+
+
+@dataclass(frozen=True, slots=True)
+class Staged:
+    """What a commit is to put into one table: enough to do it later, in another process."""
+
+    table: str
+    schema: str
+    """As Delta writes it."""
+
+    parts: Sequence[Part]
+
+    @property
+    def rows(self) -> int:
+        return sum(part.rows for part in self.parts)
+
+    def to_json(self) -> Mapping[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, told: Mapping[str, Any]) -> Staged:
+        return cls(told["table"], told["schema"], tuple(Part(**part) for part in told["parts"]))
+
+
+class CleanedTables:
+    """All of them, `<folder>/<table>`. Safe to use from many threads."""
+
+    def __init__(self, folder: str) -> None:
+        """`folder` is absolute, or a URI that Spark, Arrow and delta-rs can write."""
+        self._folder = folder
+        self._files, self._root = FileSystem.from_uri(folder)
+
+    @contextmanager
+    def fixed(self, session: SparkSession, table: str, rows: DataFrame, attempt_name: str) -> Iterator[DataFrame]:
+        """The rows as they are now, however often they are read: written once, and gone at the end.
+
+        So what is kept and what is removed are of one moment, and what leads there is computed once.
+        """
+        name = f"{attempt_name}-all"
+        try:
+            self._write(table, rows, name)
+            yield session.read.schema(rows.schema).parquet(f"{self._folder}/{table}/{name}")
+        finally:
+            self.discard(table, name)
+
+    def stage(self, table: str, rows: DataFrame, attempt_name: str) -> Staged:
+        """Have Spark write the rows for the table, without anybody seeing them there."""
+        self._write(table, rows, attempt_name)
+        return Staged(table, _delta_schema(rows), tuple(self._parts(table, attempt_name)))
+
+    def discard(self, table: str, attempt_name: str) -> None:
+        """Remove what an attempt staged and did not commit; what cannot be removed is left to the vacuum."""
+        try:
+            self._files.delete_dir(f"{self._root}/{table}/{attempt_name}")
+        except OSError:
+            return
+
+    def commit(self, staged: Staged, job_id: str, submitted_at: datetime) -> None:
+        """Make the staged rows all that the table has, unless this job, or one submitted later, has done so."""
+        for _ in range(COMMITS_TRIED):
+            try:
+                if self._committed(staged, job_id, submitted_at):
+                    return
+            except DeltaError as error:
+                raise TaskFailed(reason=f"the cleaned table {staged.table} cannot be written: {error}") from error
+            time.sleep(random.uniform(0, PAUSE))
+        raise TaskFailed(reason=f"the cleaned table {staged.table} was replaced by others again and again")
+
+    def vacuum(self, retention_hours: float) -> None:
+        """Remove files that no version within the retention needs, staged ones that were left behind among them."""
+        for info in self._files.get_file_info(FileSelector(self._root, allow_not_found=True)):
+            path = f"{self._folder}/{info.base_name}"
+            if info.type == FileType.Directory and DeltaTable.is_deltatable(path):
+                DeltaTable(path).vacuum(
+                    retention_hours=math.ceil(retention_hours),
+                    dry_run=False,
+                    full=True,
+                    enforce_retention_duration=False,
+                )
+
+    def _write(self, table: str, rows: DataFrame, name: str) -> None:
+        rows.write.mode("overwrite").options(**PLAIN_PARQUET).parquet(f"{self._folder}/{table}/{name}")
+
+    def _parts(self, table: str, attempt_name: str) -> list[Part]:
+        base = f"{self._root}/{table}"
+        found = self._files.get_file_info(FileSelector(f"{base}/{attempt_name}", recursive=True, allow_not_found=True))
+        parts = []
+        for info in sorted(found, key=lambda info: info.path):
+            if info.type == FileType.File and info.path.endswith(".parquet"):
+                with self._files.open_input_file(info.path) as source:
+                    rows = pq.read_metadata(source).num_rows
+                if rows:
+                    parts.append(Part(info.path.removeprefix(base).lstrip("/"), info.size, rows))
+        return parts
+
+    def _committed(self, staged: Staged, job_id: str, submitted_at: datetime) -> bool:
+        """Look at the newest version, and commit on exactly that one; False where somebody else was faster."""
+        now, mark = int(time.time() * 1000), round(submitted_at.timestamp() * 1_000_000)
+        # With delta-rs's own retries a commit that was prepared on an older version would go through.
+        properties = CommitProperties(
+            custom_metadata={"job_id": job_id},
+            max_commit_retries=0,
+            app_transactions=[Transaction(job_id, 1, now), Transaction(MARK, mark)],
+        )
+        files: list[AddAction | RemoveAction] = [
+            AddAction(part.path, part.size, {}, now, True, json.dumps({"numRecords": part.rows}))
+            for part in staged.parts
+        ]
+        try:
+            table = self._opened(staged)
+            newest = table.transaction_version(MARK)
+            if table.transaction_version(job_id) is None and (newest is None or newest <= mark):
+                table.create_write_transaction(files, "overwrite", table.schema(), [], commit_properties=properties)
+        except CommitFailedError:
+            return False
+        return True
+
+    def _opened(self, staged: Staged) -> DeltaTable:
+        schema = Schema.from_json(staged.schema)
+        path = f"{self._folder}/{staged.table}"
+        table = DeltaTable.create(path, schema, mode="ignore", configuration=PROPERTIES)
+        if table.schema() != schema:
+            raise TaskFailed(reason=f"the cleaned table {staged.table} has other columns than its source")
+        return table
+
+
+def _delta_schema(rows: DataFrame) -> str:
+    """Every column may be null: whether Spark can prove that it is not, differs from plan to plan."""
+    fields = [field.with_nullable(True) for field in arrow_schema(rows)]
+    return str(Schema.from_arrow(pa.schema(fields)).to_json())

@@ -1,0 +1,196 @@
+"""The files that jobs leave: `<results>/<job_id>/<name>`, each job's complete or not at all.
+
+An attempt writes in a folder of its own, and one rename makes that the job's result. Whoever
+doubts whether it happened takes the attempt's folder away first, so that a rename which
+comes late has nothing to rename. The folder is local, or shared and with a POSIX rename.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import shutil
+import uuid
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, BinaryIO, Self
+
+from tagapi.jobs.errors import TaskFailed, Transient
+
+log = logging.getLogger(__name__)
+
+STAGING, TRASH = ".staging", ".trash"
+BUFFER = 1 << 20  # bytes collected before they are written
+
+
+class ResultFolder:
+    """All results of a service. Safe to use from many threads and processes."""
+
+    def __init__(self, folder: str | Path) -> None:
+        self._folder = Path(folder)
+
+    # -- an attempt's side -------------------------------------------------------------------
+
+    @contextmanager
+    def stage(self, attempt_name: str) -> Iterator[Path]:
+        """A new folder for the files of one attempt, `<job_id>-<epoch>`. What is not published goes away at the end.
+
+        Raises TaskFailed where the disk refuses.
+        """
+        staged = self._staging(attempt_name)
+        try:
+            self._clear(attempt_name.rpartition("-")[0])  # of predecessors, which are fenced off
+            staged.mkdir(parents=True)
+            try:
+                yield staged
+            finally:
+                self._discard(staged)
+        except OSError as error:
+            raise TaskFailed(
+                reason=f"the result cannot be written: {error.strerror or type(error).__name__}"
+            ) from error
+
+    def publish(self, attempt_name: str, job_id: str) -> None:
+        """Make what the attempt staged the job's result: one rename, on disk when this returns.
+
+        Raises Transient where another attempt has taken the staged files away, or was faster.
+        """
+        staged, target = self._staging(attempt_name), self._folder / _plain(job_id)
+        try:
+            staged.rename(target)
+        except OSError as error:
+            raise Transient(reason="the result was taken over by another attempt") from error
+        _sync(self._folder)
+
+    def find(self, job_id: str) -> bool:
+        """Whether the job's result is there, having made sure that no attempt can publish it later."""
+        self._clear(job_id)
+        return (self._folder / _plain(job_id)).is_dir()
+
+    # -- everyone else's ---------------------------------------------------------------------
+
+    def path(self, job_id: str, name: str) -> Path | None:
+        """Where a file of a job's result lies; None where there is none."""
+        try:
+            path = self._folder / _plain(job_id) / _plain(name)
+        except ValueError:
+            return None
+        return path if path.is_file() else None
+
+    def open(self, job_id: str, name: str) -> BinaryIO | None:
+        """A file of a job's result, to be read: it stays readable when the result is removed meanwhile."""
+        path = self.path(job_id, name)
+        if path is None:
+            return None
+        try:
+            return path.open("rb")
+        except FileNotFoundError:
+            return None
+
+    def remove(self, job_ids: Iterable[str]) -> None:
+        """Remove whatever there is of these jobs. A job without files is no error."""
+        for job_id in job_ids:
+            try:
+                self._clear(job_id)
+                self._discard(self._folder / _plain(job_id))
+            except (OSError, ValueError) as error:
+                log.warning("result_not_removed", extra={"job": job_id, "error": str(error)})
+        shutil.rmtree(self._folder / TRASH, ignore_errors=True)  # what a process that died had begun to remove
+
+    # -- folders -----------------------------------------------------------------------------
+
+    def _staging(self, attempt_name: str) -> Path:
+        return self._folder / STAGING / _plain(attempt_name)
+
+    def _clear(self, job_id: str) -> None:
+        """Take away whatever attempts of this job have staged."""
+        with suppress(FileNotFoundError):
+            for staged in (self._folder / STAGING).iterdir():
+                if staged.name.startswith(f"{job_id}-"):
+                    self._discard(staged)
+
+    def _discard(self, folder: Path) -> None:
+        """At once for everyone who looks, and then in fact."""
+        trash = self._folder / TRASH / uuid.uuid4().hex
+        while folder.exists():
+            trash.parent.mkdir(parents=True, exist_ok=True)
+            with suppress(FileNotFoundError):  # somebody else was faster, with the folder or with the trash
+                folder.rename(trash)
+        shutil.rmtree(trash, ignore_errors=True)
+
+
+class StagedFile:
+    """A file that is written from its beginning to its end, and knows its size and checksum then."""
+
+    def __init__(self, path: Path, content_type: str) -> None:
+        self._path = path
+        self._content_type = content_type
+        self._digest = hashlib.sha256()
+        self._size = 0
+        self._doomed = False
+        self._file = path.open("wb", BUFFER)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self._doomed = self._doomed or kind is not None
+        self.close()
+
+    def write(self, data: bytes | memoryview) -> int:
+        """Add these bytes. After an error they go nowhere: a format that is closed then has its last words to say."""
+        if not self._doomed:
+            self._digest.update(data)
+            self._size += len(data)
+            with self._dooming():
+                self._file.write(data)
+        return len(data)
+
+    def flush(self) -> None:
+        if not self._doomed:
+            with self._dooming():
+                self._file.flush()
+
+    def close(self) -> None:
+        with self._dooming():
+            self._file.close()
+
+    @contextmanager
+    def _dooming(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError:
+            if not self._doomed:
+                self._doomed = True
+                raise
+
+    @property
+    def closed(self) -> bool:
+        return self._file.closed
+
+    def described(self) -> dict[str, Any]:
+        """What a job's result says of its file."""
+        sha256 = self._digest.hexdigest()
+        return {"name": self._path.name, "content_type": self._content_type, "size": self._size, "sha256": sha256}
+
+    def settle(self) -> None:
+        """Have it on disk: the last step before the point of no return, since it may take long."""
+        _sync(self._path)
+        _sync(self._path.parent)
+
+
+def _plain(name: str) -> str:
+    """A name that is a single step down. Raises ValueError for any other."""
+    if not name or name.startswith(".") or "/" in name or "\0" in name:
+        raise ValueError(f"not a plain name: {name!r}")
+    return name
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
