@@ -74,7 +74,8 @@ def create_app(settings: Settings) -> Flask:
     sources = Sources({name: Source(table.path, table.format) for name, table in _tables(settings).items()})
     members = MembershipTable(settings.data.user_tags)
     results = ResultFolder(settings.data.results)
-    tasks = every_task(spark, sources, members, results, CleanedTables(settings.data.cleaned))
+    cleaned = CleanedTables(settings.data.cleaned)
+    tasks = every_task(spark, sources, members, results, cleaned)
 
     registry = open_registry(settings.registry.url)
     limits = RunnerLimits(
@@ -100,7 +101,8 @@ def create_app(settings: Settings) -> Flask:
         }
 
     def tend_tables() -> None:
-        members.vacuum(VACUUM_MARGIN + jobs.timeout_seconds / 3600)
+        for table in (members, cleaned):
+            table.vacuum(VACUUM_MARGIN + jobs.timeout_seconds / 3600)
 
     app = Flask("tagapi", static_folder=None)
     reader = TagReader(spark, sources, members)
