@@ -36,6 +36,8 @@ class SqliteRegistry(JobRegistry):
     def __init__(self, path: str) -> None:
         self._path = Path(path)
         self._reach = Reach("sqlite", sqlite3.Error, OSError)
+        # A disk that is full, or another process that holds the file, stops nobody from reading.
+        self._reach_to_write = Reach("sqlite, to write", sqlite3.Error, OSError)
         self._requests = Requests()
         self._idle: list[sqlite3.Connection] = []
         self._writer = GroupWriter(self._connect_to_write)
@@ -92,7 +94,7 @@ class SqliteRegistry(JobRegistry):
             db.execute("COMMIT")
 
     def _write(self, step: Callable[[sqlite3.Connection], Answer]) -> Answer:
-        with self._reach():
+        with self._reach_to_write():
             return self._writer.write(step)
 
     # -- one job ---------------------------------------------------------------------------

@@ -20,6 +20,7 @@ SUBMITS = 40  # new jobs for each time that the store goes away
 KILLED_SECONDS = 3.0  # that a killed store stays away
 PATIENCE = 2.0  # seconds: slower answers are counted as wrong; about one is what is wanted
 ASK_EVERY = 0.1  # seconds, each route
+NOTICED = 1.0  # seconds: what was asked earlier may be answered by who does not know yet
 BACK_SECONDS = 15.0  # within which the service has to be itself again
 LIVE = "/health/live"
 TRIGGER = "/api/v1/tags/trigger"
@@ -34,6 +35,8 @@ Route = tuple[str, str]
 class Seen:
     """An answer while the store was away."""
 
+    asked: float
+    """Seconds after it went."""
     route: str
     code: int
     retry_after: str | None
@@ -121,22 +124,24 @@ def _routes(client: Client) -> list[Route]:
 
 def _probe(url: str, routes: Sequence[Route], seconds: float) -> list[Seen]:
     """Ask every route, again and again, each from a thread of its own. LIVE needs no store, and has to answer 200."""
-    over = time.monotonic() + seconds
+    began = time.monotonic()
     with ThreadPoolExecutor(len(routes)) as pool:
-        asked = [pool.submit(_ask_until, url, *route, over) for route in routes]
+        asked = [pool.submit(_ask_for, seconds, began, url, *route) for route in routes]
         seen = [one for answers in asked for one in answers.result()]
-    return [one for one in seen if one.route != f"GET {LIVE}" or one.code != 200]
+    due = [one for one in seen if one.asked > NOTICED or one.code != 200]
+    return [one for one in due if one.route != f"GET {LIVE}" or one.code != 200]
 
 
-def _ask_until(url: str, method: str, path: str, over: float) -> list[Seen]:
+def _ask_for(seconds: float, began: float, url: str, method: str, path: str) -> list[Seen]:
     seen = []
     body = {"tag_ids": [1], "user_ids": ["user_000001"], "dry_run": True} if method == "POST" else None
     with Client(url) as client:
-        while time.monotonic() < over:
-            before = time.monotonic()
+        while (before := time.monotonic()) < began + seconds:
             answer = client.request(method, path, json=body)
             took = time.monotonic() - before
-            seen.append(Seen(f"{method} {path}", answer.status_code, answer.headers.get("Retry-After"), took))
+            seen.append(
+                Seen(before - began, f"{method} {path}", answer.status_code, answer.headers.get("Retry-After"), took)
+            )
             time.sleep(ASK_EVERY)
     return seen
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from contextlib import contextmanager
 
 import psutil
@@ -19,7 +19,6 @@ from tests.e2e.server import Client, until
 
 CANCEL_SECONDS = 2.0
 HELD = 60.0  # seconds: longer than anybody waits
-CONNECTIONS = 200  # tried until each worker has taken one
 TAKEN_OVER_SECONDS = 30.0
 
 
@@ -71,19 +70,19 @@ class Two:
         found: dict[int, Client] = {}
         workers = until(self._ready, "two workers are ready", 60)
         try:
-            for _ in range(CONNECTIONS):
-                client = Client(self._server.url)
-                worker = int(client.get("/health/live").headers[WORKER_HEADER])
-                if worker in found:
-                    client.close()
-                found.setdefault(worker, client)
-                if found.keys() >= workers:
-                    break
-            assert found.keys() >= workers, f"of {workers} only {found.keys()} answer"
+            until(lambda: self._connect(found) >= workers, "each worker takes a connection", every=0.01)
             yield {worker: found[worker] for worker in workers}
         finally:
             for client in found.values():
                 client.close()
+
+    def _connect(self, found: dict[int, Client]) -> Set[int]:
+        """Once more: whichever worker is faster takes it. Answers with those that have one."""
+        client = Client(self._server.url)
+        worker = int(client.get("/health/live").headers[WORKER_HEADER])
+        if found.setdefault(worker, client) is not client:
+            client.close()
+        return found.keys()
 
     def _ready(self) -> set[int]:
         """Both workers, once each has a Spark of its own."""

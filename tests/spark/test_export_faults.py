@@ -75,8 +75,8 @@ def test_progress_comes_in_whole_steps(busy: Business, monkeypatch: pytest.Monke
     seen: list[tuple[int, int | None]] = []
     update = busy.clock.update
 
-    def watched(job_id: str, change: Any) -> Any:
-        job = update(job_id, change)
+    def watched(job_id: str, change: Any, *token: Any) -> Any:
+        job = update(job_id, change, *token)
         seen.append((job.progress.done, job.progress.total))
         return job
 

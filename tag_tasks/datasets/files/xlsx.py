@@ -1,9 +1,9 @@
 """XLSX, written as it comes: the XML of a sheet goes straight into the archive.
 
-A library was tried: it keeps the rows in temporary files and packs them at the end, minutes
-in which nobody can cancel, and it holds the interpreter for every single cell. Here Arrow
-renders whole columns. Text is text, whatever it looks like; numbers, dates and booleans are
-what they are. A sheet has at most 1,048,575 rows below its headers; further ones follow.
+The libraries for it keep the rows in temporary files and pack them at the end, a time in which
+nobody can cancel, and hold the interpreter for every single cell. Here Arrow renders whole columns.
+Text is text, whatever it looks like; numbers, dates and booleans are what they are. A sheet has at
+most 1,048,575 rows below its headers; further ones follow.
 """
 
 from __future__ import annotations
