@@ -89,9 +89,11 @@ def run_python(
     )
 
 
-def make_sample(folder: Path, users: int) -> Path:
+def make_sample(folder: Path, users: int, bookings: int = 1000) -> Path:
     """Sample data in `folder`/data; answers with the folder of the sources."""
-    made = run_python("sample_data.py", "--env", "local", "--users", str(users), folder=folder)
+    made = run_python(
+        "sample_data.py", "--env", "local", "--users", str(users), "--bookings", str(bookings), folder=folder
+    )
     assert made.returncode == 0, made.stderr
     return folder / "data" / "sources"
 
