@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from html import escape
 from math import floor, log10
 
@@ -16,8 +16,8 @@ Point = tuple[str, float]
 Say = Callable[[float], str]
 
 
-def bars(title: str, points: Sequence[Point], say: Say) -> str:
-    """A bar for each point."""
+def bars(title: str, points: Sequence[Point], say: Say, partial: Collection[int] = ()) -> str:
+    """A bar for each point; a lighter one where its time is only partly in the figures."""
     if not points:
         return _nothing(title)
     most = _round_up(max(value for _, value in points))
@@ -26,15 +26,17 @@ def bars(title: str, points: Sequence[Point], say: Say) -> str:
     for index, (label, value) in enumerate(points):
         height = max(0.0, value) / most * INNER_HEIGHT
         x, y = LEFT + index * step + step * 0.12, TOP + INNER_HEIGHT - height
+        look, name = ("bar partial", _partly(label)) if index in partial else ("bar", label)
         drawn.append(
-            f'<rect class="bar" x="{x:.1f}" y="{y:.1f}" width="{step * 0.76:.1f}" height="{height:.1f}" rx="2">'
-            f"<title>{escape(label)}: {escape(say(value))}</title></rect>"
+            f'<rect class="{look}" x="{x:.1f}" y="{y:.1f}" width="{step * 0.76:.1f}" height="{height:.1f}" rx="2">'
+            f"<title>{escape(name)}: {escape(say(value))}</title></rect>"
         )
-    return _frame(title, [label for label, _ in points], most, say, "".join(drawn))
+    labels = [label for label, _ in points]
+    return _frame(title, labels, most, say, "".join(drawn)) + _legend("Светлый столбец", labels, partial)
 
 
-def area(title: str, points: Sequence[Point], say: Say) -> str:
-    """A line through the points, and what is under it."""
+def area(title: str, points: Sequence[Point], say: Say, partial: Collection[int] = ()) -> str:
+    """A line through the points, and what is under it; a ring where a point's time is only partly in the figures."""
     if not points:
         return _nothing(title)
     most = _round_up(max(value for _, value in points))
@@ -47,7 +49,13 @@ def area(title: str, points: Sequence[Point], say: Say) -> str:
     base = TOP + INNER_HEIGHT
     under = f"{places[0][0]:.1f},{base} {line} {places[-1][0]:.1f},{base}"
     drawn = f'<polygon class="area" points="{under}"/><polyline class="line" points="{line}"/>'
-    return _frame(title, [label for label, _ in points], most, say, drawn)
+    drawn += "".join(
+        f'<circle class="ring" cx="{places[index][0]:.1f}" cy="{places[index][1]:.1f}" r="4">'
+        f"<title>{escape(_partly(points[index][0]))}: {escape(say(points[index][1]))}</title></circle>"
+        for index in sorted(partial)
+    )
+    labels = [label for label, _ in points]
+    return _frame(title, labels, most, say, drawn) + _legend("Кружок", labels, partial)
 
 
 def ranking(title: str, points: Sequence[Point], say: Say) -> str:
@@ -93,6 +101,16 @@ def _svg(title: str, height: int, inside: str) -> str:
         f'<svg viewBox="0 0 {WIDTH} {height}" role="img" aria-label="{escape(title)}">'
         f"<title>{escape(title)}</title>{inside}</svg>"
     )
+
+
+def _legend(mark: str, labels: Sequence[str], partial: Collection[int]) -> str:
+    """For paper, where there are no tooltips."""
+    names = ", ".join(_partly(labels[index]) for index in sorted(partial))
+    return f'<p class="legend">{mark} — {escape(names)}</p>' if names else ""
+
+
+def _partly(label: str) -> str:
+    return f"{label} (неполный)"
 
 
 def _nothing(title: str) -> str:

@@ -7,7 +7,7 @@ escaped, and the page forbids itself every script and every request.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from html import escape
 from typing import Any
 
@@ -17,6 +17,9 @@ from tag_tasks.datasets.report_style import STYLE
 HTML = "text/html; charset=utf-8"
 MONTHS, DAYS = 24, 90
 """How much of the past the charts show; an impossible date would stretch them to nothing."""
+
+LONG = 12
+"""Characters from which on a figure is written smaller: thirteen digits have to fit into a card."""
 
 Rows = Sequence[Sequence[str]]
 
@@ -49,52 +52,83 @@ def page(figures: Mapping[str, Any]) -> bytes:
 
 
 def _period(figures: Mapping[str, Any]) -> str:
-    since, until = (_day(figures[key]) for key in ("date_from", "date_to"))
-    if since or until:
-        period = f"Период: {f'с {since}' if since else 'с начала'} {f'по {until}' if until else 'по сегодня'}"
-    else:
-        period = "За всё время"
     chosen = [
-        f"{words.TABLES.get(table, table).lower()}: {', '.join(f'{key} = {value}' for key, value in filters.items())}"
+        f"{words.TABLES.get(table, table)} ({', '.join(words.condition(*one) for one in filters.items())})"
         for table, filters in figures["filters"].items()
         if filters
     ]
-    return ". ".join([period, *chosen, f"Составлен {_day(figures['as_of'].isoformat())}"]) + "."
+    return ". ".join([_range(figures), *chosen, f"Составлен {figures['as_of'].astimezone(UTC):%d.%m.%Y} (UTC)"]) + "."
+
+
+def _range(figures: Mapping[str, Any]) -> str:
+    """Which moments were asked for. What begins in the future cannot last until today."""
+    since, until = (_moment(figures[key]) for key in ("date_from", "date_to"))
+    if since is None and until is None:
+        return "За всё время"
+    begin = "с начала" if since is None else f"с {words.since(since)}"
+    if until is not None:
+        return f"Период: {begin} по {words.until(until)} (UTC)"
+    if since is not None and since > figures["as_of"]:
+        return f"Период: {begin} (UTC), ещё не наступил"
+    return f"Период: {begin} (UTC) по сегодня"
 
 
 def _headline(figures: Mapping[str, Any]) -> str:
-    bookings, users = figures["bookings"], figures["users"]
-    cards = [
-        ("Бронирований", words.count(bookings["bookings"]), f"завершено {words.count(bookings['completed'])}"),
-        ("Выручка", words.money(bookings["revenue"]), f"в среднем {words.money(bookings['average_price'])} за заказ"),
-        ("Доля отмен", words.share(bookings["cancellation_rate"]), f"отменено {words.count(bookings['cancelled'])}"),
-        ("Пользователей", words.count(figures["tables"]["users"]["rows"]), f"активных {words.count(users['active'])}"),
-        ("Услуг", words.count(figures["tables"]["services"]["rows"]), "в каталоге"),
-    ]
-    cards[2:2] = [
-        (f"Получено, {one['currency'] or '—'}", words.money(one["amount"]), f"платежей {words.count(one['count'])}")
-        for one in figures["payments"]["received"]
-    ]
     drawn = "".join(
-        f'<div class="card"><span class="label">{escape(label)}</span><span class="figure">{escape(figure)}</span>'
+        f'<div class="card"><span class="label">{escape(label)}</span>'
+        f'<span class="{"figure" if len(figure) < LONG else "figure long"}">{escape(figure)}</span>'
         f'<span class="note">{escape(note)}</span></div>'
-        for label, figure, note in cards
+        for label, figure, note in _cards(figures)
     )
     return f'<section class="cards">{drawn}</section>'
 
 
+def _cards(figures: Mapping[str, Any]) -> Sequence[tuple[str, str, str]]:
+    """Label, figure and note of each, the currency with the most money first."""
+    bookings = figures["bookings"]
+    average = bookings["average_price"]
+    each = "" if average is None else f", в среднем {words.money(average)} за заказ"
+    received = [
+        (f"Получено, {one['currency'] or '—'}", words.money(one["amount"]), f"платежей {words.count(one['count'])}")
+        for one in sorted(figures["payments"]["received"], key=_most_money)
+    ]
+    return [
+        ("Бронирований", words.count(bookings["bookings"]), f"завершено {words.count(bookings['completed'])}"),
+        ("Выручка", words.money(bookings["revenue"]), f"по завершённым бронированиям{each}"),
+        *received,
+        ("Доля отмен", words.share(bookings["cancellation_rate"]), f"отменено {words.count(bookings['cancelled'])}"),
+        *_counted(figures),
+    ]
+
+
+def _counted(figures: Mapping[str, Any]) -> Sequence[tuple[str, str, str]]:
+    """Users and services. A range bounds when they came, so that with one it is the new ones that were counted."""
+    users, services = (words.count(figures["tables"][name]["rows"]) for name in ("users", "services"))
+    active = f"активных {words.count(figures['users']['active'])}"
+    if figures["date_from"] or figures["date_to"]:
+        return [
+            ("Новых пользователей", users, f"за период, {active}"),
+            ("Новых услуг", services, "за период"),
+        ]
+    return [("Пользователей", users, active), ("Услуг", services, "в каталоге")]
+
+
+def _most_money(row: Mapping[str, Any]) -> tuple[Any, str]:
+    return -(row["amount"] or 0), row["currency"] or ""
+
+
 def _over_time(figures: Mapping[str, Any]) -> str:
     last = figures["as_of"].date()
-    months = [one for one in figures["bookings"]["by_month"] if one["month"] <= f"{last:%Y-%m}"][-MONTHS:]
+    names, revenue = _monthly(figures["bookings"]["by_month"], "revenue", last)
+    _, cancelled = _monthly(figures["bookings"]["by_month"], "cancellation_rate", last)
+    partial = _partial(figures, names)
     days = _recent(figures["bookings"]["by_day"], last)
-    labels = [words.month(one["month"]) for one in months]
-    revenue = [(label, float(one["revenue"])) for label, one in zip(labels, months, strict=True)]
-    cancelled = [(label, one["cancellation_rate"] or 0.0) for label, one in zip(labels, months, strict=True)]
     booked = [(f"{day:%d.%m}", float(count)) for day, count in days]
+    daily = f"Бронирования по дням, {words.days(len(days))}" if days else "Бронирования по дням"
     return (
-        _section("Выручка по месяцам", charts.bars("Выручка по месяцам", revenue, words.short))
-        + _section(f"Бронирования по дням, последние {len(days)}", charts.area("Бронирования", booked, words.short))
-        + _section("Доля отмен по месяцам", charts.area("Доля отмен по месяцам", cancelled, words.share))
+        _section("Выручка по месяцам", charts.bars("Выручка по месяцам", revenue, words.short, partial))
+        + _section(daily, charts.area("Бронирования", booked, words.short))
+        + _section("Доля отмен по месяцам", charts.area("Доля отмен по месяцам", cancelled, words.share, partial))
     )
 
 
@@ -129,7 +163,7 @@ def _payments(payments: Mapping[str, Any]) -> str:
             words.count(one["count"]),
             words.money(one["amount"]),
         )
-        for one in payments["by_status"]
+        for one in sorted(payments["by_status"], key=lambda one: (one["status"] or "", *_most_money(one)))
     ]
     methods: dict[str, float] = {}
     for one in payments["by_method"]:
@@ -142,10 +176,9 @@ def _payments(payments: Mapping[str, Any]) -> str:
 
 
 def _people(figures: Mapping[str, Any]) -> str:
-    last = f"{figures['as_of'].date():%Y-%m}"
-    joined = [one for one in figures["users"]["joined_by_month"] if one["month"] is not None and one["month"] <= last]
-    points = [(words.month(one["month"]), float(one["count"])) for one in joined[-MONTHS:]]
-    return _section("Новые пользователи по месяцам", charts.bars("Новые пользователи", points, words.short))
+    names, joined = _monthly(figures["users"]["joined_by_month"], "count", figures["as_of"].date())
+    drawn = charts.bars("Новые пользователи", joined, words.short, _partial(figures, names))
+    return _section("Новые пользователи по месяцам", drawn)
 
 
 def _prices(tables: Mapping[str, Any]) -> str:
@@ -195,5 +228,39 @@ def _recent(by_day: Sequence[Mapping[str, Any]], last: date) -> list[tuple[date,
     return [(day, counts.get(day, 0)) for day in days]
 
 
-def _day(text: str | None) -> str | None:
-    return None if text is None else f"{datetime.fromisoformat(text):%d.%m.%Y}"
+def _monthly(
+    rows: Sequence[Mapping[str, Any]], figure: str, last: date
+) -> tuple[Sequence[str], Sequence[charts.Point]]:
+    """The last months that have rows and those between them, at most MONTHS: their names, and a point for each."""
+    found = {_ordinal(one["month"]): float(one[figure] or 0) for one in rows if one["month"] is not None}
+    known = [one for one in found if one <= _ordinal(f"{last:%Y-%m}")]
+    if not known:
+        return [], []
+    end = max(known)
+    months = range(max(min(known), end - MONTHS + 1), end + 1)
+    names = [f"{one // 12:04}-{one % 12 + 1:02}" for one in months]
+    return names, [(words.month(name), found.get(one, 0.0)) for name, one in zip(names, months, strict=True)]
+
+
+def _ordinal(month: str) -> int:
+    """Months since the year nought."""
+    year, _, number = month.rpartition("-")
+    return int(year) * 12 + int(number) - 1
+
+
+def _partial(figures: Mapping[str, Any], months: Sequence[str]) -> Sequence[int]:
+    """Which of the months the figures hold only a part of: nobody should take such a one for a fall.
+
+    It is the one that the range, or today, ends in before its last minute, and the one that the range begins in late.
+    """
+    since, until = (_moment(figures[key]) for key in ("date_from", "date_to"))
+    end = min(until or figures["as_of"], figures["as_of"])
+    cut = {f"{end:%Y-%m}"} if f"{end + timedelta(minutes=1):%Y-%m}" == f"{end:%Y-%m}" else set()
+    if since is not None and since > since.replace(day=1, hour=0, minute=0, second=0, microsecond=0):
+        cut.add(f"{since:%Y-%m}")
+    return [index for index, month in enumerate(months) if month in cut]
+
+
+def _moment(text: str | None) -> datetime | None:
+    """In UTC, as every date of the report."""
+    return None if text is None else datetime.fromisoformat(text).astimezone(UTC)

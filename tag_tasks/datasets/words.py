@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime, time
 from decimal import ROUND_HALF_UP, Decimal
 
 TABLES: Mapping[str, str] = {
@@ -26,6 +27,18 @@ METHODS: Mapping[str, str] = {
     "bank_transfer": "банковский перевод",
     "wallet": "кошелёк",
 }
+ROLES: Mapping[str, str] = {"customer": "клиент", "provider": "исполнитель", "admin": "администратор"}
+FILTERS: Mapping[str, str] = {
+    "status": "состояние: {}",
+    "customer_id": "клиент № {}",
+    "provider_id": "исполнитель № {}",
+    "user_id": "пользователь № {}",
+    "role": "роль: {}",
+    "is_active": "активен: {}",
+    "min_price": "цена от {}",
+    "max_price": "цена до {}",
+}
+SIZES = ((Decimal(10**12), "трлн"), (Decimal(10**9), "млрд"), (Decimal(10**6), "млн"), (Decimal(10**3), "тыс."))
 MONTHS = ("янв", "фев", "мар", "апр", "май", "июн", "июл", "авг", "сен", "окт", "ноя", "дек")
 NONE = "—"
 SPACE = "\u202f"  # narrow, and no line breaks there
@@ -45,11 +58,12 @@ def share(part: float | None) -> str:
 
 
 def short(number: float) -> str:
-    """For scales: 1500 is 1,5 тыс."""
-    for size, name in ((1e9, "млрд"), (1e6, "млн"), (1e3, "тыс")):
-        if abs(number) >= size:
-            return f"{number / size:.3g}".replace(".", ",") + f"{SPACE}{name}"
-    return f"{number:.3g}".replace(".", ",")
+    """For scales: 1500 is 1,5 тыс. Rounded before the unit is chosen: 999 999 is 1 млн, not 1000 тыс."""
+    rounded = Decimal(f"{number:.3g}")
+    for size, name in SIZES:
+        if abs(rounded) >= size:
+            return f"{_plain(rounded / size)}{SPACE}{name}"
+    return _plain(rounded)
 
 
 def month(text: str) -> str:
@@ -58,9 +72,55 @@ def month(text: str) -> str:
     return f"{MONTHS[int(number) - 1]}{SPACE}{year[-2:]}"
 
 
+def days(number: int) -> str:
+    """`последние 90 дней`: both words bend with the number."""
+    if number % 10 == 1 and number % 100 != 11:
+        return f"последний {number} день"
+    few = number % 10 in (2, 3, 4) and number % 100 not in (12, 13, 14)
+    return f"последние {number} {'дня' if few else 'дней'}"
+
+
+def since(moment: datetime) -> str:
+    """A beginning. Midnight goes without saying."""
+    return _day(moment) if moment.time() == time() else _to_the_second(moment)
+
+
+def until(moment: datetime) -> str:
+    """An end, itself included: the last second of a day is that day, but its midnight is only an instant of it."""
+    return _day(moment) if moment.time() >= time(23, 59, 59) else _to_the_second(moment)
+
+
+def condition(key: str, value: object) -> str:
+    """A filter, as it was asked for."""
+    said = _value(key, value)
+    return FILTERS[key].format(said) if key in FILTERS else f"{key}: {said}"
+
+
 def status(code: str | None) -> str:
     return NONE if code is None else STATUSES.get(code, code)
 
 
 def method(code: str | None) -> str:
     return NONE if code is None else METHODS.get(code, code)
+
+
+def _value(key: str, value: object) -> str:
+    if isinstance(value, bool):
+        return "да" if value else "нет"
+    if isinstance(value, float):
+        return _plain(Decimal(str(value)))
+    known = {"status": STATUSES, "role": ROLES}.get(key, {})
+    return known.get(str(value), str(value))
+
+
+def _plain(number: Decimal) -> str:
+    """With a comma, and neither an exponent nor noughts at the end."""
+    return f"{number.normalize() or Decimal(0):f}".replace(".", ",")
+
+
+def _day(moment: datetime) -> str:
+    return f"{moment:%d.%m.%Y}"
+
+
+def _to_the_second(moment: datetime) -> str:
+    return f"{moment:%d.%m.%Y %H:%M:%S}" if moment.second else f"{moment:%d.%m.%Y %H:%M}"

@@ -116,7 +116,9 @@ def test_every_route_but_the_liveness_probe_says_that_the_store_is_away(on_redis
             continue
         assert answer.status_code == 503, (method, path, answer.text)
         assert int(answer.headers["Retry-After"]) > 0
-        if not path.startswith("/health"):
+        if path.startswith("/api/v1/workers"):
+            assert answer.json()["error"]["code"] == "STORE_UNAVAILABLE"
+        elif not path.startswith("/health"):
             assert answer.json()["message"] == "任务存储暂时不可用，请稍后重试"
 
     valkey.start()

@@ -235,7 +235,10 @@ def test_what_stood_in_a_table_stays_text_in_the_report(business: Business) -> N
 
 def test_nothing_at_all_is_still_a_page(busy: Business) -> None:
     _, path = busy.done("report_generation", date_from="2050-01-01T00:00:00+00:00")
-    assert "Нет данных" in "".join(parsed(path).text)
+    text = "".join(parsed(path).text)
+    assert "Нет данных" in text
+    assert "ещё не наступил" in text
+    assert "Новых пользователей" in text
 
 
 def test_the_same_figures_are_the_same_page(busy: Business) -> None:

@@ -26,7 +26,7 @@ from tag_tasks.tags.sample import write_sample
 from tagapi.executors.thread_pool import ThreadPoolExecutor
 from tagapi.jobs.changes import request_cancel
 from tagapi.jobs.errors import AlreadyFinished, TaskFailed, Transient
-from tagapi.jobs.model import JobState
+from tagapi.jobs.model import JobState, Progress
 from tests.spark.world import (
     ALL,
     ASSETS,
@@ -233,6 +233,12 @@ def test_a_running_job_is_cancelled(spark: Spark, large: Path, tmp_path: Path, a
     world.agrees()
 
 
+def told(world: World, job_id: str) -> Progress:
+    """How far the job is, with what is told by the clock."""
+    world.runner.heartbeat()
+    return world.clock.get(job_id).progress
+
+
 def test_a_job_that_waits_for_the_table_is_cancelled(raced: World) -> None:
     turn(raced, 1)
     version, files = raced.version(), raced.parquet_files()
@@ -248,7 +254,7 @@ def test_a_job_that_waits_for_the_table_is_cancelled(raced: World) -> None:
     with in_thread(occupy):
         assert occupied.wait(PATIENCE)
         with in_thread(raced.runner.run_next):
-            eventually(lambda: raced.clock.get(job_id).progress.done == len(ALL))
+            eventually(lambda: told(raced, job_id).done == len(ALL))
             assert raced.service.cancel(job_id).state is JobState.CANCELLED
         at_the_door.set()
     assert raced.version() == version
