@@ -114,6 +114,26 @@ def pool(world: World, threads: int = 3) -> Iterator[ThreadPoolExecutor]:
         executor.stop(drain_seconds=5)
 
 
+class Laborious(ActiveTraderTask):
+    """A rule that keeps Spark busy for some seconds."""
+
+    def rule(self, today: date) -> Column:
+        digest = F.col("user_id")
+        for _ in range(8):
+            digest = F.sha2(F.repeat(digest, 10), 512)
+        return digest != ""
+
+
+@contextmanager
+def laborious(world: World) -> Iterator[None]:
+    """The second tag is computed by that rule during the block, so that a job is still running when it is looked at."""
+    tags, world.task._tags = world.task._tags, {**world.task._tags, 2: Laborious()}
+    try:
+        yield
+    finally:
+        world.task._tags = tags
+
+
 # -- Spark dies ------------------------------------------------------------------------------
 
 
@@ -123,10 +143,11 @@ def test_a_job_survives_the_death_of_spark(mortal: Mortal, large: Path, tmp_path
     world.data.folder = large
     world = World(mortal.spark, tmp_path, data=world.data)
     with pool(world) as executor:
-        job_id = world.submit(**asked)
-        executor.wake()
-        eventually(lambda: world.clock.get(job_id).progress.done > 0)
-        mortal.kill()
+        with laborious(world):
+            job_id = world.submit(**asked)
+            executor.wake()
+            eventually(lambda: world.clock.get(job_id).progress.done > 0)
+            mortal.kill()
         eventually(lambda: world.clock.get(job_id).finished)
     job = world.clock.get(job_id)
     assert job.state is JobState.SUCCEEDED, job.error
@@ -204,16 +225,6 @@ def test_nothing_begins_while_there_is_no_spark(tmp_path: Path) -> None:
 # -- somebody cancels ------------------------------------------------------------------------
 
 
-class Laborious(ActiveTraderTask):
-    """A rule that keeps Spark busy for some seconds."""
-
-    def rule(self, today: date) -> Column:
-        digest = F.col("user_id")
-        for _ in range(8):
-            digest = F.sha2(F.repeat(digest, 10), 512)
-        return digest != ""
-
-
 @pytest.mark.parametrize("asked", [{}, {"dry_run": True}], ids=["full", "dry"])
 def test_a_running_job_is_cancelled(spark: Spark, large: Path, tmp_path: Path, asked: dict[str, Any]) -> None:
     world = World(spark, tmp_path)
@@ -221,14 +232,12 @@ def test_a_running_job_is_cancelled(spark: Spark, large: Path, tmp_path: Path, a
     world = World(spark, tmp_path, data=world.data)
     world.result([1])
     version, files = world.version(), world.parquet_files()
-    tags, world.task._tags = world.task._tags, {**world.task._tags, 2: Laborious()}
     job_id = world.submit([1, 2, 3, 6], **asked)
-    with in_thread(world.runner.run_next):
+    with laborious(world), in_thread(world.runner.run_next):
         eventually(lambda: world.clock.get(job_id).progress.done > 0)
         assert world.service.cancel(job_id).state is JobState.CANCELLED
     assert world.version() == version
     assert world.parquet_files() == files, "what the attempt staged is still there"
-    world.task._tags = tags
     world.result()
     world.agrees()
 
