@@ -19,7 +19,7 @@ from tagapi.jobs.runner import JobRunner
 log = logging.getLogger(__name__)
 
 IDLE_POLL = 1.0  # seconds: at least so often an idle thread looks for work that another process brought
-BUSY_POLL = 0.05  # seconds: while something is due that cannot be claimed yet, as before Spark answers
+BUSY_POLL = 0.05  # seconds: while something is due that cannot be claimed yet, or Spark does not answer
 HEARTBEAT_EVERY = 0.5  # seconds
 RELEASE_SECONDS = 5.0  # that interrupted attempts have to leave before the process does
 
@@ -70,6 +70,9 @@ class ThreadPoolExecutor:
 
     def _work(self) -> None:
         while not self._stopping.is_set():
+            if not self._runner.ready():  # the registry is left to those who hand in work
+                self._stopping.wait(BUSY_POLL)
+                continue
             with self._wanted:
                 seen = self._news
             if not self._guarded(self._runner.run_next) and not self._guarded(partial(self._idle, seen)):

@@ -96,9 +96,13 @@ class JobRunner:
         self._renewed = monotonic()
         self._leaving = False
 
+    def ready(self) -> bool:
+        """An attempt could begin now. Asks nothing of the registry."""
+        return not self._leaving and all(task.ready() for task in self._tasks.values())
+
     def run_next(self) -> bool:
         """Claim the next job and run an attempt of it. False where there was nothing to run."""
-        if self._leaving or not all(task.ready() for task in self._tasks.values()):
+        if not self.ready():
             return False
         job = self._registry.claim(self._worker, timedelta(seconds=self._limits.lease))
         if job is None:
