@@ -9,8 +9,8 @@ from itertools import islice
 from uuid import UUID
 
 from tagapi.jobs import changes
+from tagapi.jobs.lists import moves
 from tagapi.jobs.model import Job, Request
-from tagapi.jobs.registry import moves
 from tagapi.registries import open_registry
 from tagapi.registries import sqlite_lists as lists
 from tagapi.registries.codec import dump_moving, dump_request, micros, places

@@ -10,7 +10,7 @@ The contract, which one suite checks on every backend:
 - A write whose outcome is unknown, since the store went away in the middle, raises
   StoreUnavailable; repeated with the same token (or the same request) it happens once.
 - Lists and totals are kept by the same write as the job, so they never disagree with it.
-- Everything that a list, the queue or a bound needs is a pure function of the job, below.
+- Everything that a list, the queue or a bound needs is a pure function of the job: `lists.py`.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from functools import lru_cache, partial
-from itertools import product
-from typing import Any, NamedTuple
+from functools import partial
+from typing import Any
 
 from tagapi.jobs import changes
 from tagapi.jobs.errors import IllegalTransition, KeyReused, OwnerQueueFull, QueueFull, StaleAttempt
-from tagapi.jobs.model import Change, Job, JobState, Request
+from tagapi.jobs.lists import Listing, Page, Query
+from tagapi.jobs.model import Change, Job, Request
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -52,97 +52,6 @@ class Added:
     replayed: bool
     """The key was known: this is the job of the first request."""
 
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Query:
-    """Which jobs a list shows, newest first. None means any."""
-
-    namespace: str | None = None
-    owner: str | None = None
-    states: frozenset[JobState] | None = None
-    label: str | None = None
-    before: int | None = None
-    """Only jobs whose number is lower: how a list is followed, at the same cost at any depth."""
-
-    offset: int = 0
-    limit: int = 50
-
-    def listings(self) -> list[Listing]:
-        """The listings whose union is what the query asks for; no two of them share a job."""
-        states = [None] if self.states is None else sorted(self.states, key=lambda state: state.value)
-        return [Listing(self.namespace, self.owner, state, self.label) for state in states]
-
-
-class Listing(NamedTuple):
-    """One combination of filters whose jobs are kept in order of their numbers."""
-
-    namespace: str | None
-    owner: str | None
-    state: JobState | None
-    label: str | None
-
-
-class ListedBy(NamedTuple):
-    """What of a request decides where its job is listed."""
-
-    namespace: str
-    owner: str
-    labels: tuple[str, ...]
-
-
-class Moves(NamedTuple):
-    left: frozenset[Listing]
-    entered: frozenset[Listing]
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Page:
-    jobs: Sequence[Job]
-    total: int
-    """Of the query's filters, wherever the page is."""
-
-    next: int | None = None
-    """What to ask for as `before` to see what follows; None at the end."""
-
-
-# -- what is derived from a job ------------------------------------------------------------
-
-
-@lru_cache(10_000)
-def listings(request: ListedBy, state: JobState) -> frozenset[Listing]:
-    """Every listing that a job is in. A label is meant within its namespace, so it is listed only there."""
-    namespace, owner, labels = request
-    found = set()
-    for whose, where in product((None, owner), (None, state)):
-        found.add(Listing(None, whose, where, None))
-        found.update(Listing(namespace, whose, where, label) for label in (None, *labels))
-    return frozenset(found)
-
-
-@lru_cache(10_000)
-def _moved(request: ListedBy, before: JobState | None, after: JobState | None) -> Moves:
-    was = listings(request, before) if before is not None else frozenset()
-    becomes = listings(request, after) if after is not None else frozenset()
-    return Moves(was - becomes, becomes - was)
-
-
-def moves(before: Job | None, after: Job | None) -> Moves:
-    """The listings that a write takes a job out of, and those that it puts it into. None is a job that is not there."""
-    job = after or before
-    if job is None:
-        return Moves(frozenset(), frozenset())
-    listed_by = ListedBy(job.request.namespace, job.request.owner, job.request.labels)
-    return _moved(listed_by, before and before.state, after and after.state)
-
-
-def due(job: Job) -> datetime | None:
-    """From when on the job may be claimed; None while it may not. The queue is in this order."""
-    if job.state is JobState.QUEUED:
-        return job.submitted_at
-    return job.not_before if job.state is JobState.WAITING else None
-
-
-# -- the registry --------------------------------------------------------------------------
 
 QUEUE_RETRY_AFTER = 5  # seconds: a full queue of small jobs has drained well below its bound by then
 

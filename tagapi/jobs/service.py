@@ -9,8 +9,9 @@ from typing import Protocol
 
 from tagapi.jobs import changes
 from tagapi.jobs.errors import AlreadyFinished, JobNotFound, ShuttingDown
+from tagapi.jobs.lists import Page, Query
 from tagapi.jobs.model import Job, JobState, Json, Request
-from tagapi.jobs.registry import Added, Bounds, IdempotencyKey, JobRegistry, Page, Query
+from tagapi.jobs.registry import Added, Bounds, IdempotencyKey, JobRegistry
 
 log = logging.getLogger(__name__)
 

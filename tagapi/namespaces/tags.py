@@ -10,9 +10,10 @@ from typing import Any, ClassVar, Protocol
 from urllib.parse import urlencode
 
 from tagapi.auth import Policy
+from tagapi.jobs.lists import Page
+from tagapi.jobs.lists import Query as JobQuery
 from tagapi.jobs.model import Job, JobState
-from tagapi.jobs.registry import Added, Page
-from tagapi.jobs.registry import Query as JobQuery
+from tagapi.jobs.registry import Added
 from tagapi.jobs.service import JobService
 from tagapi.namespaces import tags_schemas as shapes
 from tagapi.namespaces.base import (

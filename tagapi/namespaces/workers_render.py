@@ -10,9 +10,10 @@ from urllib.parse import urlencode
 
 from tagapi.auth import PermissionDenied
 from tagapi.jobs.errors import NotFoundInData, ResultNotReady
+from tagapi.jobs.lists import Page
+from tagapi.jobs.lists import Query as JobQuery
 from tagapi.jobs.model import Job, JobState
-from tagapi.jobs.registry import Added, Page
-from tagapi.jobs.registry import Query as JobQuery
+from tagapi.jobs.registry import Added
 from tagapi.namespaces import workers_words as words
 from tagapi.namespaces.base import REPLAYED_HEADER
 from tagapi.namespaces.fields import iso

@@ -9,8 +9,8 @@ from typing import Any
 import orjson
 from cachetools import LRUCache
 
+from tagapi.jobs.lists import due
 from tagapi.jobs.model import Event, EventKind, Job, JobState, Progress, Request
-from tagapi.jobs.registry import due
 
 MOVING = (
     "submitted_at",

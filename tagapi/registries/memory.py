@@ -14,8 +14,9 @@ from sortedcontainers import SortedList
 
 from tagapi.jobs import changes
 from tagapi.jobs.errors import JobNotFound
+from tagapi.jobs.lists import Listing, Page, due, moves
 from tagapi.jobs.model import Job, Request
-from tagapi.jobs.registry import Bounds, IdempotencyKey, JobRegistry, Listing, Page, due, moves
+from tagapi.jobs.registry import Bounds, IdempotencyKey, JobRegistry
 
 
 class MemoryRegistry(JobRegistry):

@@ -21,8 +21,9 @@ from redis.retry import Retry
 
 from tagapi.jobs import changes
 from tagapi.jobs.errors import JobNotFound
-from tagapi.jobs.model import Job, JobState, Request
-from tagapi.jobs.registry import Bounds, IdempotencyKey, JobRegistry, Listing, Page, moves
+from tagapi.jobs.lists import Listing, Page, moves, waiting
+from tagapi.jobs.model import Job, Request
+from tagapi.jobs.registry import Bounds, IdempotencyKey, JobRegistry
 from tagapi.registries import redis_scripts as scripts
 from tagapi.registries.codec import Requests, dump_moving, dump_request, from_micros, load_job, micros, places
 from tagapi.registries.reach import Reach
@@ -122,14 +123,13 @@ class RedisRegistry(JobRegistry):
 
     def _admit(self, request: Request, bounds: Bounds, key: IdempotencyKey | None) -> tuple[Job, bool]:
         job = changes.accept(request, self.now())
-        waiting = [_listing(Listing(None, request.owner, state, None)) for state in WAITING]
         _, entered = moves(None, job)
         arguments: list[Any] = [
             job.id,
             "" if key is None else _digest(key),
             bounds.queued,
             bounds.queued_per_owner,
-            *waiting,
+            *map(_listing, waiting(request.owner)),
         ]
         arguments += [dump_moving(job), dump_request(request), micros(job.submitted_at), _lists(entered)]
         arguments += [micros(self._server_time() + HEARD_WITHIN)]
@@ -224,9 +224,6 @@ class RedisRegistry(JobRegistry):
             return str(self._redis.config_get("appendfsync")["appendfsync"])
         except (RedisError, KeyError):
             return "unknown"  # some providers forbid the question
-
-
-WAITING = (JobState.QUEUED, JobState.WAITING)
 
 
 def _derived(job: Job) -> list[int | str]:

@@ -15,8 +15,9 @@ from typing import Any, TypeVar
 
 from tagapi.jobs import changes
 from tagapi.jobs.errors import JobNotFound
-from tagapi.jobs.model import Job, JobState, Request
-from tagapi.jobs.registry import Bounds, IdempotencyKey, JobRegistry, Listing, Page
+from tagapi.jobs.lists import Listing, Page, waiting
+from tagapi.jobs.model import Job, Request
+from tagapi.jobs.registry import Bounds, IdempotencyKey, JobRegistry
 from tagapi.registries import sqlite_lists as lists
 from tagapi.registries.codec import Requests, dump_moving, dump_request, from_micros, load_job, micros, places
 from tagapi.registries.reach import Reach
@@ -145,7 +146,7 @@ class SqliteRegistry(JobRegistry):
             return known, known.id != request.job_id
         if same := self._jobs(db, "id", [request.job_id]):
             return same[0], False
-        queued, of_owner = lists.totals(db, _waiting(None), _waiting(request.owner))
+        queued, of_owner = lists.totals(db, waiting(None), waiting(request.owner))
         self._check_bounds(queued, of_owner, request.owner, bounds)
         job = changes.accept(request, self.now())
         columns = (job.id, job.version, dump_moving(job), *places(job))
@@ -212,7 +213,7 @@ class SqliteRegistry(JobRegistry):
 
     def queued(self) -> int:
         with self._reading() as db:
-            return lists.totals(db, _waiting(None))[0]
+            return lists.totals(db, waiting(None))[0]
 
     def finished_before(self, moment: datetime, limit: int) -> Sequence[str]:
         with self._reading() as db:
@@ -240,7 +241,3 @@ class SqliteRegistry(JobRegistry):
     def describe(self) -> Mapping[str, Any]:
         with self._reading():  # it is there
             return {"kind": "sqlite", "durable": "yes: every commit is synced to disk"}
-
-
-def _waiting(owner: str | None) -> list[Listing]:
-    return [Listing(None, owner, state, None) for state in (JobState.QUEUED, JobState.WAITING)]

@@ -12,8 +12,8 @@ from collections.abc import Sequence
 from functools import lru_cache
 from hashlib import blake2b
 
+from tagapi.jobs.lists import Listing, moves
 from tagapi.jobs.model import Job
-from tagapi.jobs.registry import Listing, moves
 
 BLOCK = 1024  # job numbers that share a row of the tally
 EACH = "SELECT value FROM json_each(?)"

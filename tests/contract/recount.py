@@ -6,8 +6,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from itertools import product
 
+from tagapi.jobs.lists import Query
 from tagapi.jobs.model import Job, JobState
-from tagapi.jobs.registry import JobRegistry, Query
+from tagapi.jobs.registry import JobRegistry
 
 NAMESPACES = ("tags", "campaigns")
 OWNERS = ("ann", "bob")

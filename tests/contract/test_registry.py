@@ -25,8 +25,9 @@ from tagapi.jobs.errors import (
     OwnerQueueFull,
     QueueFull,
 )
+from tagapi.jobs.lists import Query
 from tagapi.jobs.model import Job, JobState, Progress, Request
-from tagapi.jobs.registry import Added, Bounds, IdempotencyKey, JobRegistry, Query
+from tagapi.jobs.registry import Added, Bounds, IdempotencyKey, JobRegistry
 from tests.clock import ManualClock
 from tests.contract.backends import BACKENDS, open_backend
 from tests.contract.recount import LABELS, NAMESPACES, OWNERS, assert_counters_agree, assert_lists_agree

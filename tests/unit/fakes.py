@@ -12,8 +12,9 @@ from functools import partial
 from typing import Any
 
 from tagapi.jobs import changes
+from tagapi.jobs.lists import Page, Query
 from tagapi.jobs.model import Change, Job, Json
-from tagapi.jobs.registry import Bounds, Page, Query
+from tagapi.jobs.registry import Bounds
 from tagapi.jobs.runner import LONGEST_RETRY, JobRunner, RunnerLimits
 from tagapi.jobs.service import JobService
 from tagapi.jobs.task import Task, TaskContext

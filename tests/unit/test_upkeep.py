@@ -10,8 +10,9 @@ import pytest
 
 from tagapi.jobs import changes
 from tagapi.jobs.errors import JobNotFound
+from tagapi.jobs.lists import Query
 from tagapi.jobs.model import Job, JobState, Request
-from tagapi.jobs.registry import Bounds, IdempotencyKey, Query
+from tagapi.jobs.registry import Bounds, IdempotencyKey
 from tagapi.upkeep import BATCH, TABLES_HELD, Upkeep
 from tests.clock import ManualClock
 from tests.unit.fakes import Door

@@ -9,8 +9,8 @@ import pytest
 
 from tagapi.auth import PermissionDenied
 from tagapi.jobs.errors import NotFoundInData, ResultNotReady, StoreUnavailable
+from tagapi.jobs.lists import Page
 from tagapi.jobs.model import Job, JobState, Progress, Request
-from tagapi.jobs.registry import Page
 from tagapi.namespaces import workers_words as words
 from tagapi.namespaces.base import SCHEMAS
 from tagapi.namespaces.problems import HTTP_CODES, STATUS, Problem, problem_of

@@ -1,0 +1,103 @@
+"""Where a job is found: the lists that it is in, what a list is asked, and the queue. All pure functions of the job."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import lru_cache
+from itertools import product
+from typing import NamedTuple
+
+from tagapi.jobs.model import Job, JobState
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Query:
+    """Which jobs a list shows, newest first. None means any."""
+
+    namespace: str | None = None
+    owner: str | None = None
+    states: frozenset[JobState] | None = None
+    label: str | None = None
+    before: int | None = None
+    """Only jobs whose number is lower: how a list is followed, at the same cost at any depth."""
+
+    offset: int = 0
+    limit: int = 50
+
+    def listings(self) -> list[Listing]:
+        """The listings whose union is what the query asks for; no two of them share a job."""
+        states = [None] if self.states is None else sorted(self.states, key=lambda state: state.value)
+        return [Listing(self.namespace, self.owner, state, self.label) for state in states]
+
+
+class Listing(NamedTuple):
+    """One combination of filters whose jobs are kept in order of their numbers."""
+
+    namespace: str | None
+    owner: str | None
+    state: JobState | None
+    label: str | None
+
+
+class ListedBy(NamedTuple):
+    """What of a request decides where its job is listed."""
+
+    namespace: str
+    owner: str
+    labels: tuple[str, ...]
+
+
+class Moves(NamedTuple):
+    left: frozenset[Listing]
+    entered: frozenset[Listing]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Page:
+    jobs: Sequence[Job]
+    total: int
+    """Of the query's filters, wherever the page is."""
+
+    next: int | None = None
+    """What to ask for as `before` to see what follows; None at the end."""
+
+
+@lru_cache(10_000)
+def listings(request: ListedBy, state: JobState) -> frozenset[Listing]:
+    """Every listing that a job is in. A label is meant within its namespace, so it is listed only there."""
+    namespace, owner, labels = request
+    found = set()
+    for whose, where in product((None, owner), (None, state)):
+        found.add(Listing(None, whose, where, None))
+        found.update(Listing(namespace, whose, where, label) for label in (None, *labels))
+    return frozenset(found)
+
+
+@lru_cache(10_000)
+def _moved(request: ListedBy, before: JobState | None, after: JobState | None) -> Moves:
+    was = listings(request, before) if before is not None else frozenset()
+    becomes = listings(request, after) if after is not None else frozenset()
+    return Moves(was - becomes, becomes - was)
+
+
+def moves(before: Job | None, after: Job | None) -> Moves:
+    """The listings that a write takes a job out of, and those that it puts it into. None is a job that is not there."""
+    job = after or before
+    if job is None:
+        return Moves(frozenset(), frozenset())
+    listed_by = ListedBy(job.request.namespace, job.request.owner, job.request.labels)
+    return _moved(listed_by, before and before.state, after and after.state)
+
+
+def due(job: Job) -> datetime | None:
+    """From when on the job may be claimed; None while it may not. The queue is in this order."""
+    if job.state is JobState.QUEUED:
+        return job.submitted_at
+    return job.not_before if job.state is JobState.WAITING else None
+
+
+def waiting(owner: str | None) -> list[Listing]:
+    """The listings of the jobs that are due or will be: those that the bounds of the queue count."""
+    return [Listing(None, owner, state, None) for state in (JobState.QUEUED, JobState.WAITING)]
