@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -12,10 +13,9 @@ from tagapi.jobs import changes
 from tagapi.jobs.lists import moves
 from tagapi.jobs.model import Job, Request
 from tagapi.registries import open_registry
-from tagapi.registries import sqlite_lists as lists
-from tagapi.registries.codec import dump_moving, dump_request, micros, places
+from tagapi.registries.codec import dump_moving, dump_request, micros
 from tagapi.registries.redis import RedisRegistry, _listing
-from tagapi.registries.sqlite import SqliteRegistry
+from tagapi.registries.sqlite import ADMIT, SqliteRegistry, admission
 
 BATCH = 5000
 LEASE = timedelta(seconds=30)
@@ -53,12 +53,8 @@ def _jobs(first: int, last: int, finished: bool) -> Iterator[Job]:
         yield job
 
 
-def _into_sqlite(db: object, jobs: list[Job]) -> None:
-    for job in jobs:
-        row = (job.number, job.id, job.version, dump_moving(job), *places(job))
-        db.execute("INSERT INTO jobs VALUES (?, ?, ?, ?, ?, ?, ?)", row)  # type: ignore[attr-defined]
-        db.execute("INSERT INTO requests VALUES (?, ?)", (job.number, dump_request(job.request)))  # type: ignore[attr-defined]
-        lists.place(db, None, job)  # type: ignore[arg-type]
+def _into_sqlite(db: sqlite3.Connection, jobs: list[Job]) -> None:
+    db.executemany(ADMIT, [admission(job, None) for job in jobs])
 
 
 def _into_redis(registry: RedisRegistry, jobs: list[Job]) -> None:

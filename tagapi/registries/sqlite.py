@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 from tagapi.jobs import changes
 from tagapi.jobs.errors import JobNotFound
-from tagapi.jobs.lists import Listing, Page, waiting
+from tagapi.jobs.lists import Listing, Page, moves, waiting
 from tagapi.jobs.model import Job, Request
 from tagapi.jobs.registry import Bounds, IdempotencyKey, JobRegistry
 from tagapi.registries import sqlite_lists as lists
@@ -28,7 +28,12 @@ Answer = TypeVar("Answer")
 
 BUSY_SECONDS = 0.8  # for another process to commit; then the store counts as away
 LOG_KEPT = 64 * 1024 * 1024  # bytes of the write-ahead log that stay on disk for the next use
-BY_KEY = "SELECT number FROM keys WHERE owner = ? AND route = ? AND value = ?"
+# One statement, as `sqlite_tables` says why. The number is the one that the table would give.
+BEFORE_ADMISSION = f"""SELECT coalesce(
+    (SELECT number FROM keys WHERE owner = ? AND route = ? AND value = ?), (SELECT number FROM jobs WHERE id = ?)
+  ), coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'jobs'), 0) + 1, {lists.TOTAL}, {lists.TOTAL}
+"""
+ADMIT = "INSERT INTO admitted VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 
 
 class SqliteRegistry(JobRegistry):
@@ -62,7 +67,6 @@ class SqliteRegistry(JobRegistry):
         self._path.parent.mkdir(parents=True, exist_ok=True)
         connection = self._connect()
         try:
-            connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = FULL")
             connection.execute(f"PRAGMA journal_size_limit = {LOG_KEPT}")
             make_tables(connection)
@@ -141,23 +145,15 @@ class SqliteRegistry(JobRegistry):
     def _admitted(
         self, db: sqlite3.Connection, request: Request, bounds: Bounds, key: IdempotencyKey | None
     ) -> tuple[Job, bool]:
-        if key is not None and (used := db.execute(BY_KEY, (key.owner, key.route, key.value)).fetchone()):
-            (known,) = self._jobs(db, "number", used)
-            return known, known.id != request.job_id
-        if same := self._jobs(db, "id", [request.job_id]):
-            return same[0], False
-        queued, of_owner = lists.totals(db, waiting(None), waiting(request.owner))
+        totals = (lists.keys(waiting(None)), lists.keys(waiting(request.owner)))
+        before = db.execute(BEFORE_ADMISSION, (*_columns(key), request.job_id, *totals))
+        known, number, queued, of_owner = before.fetchone()
+        if known is not None:
+            (job,) = self._jobs(db, "number", [known])
+            return job, job.id != request.job_id
         self._check_bounds(queued, of_owner, request.owner, bounds)
-        job = changes.accept(request, self.now())
-        columns = (job.id, job.version, dump_moving(job), *places(job))
-        inserted = db.execute(
-            "INSERT INTO jobs (id, version, moving, due, finished, leased) VALUES (?, ?, ?, ?, ?, ?)", columns
-        )
-        job = changes.accept(request, job.submitted_at, inserted.lastrowid or 0)
-        db.execute("INSERT INTO requests VALUES (?, ?)", (job.number, dump_request(request)))
-        if key is not None:
-            db.execute("INSERT INTO keys VALUES (?, ?, ?, ?)", (key.owner, key.route, key.value, job.number))
-        lists.place(db, None, job)
+        job = changes.accept(request, self.now(), number)
+        db.execute(ADMIT, admission(job, key))
         return job, False
 
     def _swap(self, before: Job, after: Job) -> bool:
@@ -170,7 +166,7 @@ class SqliteRegistry(JobRegistry):
                 columns,
             )
             if written.rowcount:
-                lists.place(db, before, after)
+                lists.move(db, before, after)
             return bool(written.rowcount)
 
         return self._write(swapped)
@@ -181,9 +177,8 @@ class SqliteRegistry(JobRegistry):
         def forgotten(db: sqlite3.Connection) -> None:
             for job in self._jobs(db, "id", wanted):
                 if job.finished:
-                    lists.place(db, job, None)
-                    for table in ("jobs", "requests", "keys"):
-                        db.execute(f"DELETE FROM {table} WHERE number = ?", (job.number,))
+                    lists.move(db, job, None)
+                    db.execute("DELETE FROM jobs WHERE number = ?", (job.number,))
 
         self._write(forgotten)
 
@@ -213,7 +208,8 @@ class SqliteRegistry(JobRegistry):
 
     def queued(self) -> int:
         with self._reading() as db:
-            return lists.totals(db, waiting(None))[0]
+            (queued,) = db.execute(f"SELECT {lists.TOTAL}", (lists.keys(waiting(None)),)).fetchone()
+        return int(queued)
 
     def finished_before(self, moment: datetime, limit: int) -> Sequence[str]:
         with self._reading() as db:
@@ -241,3 +237,14 @@ class SqliteRegistry(JobRegistry):
     def describe(self) -> Mapping[str, Any]:
         with self._reading():  # it is there
             return {"kind": "sqlite", "durable": "yes: every commit is synced to disk"}
+
+
+def admission(job: Job, key: IdempotencyKey | None) -> tuple[Any, ...]:
+    """A new job as ADMIT takes it."""
+    entered = lists.keys(moves(None, job).entered)
+    stored = (dump_moving(job), *places(job), dump_request(job.request))
+    return (job.number, job.id, job.version, *stored, entered, *_columns(key))
+
+
+def _columns(key: IdempotencyKey | None) -> tuple[str | None, ...]:
+    return (None, None, None) if key is None else (key.owner, key.route, key.value)

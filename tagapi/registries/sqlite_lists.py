@@ -8,43 +8,24 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from hashlib import blake2b
 
 from tagapi.jobs.lists import Listing, moves
 from tagapi.jobs.model import Job
+from tagapi.registries.sqlite_tables import BLOCK
 
-BLOCK = 1024  # job numbers that share a row of the tally
 EACH = "SELECT value FROM json_each(?)"
+TOTAL = f"(SELECT coalesce(sum(jobs), 0) FROM tally WHERE listing IN ({EACH}))"
+"""How many jobs some listings have, given as their keys; no two of them may share a job."""
 
 
-def place(db: sqlite3.Connection, before: Job | None, after: Job | None) -> None:
+def move(db: sqlite3.Connection, before: Job | None, after: Job | None) -> None:
     """Take a job from the lists that it leaves, put it into those that it enters, and count."""
-    job = after or before
-    if job is None:
-        return
-    left, entered = moves(before, after)
-    number, block = job.number, job.number // BLOCK
-    # One statement for all listings: each one lets go of the interpreter, and has to come by it again.
-    if left:
-        keys = _keys(left)
-        db.execute(f"DELETE FROM listed WHERE number = ? AND listing IN ({EACH})", (number, keys))
-        db.execute(f"UPDATE tally SET jobs = jobs - 1 WHERE block = ? AND listing IN ({EACH})", (block, keys))
-        db.execute(f"DELETE FROM tally WHERE jobs = 0 AND block = ? AND listing IN ({EACH})", (block, keys))
-    if entered:
-        keys = _keys(entered)
-        db.execute("INSERT INTO listed SELECT value, ? FROM json_each(?)", (number, keys))
-        counted = "INSERT INTO tally SELECT value, ?, 1 FROM json_each(?) WHERE true"
-        db.execute(f"{counted} ON CONFLICT DO UPDATE SET jobs = jobs + 1", (block, keys))
-
-
-def totals(db: sqlite3.Connection, *wanted: Sequence[Listing]) -> list[int]:
-    """How many jobs each of these unions of listings has; no two listings of one union share a job."""
-    keys = _keys(frozenset(listing for union in wanted for listing in union))
-    counted = db.execute(f"SELECT listing, sum(jobs) FROM tally WHERE listing IN ({EACH}) GROUP BY listing", (keys,))
-    jobs = dict(counted.fetchall())
-    return [sum(jobs.get(_key(listing), 0) for listing in union) for union in wanted]
+    if job := after or before:
+        left, entered = moves(before, after)
+        db.execute("INSERT INTO moved VALUES (?, ?, ?)", (job.number, keys(left), keys(entered)))
 
 
 def page(
@@ -66,7 +47,7 @@ def page(
 def _blocks(db: sqlite3.Connection, wanted: Sequence[Listing]) -> list[tuple[int, int]]:
     """Every block that has jobs of these listings, highest first, with how many."""
     counted = f"SELECT block, sum(jobs) FROM tally WHERE listing IN ({EACH}) GROUP BY block ORDER BY block DESC"
-    return db.execute(counted, (_keys(frozenset(wanted)),)).fetchall()
+    return db.execute(counted, (keys(wanted),)).fetchall()
 
 
 def _skipped(blocks: Sequence[tuple[int, int]], offset: int) -> tuple[int, int]:
@@ -86,7 +67,11 @@ def _key(listing: Listing) -> int:
     return int.from_bytes(blake2b(name, digest_size=8).digest()) >> 1
 
 
+def keys(listings: Iterable[Listing]) -> str:
+    """As a statement takes many."""
+    return _keys(frozenset(listings))
+
+
 @lru_cache(10_000)
 def _keys(listings: frozenset[Listing]) -> str:
-    """As a statement takes many."""
     return json.dumps([_key(listing) for listing in listings])

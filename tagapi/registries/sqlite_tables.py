@@ -1,25 +1,68 @@
-"""The tables of a SQLite registry."""
+"""The tables of a SQLite registry, and what one statement writes to several of them.
+
+A statement lets go of the interpreter while it runs, and then has to come by it again among
+all the threads that serve requests. So an admission, or a job's way from list to list, is one
+statement to a view, which a trigger carries out.
+"""
 
 from __future__ import annotations
 
 import sqlite3
 
+BLOCK = 1024  # job numbers that share a row of the tally
+PAGE_SIZE = 1024  # bytes: an admission touches some thirty pages, and each of them is written to the log whole
 SCHEMA_VERSION = 1
-SCHEMA = """
+SCHEMA = f"""
 CREATE TABLE jobs (
   number INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, version INTEGER NOT NULL, moving BLOB NOT NULL,
   due INTEGER, finished INTEGER, leased INTEGER NOT NULL
 );
+
 CREATE INDEX jobs_due ON jobs (due, number) WHERE due IS NOT NULL;
+
 CREATE INDEX jobs_finished ON jobs (finished, number) WHERE finished IS NOT NULL;
+
 CREATE INDEX jobs_leased ON jobs (number) WHERE leased = 1;
+
 CREATE TABLE requests (number INTEGER PRIMARY KEY, request BLOB NOT NULL);
+
 CREATE TABLE keys (
   owner TEXT, route TEXT, value TEXT, number INTEGER NOT NULL UNIQUE, PRIMARY KEY (owner, route, value)
 ) WITHOUT ROWID;
+
 CREATE TABLE listed (listing INTEGER, number INTEGER, PRIMARY KEY (listing, number)) WITHOUT ROWID;
+
 CREATE TABLE tally (listing INTEGER, block INTEGER, jobs INTEGER NOT NULL, PRIMARY KEY (listing, block)) WITHOUT ROWID;
+
 CREATE TABLE held (name TEXT PRIMARY KEY, holder TEXT NOT NULL, until INTEGER NOT NULL) WITHOUT ROWID;
+
+CREATE VIEW moved (number, leaves, enters) AS SELECT NULL, NULL, NULL;
+
+CREATE TRIGGER move INSTEAD OF INSERT ON moved BEGIN
+  DELETE FROM listed WHERE number = new.number AND listing IN (SELECT value FROM json_each(new.leaves));
+  UPDATE tally SET jobs = jobs - 1
+    WHERE block = new.number / {BLOCK} AND listing IN (SELECT value FROM json_each(new.leaves));
+  DELETE FROM tally
+    WHERE jobs = 0 AND block = new.number / {BLOCK} AND listing IN (SELECT value FROM json_each(new.leaves));
+  INSERT INTO listed SELECT value, new.number FROM json_each(new.enters);
+  INSERT INTO tally SELECT value, new.number / {BLOCK}, 1 FROM json_each(new.enters) WHERE true
+    ON CONFLICT DO UPDATE SET jobs = jobs + 1;
+END;
+
+CREATE VIEW admitted (number, id, version, moving, due, finished, leased, request, enters, owner, route, value)
+  AS SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL;
+
+CREATE TRIGGER admit INSTEAD OF INSERT ON admitted BEGIN
+  INSERT INTO jobs VALUES (new.number, new.id, new.version, new.moving, new.due, new.finished, new.leased);
+  INSERT INTO requests VALUES (new.number, new.request);
+  INSERT INTO keys SELECT new.owner, new.route, new.value, new.number WHERE new.value IS NOT NULL;
+  INSERT INTO moved VALUES (new.number, '[]', new.enters);
+END;
+
+CREATE TRIGGER forget AFTER DELETE ON jobs BEGIN
+  DELETE FROM requests WHERE number = old.number;
+  DELETE FROM keys WHERE number = old.number;
+END;
 """
 
 
@@ -27,12 +70,14 @@ def make_tables(connection: sqlite3.Connection) -> None:
     """The tables, where the file is new. Raises sqlite3.Error for a file of another version."""
     if connection.execute("PRAGMA user_version").fetchone() == (SCHEMA_VERSION,):
         return
+    connection.execute(f"PRAGMA page_size = {PAGE_SIZE}")
+    connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("BEGIN IMMEDIATE")
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     if version not in (0, SCHEMA_VERSION):
         raise sqlite3.NotSupportedError(f"the file has version {version} of the tables, not {SCHEMA_VERSION}")
     if version == 0:
-        for statement in SCHEMA.split(";"):
+        for statement in SCHEMA.split("\n\n"):
             connection.execute(statement)
         connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
     connection.execute("COMMIT")
