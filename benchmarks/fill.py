@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from itertools import islice
 from uuid import UUID
+
+import apsw
 
 from tagapi.jobs import changes
 from tagapi.jobs.lists import moves
@@ -53,7 +54,7 @@ def _jobs(first: int, last: int, finished: bool) -> Iterator[Job]:
         yield job
 
 
-def _into_sqlite(db: sqlite3.Connection, jobs: list[Job]) -> None:
+def _into_sqlite(db: apsw.Connection, jobs: list[Job]) -> None:
     db.executemany(ADMIT, [admission(job, None) for job in jobs])
 
 

@@ -34,6 +34,8 @@ MOVING = (
 MOMENTS = ("submitted_at", "lease_until", "not_before", "started_at", "finished_at")
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 REQUESTS_KEPT = 32 * 1024 * 1024  # bytes, as stored
+JOBS_KEPT = 1000
+JOB_BYTES = 16 * 1024  # as stored: one with a larger result is decoded each time
 
 
 def dump_request(request: Request) -> bytes:
@@ -93,21 +95,38 @@ def _event(stored: dict[str, Any]) -> Event:
     )
 
 
-class Requests:
-    """Requests that were read lately: a job with 100,000 user ids is followed without reading them each time."""
+class Decoded:
+    """What was read lately: a job that is polled, or that has 100,000 user ids, is not decoded each time anew.
+
+    A request never changes, so its id finds it. A job is found by the very bytes that were read
+    from the store, so it is never older than the store is.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._known: LRUCache[str, tuple[int, Request]] = LRUCache(REQUESTS_KEPT, getsizeof=lambda kept: kept[0])
+        self._requests: LRUCache[str, tuple[int, Request]] = LRUCache(REQUESTS_KEPT, getsizeof=lambda kept: kept[0])
+        self._jobs: LRUCache[tuple[str, int, bytes], Job] = LRUCache(JOBS_KEPT)
 
-    def get(self, job_id: str) -> Request | None:
+    def request(self, job_id: str) -> Request | None:
         with self._lock:
-            kept = self._known.get(job_id)
+            kept = self._requests.get(job_id)
             return kept and kept[1]
 
-    def load(self, job_id: str, stored: bytes) -> Request:
+    def load_request(self, job_id: str, stored: bytes) -> Request:
         request = load_request(job_id, stored)
         with self._lock:
             if len(stored) <= REQUESTS_KEPT:
-                self._known[job_id] = (len(stored), request)
+                self._requests[job_id] = (len(stored), request)
         return request
+
+    def load_job(self, request: Request, number: int, version: int, stored: bytes) -> Job:
+        read = (request.job_id, version, stored)
+        with self._lock:
+            known = self._jobs.get(read)
+        if known is not None:
+            return known
+        job = load_job(request, number, version, stored)
+        if len(stored) <= JOB_BYTES:
+            with self._lock:
+                self._jobs[read] = job
+        return job

@@ -25,7 +25,7 @@ from tagapi.jobs.lists import Listing, Page, moves, waiting
 from tagapi.jobs.model import Job, Request
 from tagapi.jobs.registry import Bounds, IdempotencyKey, JobRegistry
 from tagapi.registries import redis_scripts as scripts
-from tagapi.registries.codec import Requests, dump_moving, dump_request, from_micros, load_job, micros, places
+from tagapi.registries.codec import Decoded, dump_moving, dump_request, from_micros, micros, places
 from tagapi.registries.reach import Reach
 
 TIMEOUT = 0.8  # seconds for an answer; with it a request is told within about a second that the store is away
@@ -47,7 +47,7 @@ class RedisRegistry(JobRegistry):
             retry=Retry(NoBackoff(), 1, supported_errors=(RedisConnectionError,)),
         )
         self._reach = Reach("redis", RedisError, OSError)
-        self._requests = Requests()
+        self._decoded = Decoded()
         self._admit_script = self._redis.register_script(scripts.ADMIT)
         self._swap_script = self._redis.register_script(scripts.SWAP)
         self._forget_script = self._redis.register_script(scripts.FORGET)
@@ -95,7 +95,7 @@ class RedisRegistry(JobRegistry):
 
     def _read(self, wanted: Sequence[tuple[str, Sequence[bytes] | None]]) -> list[Job]:
         """Jobs by id, each with its number, version and moving part where these are known already; without the lost."""
-        known = [self._requests.get(job_id) for job_id, _ in wanted]
+        known = [self._decoded.request(job_id) for job_id, _ in wanted]
         with self._reach():
             questions = []
             for (job_id, moving), request in zip(wanted, known, strict=True):
@@ -108,8 +108,8 @@ class RedisRegistry(JobRegistry):
         for (job_id, moving), request in zip(wanted, known, strict=True):
             read = [*(moving or ()), *([] if moving and request else next(answers))]
             if None not in read:
-                request = request or self._requests.load(job_id, read[3])
-                jobs.append(load_job(request, int(read[0]), int(read[1]), read[2]))
+                request = request or self._decoded.load_request(job_id, read[3])
+                jobs.append(self._decoded.load_job(request, int(read[0]), int(read[1]), read[2]))
         return jobs
 
     def _hmget(self, questions: Sequence[tuple[str, list[str]]]) -> list[list[Any]]:

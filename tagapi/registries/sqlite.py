@@ -5,7 +5,6 @@ Every process of the machine may share the file.
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -13,26 +12,29 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
+import apsw
+
 from tagapi.jobs import changes
 from tagapi.jobs.errors import JobNotFound
 from tagapi.jobs.lists import Listing, Page, moves, waiting
 from tagapi.jobs.model import Job, Request
 from tagapi.jobs.registry import Bounds, IdempotencyKey, JobRegistry
 from tagapi.registries import sqlite_lists as lists
-from tagapi.registries.codec import Requests, dump_moving, dump_request, from_micros, load_job, micros, places
+from tagapi.registries.codec import Decoded, dump_moving, dump_request, from_micros, micros, places
 from tagapi.registries.reach import Reach
 from tagapi.registries.sqlite_tables import make_tables
 from tagapi.registries.sqlite_writer import GroupWriter
 
 Answer = TypeVar("Answer")
 
-BUSY_SECONDS = 0.8  # for another process to commit; then the store counts as away
+BUSY_MILLISECONDS = 800  # for another process to commit; then the store counts as away
 LOG_KEPT = 64 * 1024 * 1024  # bytes of the write-ahead log that stay on disk for the next use
 # One statement, as `sqlite_tables` says why. The number is the one that the table would give.
 BEFORE_ADMISSION = f"""SELECT coalesce(
     (SELECT number FROM keys WHERE owner = ? AND route = ? AND value = ?), (SELECT number FROM jobs WHERE id = ?)
   ), coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'jobs'), 0) + 1, {lists.TOTAL}, {lists.TOTAL}
 """
+NEXT_DUE = "SELECT id FROM jobs WHERE due <= ? ORDER BY due, number LIMIT 1"
 ADMIT = "INSERT INTO admitted VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 
 
@@ -41,11 +43,11 @@ class SqliteRegistry(JobRegistry):
 
     def __init__(self, path: str) -> None:
         self._path = Path(path)
-        self._reach = Reach("sqlite", sqlite3.Error, OSError)
+        self._reach = Reach("sqlite", apsw.Error, OSError)
         # A disk that is full, or another process that holds the file, stops nobody from reading.
-        self._reach_to_write = Reach("sqlite, to write", sqlite3.Error, OSError)
-        self._requests = Requests()
-        self._idle: list[sqlite3.Connection] = []
+        self._reach_to_write = Reach("sqlite, to write", apsw.Error, OSError)
+        self._decoded = Decoded()
+        self._idle: list[apsw.Connection] = []
         self._writer = GroupWriter(self._connect_to_write)
         self._made = False
         """The file is known to have its tables."""
@@ -58,17 +60,17 @@ class SqliteRegistry(JobRegistry):
         while self._idle:
             self._idle.pop().close()
 
-    def _connect(self) -> sqlite3.Connection:
-        return sqlite3.connect(
-            self._path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False, cached_statements=256
-        )
+    def _connect(self) -> apsw.Connection:
+        connection = apsw.Connection(str(self._path))
+        connection.set_busy_timeout(BUSY_MILLISECONDS)
+        return connection
 
-    def _connect_to_write(self) -> sqlite3.Connection:
+    def _connect_to_write(self) -> apsw.Connection:
         self._path.parent.mkdir(parents=True, exist_ok=True)
         connection = self._connect()
         try:
-            connection.execute("PRAGMA synchronous = FULL")
-            connection.execute(f"PRAGMA journal_size_limit = {LOG_KEPT}")
+            connection.pragma("synchronous", "full")
+            connection.pragma("journal_size_limit", LOG_KEPT)
             make_tables(connection)
         except BaseException:
             connection.close()
@@ -76,7 +78,7 @@ class SqliteRegistry(JobRegistry):
         return connection
 
     @contextmanager
-    def _reading(self) -> Iterator[sqlite3.Connection]:
+    def _reading(self) -> Iterator[apsw.Connection]:
         """A connection to read from. One that failed is not used again."""
         with self._reach():
             if not self._made:  # by the writer, so that nobody reads a file without tables
@@ -91,14 +93,14 @@ class SqliteRegistry(JobRegistry):
             self._idle.append(connection)
 
     @contextmanager
-    def _reading_one_moment(self) -> Iterator[sqlite3.Connection]:
+    def _reading_one_moment(self) -> Iterator[apsw.Connection]:
         """The same, for several statements that must not see what is written between them."""
         with self._reading() as db:
             db.execute("BEGIN")
             yield db
             db.execute("COMMIT")
 
-    def _write(self, step: Callable[[sqlite3.Connection], Answer]) -> Answer:
+    def _write(self, step: Callable[[apsw.Connection], Answer]) -> Answer:
         with self._reach_to_write():
             return self._writer.write(step)
 
@@ -119,35 +121,36 @@ class SqliteRegistry(JobRegistry):
 
     def id_of(self, number: int) -> str:
         with self._reading() as db:
-            found = db.execute("SELECT id FROM jobs WHERE number = ?", (number,)).fetchone()
-        if found is None:
+            job_id = db.execute("SELECT id FROM jobs WHERE number = ?", (number,)).get
+        if job_id is None:
             raise JobNotFound(job_id=number)
-        return str(found[0])
+        return str(job_id)
 
-    def _jobs(self, db: sqlite3.Connection, column: str, values: Sequence[str | int]) -> list[Job]:
+    def _jobs(self, db: apsw.Connection, column: str, values: Sequence[str | int]) -> list[Job]:
         """The jobs that have one of these values in a column; without those forgotten meanwhile."""
         marks = ", ".join("?" * len(values))
-        rows = db.execute(
+        rows: list[Any] = db.execute(
             f"SELECT number, id, version, moving FROM jobs WHERE {column} IN ({marks})", values
         ).fetchall()
-        requests = {row[0]: self._requests.get(row[1]) for row in rows}
+        requests = {row[0]: self._decoded.request(row[1]) for row in rows}
         if missing := [number for number, request in requests.items() if request is None]:
             marks = ", ".join("?" * len(missing))
-            stored = db.execute(f"SELECT number, request FROM requests WHERE number IN ({marks})", missing).fetchall()
+            stored: list[Any] = db.execute(
+                f"SELECT number, request FROM requests WHERE number IN ({marks})", missing
+            ).fetchall()
             ids = {row[0]: row[1] for row in rows}
-            requests |= {number: self._requests.load(ids[number], request) for number, request in stored}
+            requests |= {number: self._decoded.load_request(ids[number], request) for number, request in stored}
         known = ((requests[number], number, version, moving) for number, _, version, moving in rows)
-        return [load_job(request, *moving) for request, *moving in known if request is not None]
+        return [self._decoded.load_job(request, *moving) for request, *moving in known if request is not None]
 
     def _admit(self, request: Request, bounds: Bounds, key: IdempotencyKey | None) -> tuple[Job, bool]:
         return self._write(partial(self._admitted, request=request, bounds=bounds, key=key))
 
     def _admitted(
-        self, db: sqlite3.Connection, request: Request, bounds: Bounds, key: IdempotencyKey | None
+        self, db: apsw.Connection, request: Request, bounds: Bounds, key: IdempotencyKey | None
     ) -> tuple[Job, bool]:
         totals = (lists.keys(waiting(None)), lists.keys(waiting(request.owner)))
-        before = db.execute(BEFORE_ADMISSION, (*_columns(key), request.job_id, *totals))
-        known, number, queued, of_owner = before.fetchone()
+        known, number, queued, of_owner = db.execute(BEFORE_ADMISSION, (*_columns(key), request.job_id, *totals)).get
         if known is not None:
             (job,) = self._jobs(db, "number", [known])
             return job, job.id != request.job_id
@@ -159,22 +162,22 @@ class SqliteRegistry(JobRegistry):
     def _swap(self, before: Job, after: Job) -> bool:
         columns = (after.version, dump_moving(after), *places(after), before.number, before.id, before.version)
 
-        def swapped(db: sqlite3.Connection) -> bool:
-            written = db.execute(
+        def swapped(db: apsw.Connection) -> bool:
+            db.execute(
                 "UPDATE jobs SET version = ?, moving = ?, due = ?, finished = ?, leased = ?"
                 " WHERE number = ? AND id = ? AND version = ?",
                 columns,
             )
-            if written.rowcount:
+            if written := bool(db.changes()):
                 lists.move(db, before, after)
-            return bool(written.rowcount)
+            return written
 
         return self._write(swapped)
 
     def forget(self, job_ids: Iterable[str]) -> None:
         wanted = list(job_ids)
 
-        def forgotten(db: sqlite3.Connection) -> None:
+        def forgotten(db: apsw.Connection) -> None:
             for job in self._jobs(db, "id", wanted):
                 if job.finished:
                     lists.move(db, job, None)
@@ -186,13 +189,12 @@ class SqliteRegistry(JobRegistry):
 
     def _next_due(self, now: datetime) -> str | None:
         with self._reading() as db:
-            first = db.execute("SELECT id FROM jobs WHERE due <= ? ORDER BY due, number LIMIT 1", (micros(now),))
-            found = first.fetchone()
-        return None if found is None else str(found[0])
+            first: str | None = db.execute(NEXT_DUE, (micros(now),)).get
+        return first
 
     def next_due_at(self) -> datetime | None:
         with self._reading() as db:
-            (first,) = db.execute("SELECT min(due) FROM jobs WHERE due IS NOT NULL").fetchone()
+            first = db.execute("SELECT min(due) FROM jobs WHERE due IS NOT NULL").get
         return None if first is None else from_micros(first)
 
     def _page(self, wanted: Sequence[Listing], before: int | None, offset: int, limit: int) -> Page:
@@ -203,13 +205,12 @@ class SqliteRegistry(JobRegistry):
 
     def active(self) -> Sequence[Job]:
         with self._reading_one_moment() as db:
-            leased = db.execute("SELECT number FROM jobs WHERE leased = 1").fetchall()
+            leased: list[Any] = db.execute("SELECT number FROM jobs WHERE leased = 1").fetchall()
             return self._jobs(db, "number", [number for (number,) in leased])
 
     def queued(self) -> int:
         with self._reading() as db:
-            (queued,) = db.execute(f"SELECT {lists.TOTAL}", (lists.keys(waiting(None)),)).fetchone()
-        return int(queued)
+            return int(db.execute(f"SELECT {lists.TOTAL}", (lists.keys(waiting(None)),)).get)
 
     def finished_before(self, moment: datetime, limit: int) -> Sequence[str]:
         with self._reading() as db:
@@ -222,15 +223,14 @@ class SqliteRegistry(JobRegistry):
 
     def hold(self, name: str, holder: str, seconds: float) -> bool:
         now = micros(self.now())
-        until = now + int(seconds * 1_000_000)
 
-        def held(db: sqlite3.Connection) -> bool:
-            taken = db.execute(
+        def held(db: apsw.Connection) -> bool:
+            db.execute(
                 "INSERT INTO held VALUES (?, ?, ?) ON CONFLICT (name) DO UPDATE SET holder = excluded.holder,"
                 " until = excluded.until WHERE holder = excluded.holder OR until <= ?",
-                (name, holder, until, now),
+                (name, holder, now + int(seconds * 1_000_000), now),
             )
-            return bool(taken.rowcount)
+            return bool(db.changes())
 
         return self._write(held)
 

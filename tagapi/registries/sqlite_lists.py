@@ -7,10 +7,12 @@ numbers, so that a total, and a numbered page, cost nearly the same at any depth
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from hashlib import blake2b
+from typing import Any
+
+import apsw
 
 from tagapi.jobs.lists import Listing, moves
 from tagapi.jobs.model import Job
@@ -21,7 +23,7 @@ TOTAL = f"(SELECT coalesce(sum(jobs), 0) FROM tally WHERE listing IN ({EACH}))"
 """How many jobs some listings have, given as their keys; no two of them may share a job."""
 
 
-def move(db: sqlite3.Connection, before: Job | None, after: Job | None) -> None:
+def move(db: apsw.Connection, before: Job | None, after: Job | None) -> None:
     """Take a job from the lists that it leaves, put it into those that it enters, and count."""
     if job := after or before:
         left, entered = moves(before, after)
@@ -29,7 +31,7 @@ def move(db: sqlite3.Connection, before: Job | None, after: Job | None) -> None:
 
 
 def page(
-    db: sqlite3.Connection, wanted: Sequence[Listing], before: int | None, offset: int, limit: int
+    db: apsw.Connection, wanted: Sequence[Listing], before: int | None, offset: int, limit: int
 ) -> tuple[int, list[int]]:
     """The total of the listings, and the job numbers of one page of their union, highest first."""
     blocks = _blocks(db, wanted)
@@ -44,10 +46,11 @@ def page(
     return sum(jobs for _, jobs in blocks), sorted(numbers, reverse=True)[offset : offset + limit]
 
 
-def _blocks(db: sqlite3.Connection, wanted: Sequence[Listing]) -> list[tuple[int, int]]:
+def _blocks(db: apsw.Connection, wanted: Sequence[Listing]) -> list[tuple[int, int]]:
     """Every block that has jobs of these listings, highest first, with how many."""
     counted = f"SELECT block, sum(jobs) FROM tally WHERE listing IN ({EACH}) GROUP BY block ORDER BY block DESC"
-    return db.execute(counted, (keys(wanted),)).fetchall()
+    blocks: list[Any] = db.execute(counted, (keys(wanted),)).fetchall()
+    return blocks
 
 
 def _skipped(blocks: Sequence[tuple[int, int]], offset: int) -> tuple[int, int]:

@@ -7,7 +7,7 @@ statement to a view, which a trigger carries out.
 
 from __future__ import annotations
 
-import sqlite3
+import apsw
 
 BLOCK = 1024  # job numbers that share a row of the tally
 PAGE_SIZE = 1024  # bytes: an admission touches some thirty pages, and each of them is written to the log whole
@@ -66,18 +66,17 @@ END;
 """
 
 
-def make_tables(connection: sqlite3.Connection) -> None:
-    """The tables, where the file is new. Raises sqlite3.Error for a file of another version."""
-    if connection.execute("PRAGMA user_version").fetchone() == (SCHEMA_VERSION,):
+def make_tables(connection: apsw.Connection) -> None:
+    """The tables, where the file is new. Raises apsw.Error for a file of another version."""
+    if connection.pragma("user_version") == SCHEMA_VERSION:
         return
-    connection.execute(f"PRAGMA page_size = {PAGE_SIZE}")
-    connection.execute("PRAGMA journal_mode = WAL")
+    connection.pragma("page_size", PAGE_SIZE)
+    connection.pragma("journal_mode", "wal")
     connection.execute("BEGIN IMMEDIATE")
-    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    version = connection.pragma("user_version")
     if version not in (0, SCHEMA_VERSION):
-        raise sqlite3.NotSupportedError(f"the file has version {version} of the tables, not {SCHEMA_VERSION}")
+        raise apsw.Error(f"the file has version {version} of the tables, not {SCHEMA_VERSION}")
     if version == 0:
-        for statement in SCHEMA.split("\n\n"):
-            connection.execute(statement)
-        connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+        connection.execute(SCHEMA)
+        connection.pragma("user_version", SCHEMA_VERSION)
     connection.execute("COMMIT")

@@ -6,17 +6,18 @@ at once cost little more than one, and each is acknowledged only after its own c
 
 from __future__ import annotations
 
-import sqlite3
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
 from queue import Empty, SimpleQueue
 from typing import Any, TypeVar
 
+import apsw
+
 from tagapi.jobs.errors import JobError
 
 Answer = TypeVar("Answer")
-Step = Callable[[sqlite3.Connection], Any]
+Step = Callable[[apsw.Connection], Any]
 
 GROUP = 64  # steps in one transaction, so that other processes get their turn
 
@@ -24,15 +25,15 @@ GROUP = 64  # steps in one transaction, so that other processes get their turn
 class GroupWriter:
     """Runs steps, each wholly or not at all. A step that raises a JobError must not have written before."""
 
-    def __init__(self, connect: Callable[[], sqlite3.Connection]) -> None:
+    def __init__(self, connect: Callable[[], apsw.Connection]) -> None:
         self._connect = connect
-        self._connection: sqlite3.Connection | None = None
+        self._connection: apsw.Connection | None = None
         self._waiting: SimpleQueue[tuple[Step, Future[Any]] | None] = SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="sqlite-writer", daemon=True)
         self._thread.start()
 
-    def write(self, step: Callable[[sqlite3.Connection], Answer]) -> Answer:
-        """Have the step committed, and answer with what it answered. Raises sqlite3.Error, or what the step raised."""
+    def write(self, step: Callable[[apsw.Connection], Answer]) -> Answer:
+        """Have the step committed, and answer with what it answered. Raises apsw.Error, or what the step raised."""
         promised: Future[Any] = Future()
         self._waiting.put((step, promised))
         answer: Answer = promised.result()
@@ -86,7 +87,7 @@ class GroupWriter:
             connection.close()
 
 
-def _outcome(step: Step, connection: sqlite3.Connection) -> tuple[Any, JobError | None]:
+def _outcome(step: Step, connection: apsw.Connection) -> tuple[Any, JobError | None]:
     try:
         return step(connection), None
     except JobError as refusal:
