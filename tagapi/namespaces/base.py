@@ -103,7 +103,7 @@ class NamespaceResource(Resource):  # type: ignore[misc]  # Flask-RESTX is untyp
                 self.caller = self.gate.admit(said.policy, request.headers.get("Authorization"), request.remote_addr)
             if self.needs_store:
                 self.front.service.check_store()
-            if (said.query or NoQuery) is NoQuery and request.args:
+            if request.query_string and (said.query or NoQuery) is NoQuery:
                 load_query(NoQuery)
             answer = method(*args, **kwargs)
             if isinstance(answer, Response):
@@ -116,7 +116,8 @@ class NamespaceResource(Resource):  # type: ignore[misc]  # Flask-RESTX is untyp
 def respond(body: Mapping[str, Any], status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
     """A JSON answer. Raises TypeError for a value that JSON cannot say, rather than saying something else."""
     response = Response(orjson.dumps(body), status, mimetype="application/json")
-    response.headers.extend(headers or {})
+    if headers:
+        response.headers.extend(headers)
     return response
 
 
