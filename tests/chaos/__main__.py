@@ -18,7 +18,7 @@ from pathlib import Path
 
 from tests.chaos.ground import Arena
 from tests.chaos.parts import PARTS, Size, run_parts
-from tests.chaos.report import show
+from tests.chaos.report import show, show_table
 
 
 def main(names: Sequence[str]) -> int:
@@ -30,8 +30,11 @@ def main(names: Sequence[str]) -> int:
     size = Size(kills=int(os.environ.get("KILLS") or 200), jobs=int(os.environ.get("JOBS") or 10_000))
     folder = Path(tempfile.mkdtemp(prefix="chaos-"))
     print(f"seed {seed}, in {folder}", flush=True)
-    results = run_parts(names or list(PARTS), stores, size, Arena(folder, seed, partial(print, flush=True)))
-    show(results, seed)
+    results = []
+    for result in run_parts(names or list(PARTS), stores, size, Arena(folder, seed, partial(print, flush=True))):
+        results.append(result)
+        show(result)
+    show_table(results, seed)
     if all(one.verdict.clean for one in results):
         shutil.rmtree(folder, ignore_errors=True)
         return 0

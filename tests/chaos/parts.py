@@ -93,14 +93,12 @@ PARTS: Mapping[str, Callable[[Size, Sequence[str]], Iterator[tuple[str, Run]]]] 
 }
 
 
-def run_parts(names: Sequence[str], stores: Sequence[str], size: Size, arena: Arena) -> list[Result]:
+def run_parts(names: Sequence[str], stores: Sequence[str], size: Size, arena: Arena) -> Iterator[Result]:
     """One after the other, each in a folder of its own; one that breaks off has failed."""
-    results = []
     for name in names:
         for store, run in PARTS[name](size, stores):
             arena.say(f"{name} on {store}")
-            results.append(_guarded(name, store, run, replace(arena, folder=arena.folder / f"{name}-{store}")))
-    return results
+            yield _guarded(name, store, run, replace(arena, folder=arena.folder / f"{name}-{store}"))
 
 
 def _guarded(name: str, store: str, run: Run, arena: Arena) -> Result:

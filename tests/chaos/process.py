@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import signal
 import subprocess
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ import requests
 
 from tests.chaos.failpoints import Order, Orders
 from tests.chaos.server import FOLDER
-from tests.e2e.server import ROOT, Client, Server, environment, free_port, until
+from tests.e2e.server import Server, until
 from tests.valkey import Valkey
 
 SETTINGS: Mapping[str, str] = {
@@ -61,25 +60,13 @@ class ChaosServer(Server):
     ) -> None:
         own = folder / name
         own.mkdir(parents=True, exist_ok=True)
-        self.folder = folder
         self.own = own
         self.orders = Orders(own)
         self.orders.place(order)
-        self.port = free_port()
-        self.output = own / "output.txt"
-        Client.__init__(self, f"http://127.0.0.1:{self.port}")
-        command = [sys.executable, "-m", "tests.chaos.server", "--env", "local", "--host", "127.0.0.1"]
-        variables = {**SETTINGS, **store.settings, "TAGAPI_LOGS__DIR": str(own / "logs"), **more}
-        with self.output.open("ab") as output:
-            self._process = subprocess.Popen(
-                [*command, "--port", str(self.port), *options],
-                cwd=ROOT,
-                env={**environment(folder, variables), FOLDER: str(own)},
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
+        logs = {"TAGAPI_LOGS__DIR": str(own / "logs"), FOLDER: str(own)}
+        variables = {**SETTINGS, **store.settings, **logs, **more}
+        program = ("-m", "tests.chaos.server", "--env", "local")
+        super().__init__(folder, variables, options, program, own / "output.txt")
 
     @property
     def log_file(self) -> Path:

@@ -1,4 +1,4 @@
-"""What a run says: one row for each part and store, and below it the evidence."""
+"""What a run says: of each part on each store as it ends, and one table at the end."""
 
 from __future__ import annotations
 
@@ -31,16 +31,20 @@ def box() -> str:
     return f"{os.cpu_count()} cores, {memory:.0f} GB, {system}"
 
 
-def show(results: Sequence[Result], seed: int) -> None:
-    """Print everything; all zeros is what is wanted."""
-    for one in results:
-        print(f"\n{one.part}, {one.store}, {one.seconds:.0f} s")
-        for name, note in one.notes.items():
-            print(f"  {name}: {note}")
-        facts = ", ".join(f"{name} {count}" for name, count in sorted(one.verdict.facts.items()))
-        print(f"  seen: {facts or 'nothing'}")
-        for line in one.verdict.evidence():
-            print(f"  ! {line}")
+def show(one: Result) -> None:
+    """Print what was done and seen, and the evidence of what went wrong."""
+    print(f"\n{one.part}, {one.store}, {one.seconds:.0f} s: {'clean' if one.verdict.clean else 'NOT CLEAN'}")
+    for name, note in one.notes.items():
+        print(f"  {name}: {note}")
+    facts = ", ".join(f"{name} {count}" for name, count in sorted(one.verdict.facts.items()))
+    print(f"  seen: {facts or 'nothing'}")
+    for line in one.verdict.evidence():
+        print(f"  ! {line}")
+    print(flush=True)
+
+
+def show_table(results: Sequence[Result], seed: int) -> None:
+    """Print what was counted; all zeros is what is wanted."""
     print(f"\nseed {seed}; {box()}\n")
     print(f"{'part':<16}{'store':<8}" + "".join(f"{kind:>12}" for kind in KINDS) + f"{'seconds':>10}")
     for one in results:

@@ -193,20 +193,21 @@ class Server(Client):
         variables: Mapping[str, str] | None = None,
         options: Sequence[str] = (),
         program: Sequence[str] = ("api_server.py", "--env", "local"),
+        output: Path | None = None,
     ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
         self.port = free_port()
-        self.output = folder / "output.txt"
+        self.output = output or folder / "output.txt"
         super().__init__(f"http://127.0.0.1:{self.port}")
         command = [sys.executable, *program, "--host", "127.0.0.1", "--port", str(self.port)]
-        with self.output.open("ab") as output:
+        with self.output.open("ab") as told:
             self._process = subprocess.Popen(
                 [*command, *options],
                 cwd=ROOT,
                 env=environment(folder, variables),
                 stdin=subprocess.DEVNULL,
-                stdout=output,
+                stdout=told,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
