@@ -12,7 +12,7 @@ from tagapi.auth import PermissionDenied
 from tagapi.jobs.errors import NotFoundInData, ResultNotReady
 from tagapi.jobs.lists import Page
 from tagapi.jobs.lists import Query as JobQuery
-from tagapi.jobs.model import Job, JobState
+from tagapi.jobs.model import EventKind, Job, JobState
 from tagapi.jobs.registry import Added
 from tagapi.namespaces import workers_words as words
 from tagapi.namespaces.base import REPLAYED_HEADER
@@ -165,11 +165,12 @@ def percentage(job: Job) -> float:
 
 
 def seconds_left(job: Job, now: datetime) -> int | None:
-    """How long it will take at the pace so far; None while that is not known, or the job does not run."""
+    """How long it will take at the pace of this attempt; None while that is not known, or the job does not run."""
     done, total = job.progress.done, job.progress.total
-    if job.state not in (JobState.RUNNING, JobState.COMMITTING) or job.started_at is None or not done or not total:
+    began = next((event.at for event in reversed(job.events) if event.kind is EventKind.STARTED), job.started_at)
+    if job.state not in (JobState.RUNNING, JobState.COMMITTING) or began is None or not done or not total:
         return None
-    taken = max(0.0, (now - job.started_at).total_seconds())
+    taken = max(0.0, (now - began).total_seconds())
     return math.ceil(taken * max(0, total - done) / done)
 
 

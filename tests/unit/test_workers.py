@@ -10,7 +10,7 @@ import pytest
 from tagapi.auth import PermissionDenied
 from tagapi.jobs.errors import NotFoundInData, ResultNotReady, StoreUnavailable
 from tagapi.jobs.lists import Page
-from tagapi.jobs.model import Job, JobState, Progress, Request
+from tagapi.jobs.model import Event, EventKind, Job, JobState, Progress, Request
 from tagapi.namespaces import workers_words as words
 from tagapi.namespaces.base import SCHEMAS
 from tagapi.namespaces.problems import HTTP_CODES, STATUS, Problem, problem_of
@@ -144,6 +144,12 @@ def test_a_completed_job_may_have_no_file(result: dict[str, Any] | None) -> None
 def test_the_time_left_follows_from_the_pace_so_far(progress: Progress, after: float, left: int | None) -> None:
     running = job(JobState.RUNNING, started_at=NOW, progress=progress)
     assert seconds_left(running, NOW + timedelta(seconds=after)) == left
+
+
+def test_the_time_left_is_that_of_the_attempt_which_runs() -> None:
+    began = [Event(kind=EventKind.STARTED, at=NOW + timedelta(seconds=at), attempt=n) for n, at in ((1, 0), (2, 90))]
+    running = job(JobState.RUNNING, started_at=NOW, events=tuple(began), progress=Progress(done=50, total=100))
+    assert seconds_left(running, NOW + timedelta(seconds=100)) == 10
 
 
 @pytest.mark.parametrize("state", [one for one in JobState if one not in (JobState.RUNNING, JobState.COMMITTING)])
