@@ -2,23 +2,15 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, ClassVar, Protocol
-from urllib.parse import urlencode
 
 from tagapi.auth import Policy
-from tagapi.jobs.lists import Page
-from tagapi.jobs.lists import Query as JobQuery
-from tagapi.jobs.model import Job, JobState
-from tagapi.jobs.registry import Added
 from tagapi.jobs.service import JobService
 from tagapi.namespaces import tags_schemas as shapes
 from tagapi.namespaces.base import (
     KEY_HEADER,
-    REPLAYED_HEADER,
     Front,
     NamespaceResource,
     idempotency_key,
@@ -27,55 +19,22 @@ from tagapi.namespaces.base import (
 )
 from tagapi.namespaces.documentation import Answer, operation
 from tagapi.namespaces.fields import iso
-from tagapi.namespaces.problems import Invalid, Problem
+from tagapi.namespaces.problems import Problem
+from tagapi.namespaces.tags_render import (
+    cursor_of,
+    job_query,
+    labels,
+    next_path,
+    render_accepted,
+    render_cancel,
+    render_error,
+    render_item,
+    render_status,
+    trigger_arguments,
+    user_of,
+)
 
 TASK = "tags.compute"
-NEWEST = 1000  # tasks in a list without paging parameters
-PAGE_SIZE = 20
-LARGEST_PAGE = 100
-IDS_NAMED = 100  # of unknown tag ids, in an error
-
-STATUS: Mapping[JobState, str] = {
-    JobState.QUEUED: "submitted",
-    JobState.RUNNING: "running",
-    JobState.COMMITTING: "running",
-    JobState.WAITING: "running",
-    JobState.SUCCEEDED: "completed",
-    JobState.FAILED: "failed",
-    JobState.CANCELLED: "cancelled",
-}
-
-ERRORS: Mapping[str, tuple[str, str]] = {
-    "job_not_found": ("Task not found", "任务不存在"),
-    "already_finished": ("Task already finished", "任务已结束"),
-    "queue_full": ("Task queue is full", "任务队列已满，请稍后重试"),
-    "owner_queue_full": ("Too many tasks of yours are waiting", "您等待中的任务过多，请稍后重试"),
-    "key_reused": ("Idempotency-Key was used with another request", "Idempotency-Key 已用于另一个请求"),
-    "transient": ("Data cannot be read now", "数据暂时无法读取，请稍后重试"),
-    "task_failed": ("Data cannot be read now", "数据暂时无法读取，请稍后重试"),
-    "shutting_down": ("Service is shutting down", "服务正在停止，请稍后重试"),
-    "store_unavailable": ("Job store is not available", "任务存储暂时不可用，请稍后重试"),
-    "not_ready": ("Service is not ready", "服务尚未就绪，请稍后重试"),
-    "authentication_required": ("Authentication required", "需要有效的访问令牌"),
-    "permission_denied": ("Permission denied", "没有权限"),
-    "rate_limited": ("Too many wrong tokens", "错误的访问令牌过多，请稍后重试"),
-    "tokens_unavailable": ("Tokens cannot be checked now", "暂时无法验证访问令牌，请稍后重试"),
-    "not_found": ("Not found", "资源不存在"),
-    "method_not_allowed": ("Method not allowed", "不支持的请求方法"),
-    "too_large": ("Request body is larger than 8 MiB", "请求体超过 8 MiB"),
-    "unsupported_media_type": ("Content-Type must be application/json", "Content-Type 必须是 application/json"),
-    "internal": ("Internal server error", "服务器内部错误"),
-}
-"""What a problem's code reads like: `error` and `message`."""
-
-REASONS: Mapping[str, str] = {
-    shapes.TAG_IDS_REQUIRED: "标签ID列表是必需的",
-    shapes.TAG_IDS_LIST: "标签ID必须是非空列表",
-}
-THINGS: Mapping[str, tuple[str, str]] = {
-    "tag": ("Tag not found", "标签不存在"),
-    "user": ("User not found", "用户不存在"),
-}
 
 
 class TagReader(Protocol):
@@ -133,141 +92,7 @@ class TagsFront(Front):
         ]
 
     def render_problem(self, problem: Problem) -> Mapping[str, Any]:
-        error, message = ERRORS.get(problem.code, (problem.detail, "请求参数错误"))
-        if problem.code == "invalid":
-            reason = problem.detail.partition(": ")[2]
-            error, message = problem.detail, f"参数无效: {problem.wrong}"
-            if reason in REASONS:
-                error, message = reason, REASONS[reason]
-            elif "unknown_tag_ids" in problem.facts:
-                unknown = problem.facts["unknown_tag_ids"]
-                error, message = f"Invalid tag_ids: {unknown}", f"无效的标签ID: {unknown}"
-        elif problem.code == "only_local":
-            message = f"未设置 {problem.facts['setting']}，只允许本机访问"
-        elif problem.code == "not_found_in_data":
-            error, message = THINGS[problem.facts["thing"]]
-        body = {"success": False, "error": error, "message": message}
-        if "available_tag_ids" in problem.facts:
-            body["available_tag_ids"] = problem.facts["available_tag_ids"]
-        return body
-
-
-# -- what comes in -------------------------------------------------------------------------
-
-
-def trigger_arguments(body: Mapping[str, Any], available: Sequence[int]) -> dict[str, Any]:
-    """The arguments of the job: ids count once. Raises Invalid for a tag that there is not."""
-    tag_ids = list(dict.fromkeys(body["tag_ids"]))
-    if unknown := [tag_id for tag_id in tag_ids if tag_id not in available]:
-        facts = {"unknown_tag_ids": unknown[:IDS_NAMED], "available_tag_ids": list(available)}
-        raise Invalid("tag_ids", "unknown tags", **facts)
-    user_ids = body["user_ids"]
-    return {**body, "tag_ids": tag_ids, "user_ids": None if user_ids is None else list(dict.fromkeys(user_ids))}
-
-
-def labels(tag_ids: Sequence[int]) -> tuple[str, ...]:
-    return tuple(f"tag:{tag_id}" for tag_id in tag_ids)
-
-
-def job_query(asked: Mapping[str, Any], owner: str | None) -> JobQuery:
-    """The jobs that a list asks for, of one owner or of all: the newest NEWEST, or a page."""
-    paged = any(asked[name] is not None for name in ("page", "page_size", "cursor"))
-    page, size = asked["page"] or 1, asked["page_size"] or (PAGE_SIZE if paged else NEWEST)
-    return JobQuery(
-        namespace="tags",
-        owner=owner,
-        states=frozenset(state for state, word in STATUS.items() if word == asked["status"]) or None,
-        label=None if asked["tag_id"] is None else f"tag:{asked['tag_id']}",
-        before=asked["cursor"],
-        offset=(page - 1) * size,
-        limit=size,
-    )
-
-
-def next_path(asked: Mapping[str, Any], query: JobQuery, found: Page) -> str | None:
-    """The path of the page that follows, with the same filters."""
-    if found.next is None:
-        return None
-    kept = {name: asked[name] for name in ("status", "tag_id") if asked[name] is not None}
-    return "/api/v1/tasks?" + urlencode({**kept, "page_size": min(query.limit, LARGEST_PAGE), "cursor": found.next})
-
-
-def cursor_of(user_id: str) -> str:
-    return base64.urlsafe_b64encode(user_id.encode()).decode().rstrip("=")
-
-
-def user_of(cursor: str | None) -> str | None:
-    """The user id after which a page begins. Raises Invalid for what no answer gave out."""
-    if cursor is None:
-        return None
-    try:
-        if not cursor:
-            raise ValueError
-        return base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True).decode()
-    except (binascii.Error, ValueError):
-        raise Invalid("cursor", "is not a cursor that this service gave out") from None
-
-
-# -- what goes out -------------------------------------------------------------------------
-
-
-def render_accepted(added: Added, environment: str) -> tuple[dict[str, Any], int, dict[str, str]]:
-    job = added.job
-    asked = job.request.arguments
-    data = {
-        "tag_ids": asked["tag_ids"],
-        "user_ids": asked["user_ids"],
-        "mode": asked["mode"],
-        "environment": environment,
-        "submitted_at": iso(job.submitted_at),
-        **_extras(job),
-    }
-    body = {"success": True, "task_id": job.id, "message": "标签任务已成功提交", "data": data}
-    return body, 202, {REPLAYED_HEADER: "true"} if added.replayed else {}
-
-
-def render_status(job: Job, environment: str) -> dict[str, Any]:
-    asked = job.request.arguments
-    status = {
-        "task_id": job.id,
-        "tag_ids": asked["tag_ids"],
-        "user_ids": asked["user_ids"],
-        "mode": asked["mode"],
-        "environment": environment,
-        "status": STATUS[job.state],
-        "submitted_at": iso(job.submitted_at),
-        "started_at": iso(job.started_at),
-        "completed_at": iso(job.finished_at),
-        "progress": {"done": job.progress.done, "total": job.progress.total, "percentage": job.progress.percentage},
-        "attempt": job.attempt,
-        **_extras(job),
-    }
-    if job.state is JobState.SUCCEEDED:
-        status["result"] = job.result
-    if job.state is JobState.FAILED:
-        status["error"] = job.error
-    return {"success": True, "task_id": job.id, "status": status}
-
-
-def render_item(job: Job) -> dict[str, Any]:
-    return {
-        "task_id": job.id,
-        "tag_ids": job.request.arguments["tag_ids"],
-        "status": STATUS[job.state],
-        "submitted_at": iso(job.submitted_at),
-        "completed_at": iso(job.finished_at),
-    }
-
-
-def render_cancel(job: Job, environment: str) -> tuple[dict[str, Any], int]:
-    stopped = job.state is JobState.CANCELLED
-    message = "任务已取消" if stopped else "任务正在取消"
-    return {**render_status(job, environment), "message": message}, 200 if stopped else 202
-
-
-def _extras(job: Job) -> dict[str, bool]:
-    """What goes beyond the document is told only where it was asked."""
-    return {name: True for name in ("dry_run", "diff") if job.request.arguments[name]}
+        return render_error(problem)
 
 
 # -- views ---------------------------------------------------------------------------------

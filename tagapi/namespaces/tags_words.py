@@ -1,0 +1,50 @@
+"""What the tags API says: its words for states and errors, in English and Chinese. No rule is in here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from tagapi.jobs.model import JobState
+from tagapi.namespaces import tags_schemas as shapes
+
+STATUS: Mapping[JobState, str] = {
+    JobState.QUEUED: "submitted",
+    JobState.RUNNING: "running",
+    JobState.COMMITTING: "running",
+    JobState.WAITING: "running",
+    JobState.SUCCEEDED: "completed",
+    JobState.FAILED: "failed",
+    JobState.CANCELLED: "cancelled",
+}
+
+ERRORS: Mapping[str, tuple[str, str]] = {
+    "job_not_found": ("Task not found", "任务不存在"),
+    "already_finished": ("Task already finished", "任务已结束"),
+    "queue_full": ("Task queue is full", "任务队列已满，请稍后重试"),
+    "owner_queue_full": ("Too many tasks of yours are waiting", "您等待中的任务过多，请稍后重试"),
+    "key_reused": ("Idempotency-Key was used with another request", "Idempotency-Key 已用于另一个请求"),
+    "transient": ("Data cannot be read now", "数据暂时无法读取，请稍后重试"),
+    "task_failed": ("Data cannot be read now", "数据暂时无法读取，请稍后重试"),
+    "shutting_down": ("Service is shutting down", "服务正在停止，请稍后重试"),
+    "store_unavailable": ("Job store is not available", "任务存储暂时不可用，请稍后重试"),
+    "not_ready": ("Service is not ready", "服务尚未就绪，请稍后重试"),
+    "authentication_required": ("Authentication required", "需要有效的访问令牌"),
+    "permission_denied": ("Permission denied", "没有权限"),
+    "rate_limited": ("Too many wrong tokens", "错误的访问令牌过多，请稍后重试"),
+    "tokens_unavailable": ("Tokens cannot be checked now", "暂时无法验证访问令牌，请稍后重试"),
+    "not_found": ("Not found", "资源不存在"),
+    "method_not_allowed": ("Method not allowed", "不支持的请求方法"),
+    "too_large": ("Request body is larger than 8 MiB", "请求体超过 8 MiB"),
+    "unsupported_media_type": ("Content-Type must be application/json", "Content-Type 必须是 application/json"),
+    "internal": ("Internal server error", "服务器内部错误"),
+}
+"""What a problem's code reads like: `error` and `message`."""
+
+REASONS: Mapping[str, str] = {
+    shapes.TAG_IDS_REQUIRED: "标签ID列表是必需的",
+    shapes.TAG_IDS_LIST: "标签ID必须是非空列表",
+}
+THINGS: Mapping[str, tuple[str, str]] = {
+    "tag": ("Tag not found", "标签不存在"),
+    "user": ("User not found", "用户不存在"),
+}
