@@ -7,9 +7,7 @@ clock, keeps the leases, sees cancels asked elsewhere and ends attempts past the
 
 from __future__ import annotations
 
-import enum
 import logging
-import random
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -22,7 +20,6 @@ from tagapi.jobs.attempt import Attempt, Interrupt
 from tagapi.jobs.errors import (
     Contended,
     JobCancelled,
-    JobError,
     JobNotFound,
     StaleAttempt,
     StoreUnavailable,
@@ -30,37 +27,15 @@ from tagapi.jobs.errors import (
     TimedOut,
     Transient,
 )
-from tagapi.jobs.model import Change, Job, Json
+from tagapi.jobs.model import Job
+from tagapi.jobs.outcome import Outcome, OutcomeKind, reason_of
 from tagapi.jobs.registry import JobRegistry
 from tagapi.jobs.task import Task, running_job
 
 log = logging.getLogger(__name__)
 
-FIRST_RETRY = 0.25  # seconds: a lost Spark server is back after about twice this
-LONGEST_RETRY = 30.0  # seconds
 CONTENDED_ATTEMPTS = 100  # of a job that somebody else is faster than, again and again
-LONGEST_CONTENDED_RETRY = 0.5  # seconds: a commit takes a hundredth of that
 STUCK_AFTER = 10.0  # seconds between an interrupt and giving up on the thread's own good will
-
-
-class OutcomeKind(enum.Enum):
-    """Every way an attempt can end."""
-
-    SUCCEEDED = "succeeded"
-    FAILED = "failed"
-    CANCELLED = "cancelled"
-    RETRIED = "retried"
-    RELEASED = "released"
-    FENCED = "fenced"
-    """Replaced by another attempt: there is nothing to write."""
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    kind: OutcomeKind
-    result: Json | None = None
-    reason: str = ""
-    error: BaseException | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -177,7 +152,7 @@ class JobRunner:
         if attempt.past_return:
             return self._after_failed_commit(error, attempt)
         if not attempt.settled:  # an earlier attempt's commit may be there: the next one asks again
-            return Outcome(OutcomeKind.RETRIED, reason=_reason(error), error=error)
+            return Outcome(OutcomeKind.RETRIED, reason=reason_of(error), error=error)
         if isinstance(error, JobCancelled):
             return Outcome(OutcomeKind.CANCELLED)
         return self._again_or_failed(error, attempt)
@@ -189,7 +164,7 @@ class JobRunner:
         if isinstance(error, Contended):
             tries = CONTENDED_ATTEMPTS
         kind = OutcomeKind.RETRIED if attempt.job.attempt < tries else OutcomeKind.FAILED
-        return Outcome(kind, reason=_reason(error), error=error)
+        return Outcome(kind, reason=reason_of(error), error=error)
 
     def _after_failed_commit(self, error: BaseException, attempt: Attempt) -> Outcome:
         """The commit raised: it may have happened all the same, so ask before saying anything."""
@@ -205,40 +180,25 @@ class JobRunner:
             attempt.settled = True
         except Exception as unanswered:
             # Nobody can say: the next attempt asks again, and the job stays unsettled until it knows.
-            return Outcome(OutcomeKind.RETRIED, reason=_reason(unanswered), error=unanswered)
+            return Outcome(OutcomeKind.RETRIED, reason=reason_of(unanswered), error=unanswered)
         return self._again_or_failed(error, attempt)
 
     def _record(self, attempt: Attempt, outcome: Outcome) -> None:
         """Write the outcome: one update, refused where another attempt has taken over."""
         extra = {"outcome": outcome.kind.value, "reason": outcome.reason, "seconds": self._age(attempt)}
         failed = outcome.kind is OutcomeKind.FAILED
-        log.log(logging.ERROR if failed else logging.INFO, "attempt_ended", extra=extra, exc_info=_trace(outcome))
+        log.log(logging.ERROR if failed else logging.INFO, "attempt_ended", extra=extra, exc_info=outcome.unforeseen())
         if outcome.kind is OutcomeKind.FENCED:
             return
         try:
             try:
-                attempt.write(self._change(attempt, outcome))
+                attempt.write(outcome.change(attempt.job, attempt.settled))
             except JobCancelled:  # asked while a job without an effect was finishing
                 attempt.write(partial(changes.cancelled, epoch=attempt.job.epoch))
         except (StaleAttempt, JobNotFound):
             log.warning("attempt_fenced")
         except StoreUnavailable:  # the lease lapses, and another attempt finds out what this one did
             log.error("outcome_not_recorded")
-
-    def _change(self, attempt: Attempt, outcome: Outcome) -> Change:
-        epoch = attempt.job.epoch
-        match outcome.kind:
-            case OutcomeKind.SUCCEEDED:
-                return partial(changes.succeed, epoch=epoch, result=outcome.result)
-            case OutcomeKind.CANCELLED:
-                return partial(changes.cancelled, epoch=epoch)
-            case OutcomeKind.RELEASED:
-                return partial(changes.release, epoch=epoch)
-            case OutcomeKind.RETRIED:
-                longest = LONGEST_CONTENDED_RETRY if isinstance(outcome.error, Contended) else LONGEST_RETRY
-                delay = timedelta(seconds=backoff(attempt.job.attempt, longest))
-                return partial(changes.retry, epoch=epoch, delay=delay, reason=outcome.reason, settled=attempt.settled)
-        return partial(changes.fail, epoch=epoch, reason=outcome.reason)
 
     # -- interrupts ------------------------------------------------------------------------
 
@@ -320,19 +280,3 @@ class JobRunner:
 
     def _age(self, attempt: Attempt) -> float:
         return round(self._monotonic() - attempt.began, 3)
-
-
-def backoff(attempt: int, longest: float = LONGEST_RETRY) -> float:
-    """Seconds until the next attempt: doubled each time, with up to a quarter of jitter."""
-    return min(longest, FIRST_RETRY * 2.0 ** min(attempt - 1, 16)) * random.uniform(1.0, 1.25)
-
-
-def _reason(error: BaseException) -> str:
-    """What a client is told. The text of an error that is not ours may hold anything, so only its kind is."""
-    return str(error) if isinstance(error, JobError) else f"internal error: {type(error).__name__}"
-
-
-def _trace(outcome: Outcome) -> BaseException | None:
-    """One traceback, where the job failed, for errors that nobody foresaw."""
-    unforeseen = outcome.kind is OutcomeKind.FAILED and not isinstance(outcome.error, JobError)
-    return outcome.error if unforeseen else None

@@ -14,8 +14,9 @@ from typing import Any
 from tagapi.jobs import changes
 from tagapi.jobs.lists import Page, Query
 from tagapi.jobs.model import Change, Job, Json
+from tagapi.jobs.outcome import LONGEST_RETRY
 from tagapi.jobs.registry import Bounds
-from tagapi.jobs.runner import LONGEST_RETRY, JobRunner, RunnerLimits
+from tagapi.jobs.runner import JobRunner, RunnerLimits
 from tagapi.jobs.service import JobService
 from tagapi.jobs.task import Task, TaskContext
 from tagapi.registries.memory import MemoryRegistry

@@ -8,7 +8,8 @@ import pytest
 
 from tagapi.jobs.errors import JobCancelled, TaskFailed, Transient
 from tagapi.jobs.model import Job, JobState, Json, Progress
-from tagapi.jobs.runner import LONGEST_RETRY, RunnerLimits, backoff
+from tagapi.jobs.outcome import LONGEST_RETRY, backoff
+from tagapi.jobs.runner import RunnerLimits
 from tagapi.jobs.task import TaskContext, running_job
 from tests.unit.fakes import (
     RESULT,

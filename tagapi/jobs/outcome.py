@@ -1,0 +1,68 @@
+"""Every way an attempt can end, and the change that is written then."""
+
+from __future__ import annotations
+
+import enum
+import random
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import partial
+
+from tagapi.jobs import changes
+from tagapi.jobs.errors import Contended, JobError
+from tagapi.jobs.model import Change, Job, Json
+
+FIRST_RETRY = 0.25  # seconds: a lost Spark server is back after about twice this
+LONGEST_RETRY = 30.0  # seconds
+LONGEST_CONTENDED_RETRY = 0.5  # seconds: a commit takes a hundredth of that
+
+
+class OutcomeKind(enum.Enum):
+    """Every way an attempt can end."""
+
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    RETRIED = "retried"
+    RELEASED = "released"
+    FENCED = "fenced"
+    """Replaced by another attempt: there is nothing to write."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    kind: OutcomeKind
+    result: Json | None = None
+    reason: str = ""
+    error: BaseException | None = None
+
+    def change(self, job: Job, settled: bool) -> Change:
+        """What is written of it. An unsettled job stays so until somebody knows what became of its commit."""
+        epoch = job.epoch
+        match self.kind:
+            case OutcomeKind.SUCCEEDED:
+                return partial(changes.succeed, epoch=epoch, result=self.result)
+            case OutcomeKind.CANCELLED:
+                return partial(changes.cancelled, epoch=epoch)
+            case OutcomeKind.RELEASED:
+                return partial(changes.release, epoch=epoch)
+            case OutcomeKind.RETRIED:
+                longest = LONGEST_CONTENDED_RETRY if isinstance(self.error, Contended) else LONGEST_RETRY
+                delay = timedelta(seconds=backoff(job.attempt, longest))
+                return partial(changes.retry, epoch=epoch, delay=delay, reason=self.reason, settled=settled)
+        return partial(changes.fail, epoch=epoch, reason=self.reason)
+
+    def unforeseen(self) -> BaseException | None:
+        """The error to log with its traceback, where the job failed by one that nobody foresaw."""
+        unforeseen = self.kind is OutcomeKind.FAILED and not isinstance(self.error, JobError)
+        return self.error if unforeseen else None
+
+
+def backoff(attempt: int, longest: float = LONGEST_RETRY) -> float:
+    """Seconds until the next attempt: doubled each time, with up to a quarter of jitter."""
+    return min(longest, FIRST_RETRY * 2.0 ** min(attempt - 1, 16)) * random.uniform(1.0, 1.25)
+
+
+def reason_of(error: BaseException) -> str:
+    """What a client is told. The text of an error that is not ours may hold anything, so only its kind is."""
+    return str(error) if isinstance(error, JobError) else f"internal error: {type(error).__name__}"
