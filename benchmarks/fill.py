@@ -55,7 +55,7 @@ def _jobs(first: int, last: int, finished: bool) -> Iterator[Job]:
 
 
 def _into_sqlite(db: apsw.Connection, jobs: list[Job]) -> None:
-    db.executemany(ADMIT, [admission(job, None) for job in jobs])
+    db.executemany(ADMIT, [admission(job, dump_request(job.request), None) for job in jobs])
 
 
 def _into_redis(registry: RedisRegistry, jobs: list[Job]) -> None:

@@ -10,7 +10,6 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from functools import partial
 
 from tagapi.jobs.errors import StoreUnavailable
 from tagapi.jobs.registry import JobRegistry
@@ -70,13 +69,16 @@ class ThreadPoolExecutor:
 
     def _work(self) -> None:
         while not self._stopping.is_set():
-            if not self._runner.ready():  # the registry is left to those who hand in work
-                self._stopping.wait(BUSY_POLL)
-                continue
-            with self._wanted:
-                seen = self._news
-            if not self._guarded(self._runner.run_next) and not self._guarded(partial(self._idle, seen)):
+            if not self._guarded(self._run_or_wait):
                 self._stopping.wait(IDLE_POLL)  # the registry is away: no use in asking it faster
+
+    def _run_or_wait(self) -> bool:
+        if not self._runner.ready():  # the registry is left to those who hand in work
+            self._stopping.wait(BUSY_POLL)
+            return True
+        with self._wanted:
+            seen = self._news
+        return self._runner.run_next() or self._idle(seen)
 
     def _idle(self, seen: int) -> bool:
         """Wait for news, or for the time of the queue's first job."""

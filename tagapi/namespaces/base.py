@@ -17,38 +17,19 @@ from typing import Any, ClassVar
 import orjson
 from flask import Flask, Response, redirect, request
 from flask_restx import Api, Resource
-from marshmallow import RAISE, Schema
+from marshmallow import Schema
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, RequestEntityTooLarge
 from werkzeug.routing import BaseConverter
 
 from tagapi.auth import Gate, Policy, Principal
 from tagapi.namespaces.declared import check_declared, check_guarded
 from tagapi.namespaces.documentation import AUTHORIZATIONS, Definitions, describe, operation_of, page_of
+from tagapi.namespaces.fields import NoQuery
+from tagapi.namespaces.headers import KEY
 from tagapi.namespaces.problems import Invalid, Problem, Unsupported, problem_of
 
 MAX_BODY = 8 * 1024 * 1024  # bytes
-KEY_HEADER = "Idempotency-Key"
-REPLAYED_HEADER = "Idempotency-Replayed"
 VISIBLE = re.compile(r"[\x21-\x7e]{1,255}")
-
-
-class Input(Schema):
-    """A schema for what comes in: nothing unknown, fields checked in the order in which they are written."""
-
-    class Meta:
-        unknown = RAISE
-
-    error_messages = {"unknown": "unknown field", "type": "must be a JSON object"}
-
-
-class Query(Input):
-    """A schema for a query string."""
-
-    error_messages = {"unknown": "unknown parameter"}
-
-
-class NoQuery(Query):
-    """For routes that take no parameters."""
 
 
 class Front(ABC):
@@ -166,9 +147,9 @@ def load_query(schema: type[Schema]) -> dict[str, Any]:
 
 def idempotency_key() -> str | None:
     """The client's key, if it sent one. Raises Invalid for one that is no key."""
-    key = request.headers.get(KEY_HEADER)
+    key = request.headers.get(KEY)
     if key is not None and not VISIBLE.fullmatch(key):
-        raise Invalid(KEY_HEADER, "must be 1 to 255 visible ASCII characters")
+        raise Invalid(KEY, "must be 1 to 255 visible ASCII characters")
     return key
 
 

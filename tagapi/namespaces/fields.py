@@ -7,9 +7,28 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from marshmallow import fields
+from marshmallow import RAISE, Schema, fields
 
 WHOLE = re.compile(r"[0-9]{1,9}")
+
+
+class Input(Schema):
+    """A schema for what comes in: nothing unknown, fields checked in the order in which they are written."""
+
+    class Meta:
+        unknown = RAISE
+
+    error_messages = {"unknown": "unknown field", "type": "must be a JSON object"}
+
+
+class Query(Input):
+    """A schema for a query string."""
+
+    error_messages = {"unknown": "unknown parameter"}
+
+
+class NoQuery(Query):
+    """For routes that take no parameters."""
 
 
 class StrictInteger(fields.Integer):

@@ -10,7 +10,6 @@ from tagapi.auth import Policy
 from tagapi.jobs.service import JobService
 from tagapi.namespaces import tags_schemas as shapes
 from tagapi.namespaces.base import (
-    KEY_HEADER,
     Front,
     NamespaceResource,
     idempotency_key,
@@ -19,6 +18,7 @@ from tagapi.namespaces.base import (
 )
 from tagapi.namespaces.documentation import Answer, operation
 from tagapi.namespaces.fields import iso
+from tagapi.namespaces.headers import KEY
 from tagapi.namespaces.problems import Problem
 from tagapi.namespaces.tags_render import (
     cursor_of,
@@ -109,7 +109,7 @@ class Trigger(TagsResource):
     @operation(
         policy=Policy.USER,
         body=shapes.TriggerRequest,
-        headers={KEY_HEADER: "1 to 255 visible ASCII characters: the same key and body start one task only"},
+        headers={KEY: "1 to 255 visible ASCII characters: the same key and body start one task only"},
         answers={202: Answer("任务已提交 (Accepted)", shapes.TriggerAnswer)},
         errors=(413, 415, 422, 429, 503),
     )

@@ -13,8 +13,8 @@ from tagapi.jobs.lists import Query as JobQuery
 from tagapi.jobs.model import Job, JobState
 from tagapi.jobs.registry import Added
 from tagapi.namespaces import tags_words as words
-from tagapi.namespaces.base import REPLAYED_HEADER
 from tagapi.namespaces.fields import iso
+from tagapi.namespaces.headers import REPLAYED
 from tagapi.namespaces.problems import Invalid, Problem
 
 NEWEST = 1000  # tasks in a list without paging parameters
@@ -93,7 +93,7 @@ def render_accepted(added: Added, environment: str) -> tuple[dict[str, Any], int
         **_extras(job),
     }
     body = {"success": True, "task_id": job.id, "message": "标签任务已成功提交", "data": data}
-    return body, 202, {REPLAYED_HEADER: "true"} if added.replayed else {}
+    return body, 202, {REPLAYED: "true"} if added.replayed else {}
 
 
 def render_status(job: Job, environment: str) -> dict[str, Any]:

@@ -6,8 +6,7 @@ from typing import Any
 
 from marshmallow import Schema, ValidationError, fields, validate, validates_schema
 
-from tagapi.namespaces.base import Input, Query
-from tagapi.namespaces.fields import Moment, QueryBoolean, QueryInteger, StrictBoolean, StrictInteger
+from tagapi.namespaces.fields import Input, Moment, Query, QueryBoolean, QueryInteger, StrictBoolean, StrictInteger
 
 TAG_IDS_REQUIRED = "tag_ids is required"
 TAG_IDS_LIST = "tag_ids must be a non-empty list"

@@ -17,9 +17,10 @@ from tagapi.jobs.registry import Added
 from tagapi.jobs.service import JobService
 from tagapi.namespaces import workers_schemas as shapes
 from tagapi.namespaces import workers_words as words
-from tagapi.namespaces.base import KEY_HEADER, Front, NamespaceResource, idempotency_key, load_body, load_query
+from tagapi.namespaces.base import Front, NamespaceResource, idempotency_key, load_body, load_query
 from tagapi.namespaces.documentation import Answer, operation
 from tagapi.namespaces.downloads import Download, send
+from tagapi.namespaces.headers import KEY
 from tagapi.namespaces.problems import Problem
 from tagapi.namespaces.workers_filters import FilterKinds
 from tagapi.namespaces.workers_render import (
@@ -144,7 +145,7 @@ class Workers(WorkersResource):
     @operation(
         policy=Policy.USER,
         body=shapes.CreateRequest,
-        headers={KEY_HEADER: "От 1 до 255 видимых символов ASCII: тот же ключ и то же тело — та же задача"},
+        headers={KEY: "От 1 до 255 видимых символов ASCII: тот же ключ и то же тело — та же задача"},
         answers={201: Answer("Задача создана", shapes.Worker)},
         errors=(413, 415, 422),
     )

@@ -15,8 +15,8 @@ from tagapi.jobs.lists import Query as JobQuery
 from tagapi.jobs.model import EventKind, Job, JobState
 from tagapi.jobs.registry import Added
 from tagapi.namespaces import workers_words as words
-from tagapi.namespaces.base import REPLAYED_HEADER
 from tagapi.namespaces.fields import iso
+from tagapi.namespaces.headers import REPLAYED
 from tagapi.namespaces.problems import Invalid, Problem
 from tagapi.namespaces.workers_filters import CLEANUP, EXPORTED, FilterKinds, checked_filters
 
@@ -103,7 +103,7 @@ def render_worker(job: Job, site: str) -> dict[str, Any]:
 
 
 def render_created(added: Added, site: str) -> tuple[dict[str, Any], int, dict[str, str]]:
-    replayed = {REPLAYED_HEADER: "true"} if added.replayed else {}
+    replayed = {REPLAYED: "true"} if added.replayed else {}
     return render_worker(added.job, site), 201, {"Location": f"{PATH}{added.job.id}/", **replayed}
 
 

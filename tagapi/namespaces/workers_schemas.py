@@ -10,8 +10,7 @@ from typing import Any
 from marshmallow import Schema, fields, validate
 
 from tagapi.namespaces import workers_words as words
-from tagapi.namespaces.base import Input, Query
-from tagapi.namespaces.fields import Moment, QueryInteger, StrictInteger
+from tagapi.namespaces.fields import Input, Moment, Query, QueryInteger, StrictInteger
 
 MOMENT = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,6})?([Zz]|[+-][0-9]{2}:[0-9]{2})"

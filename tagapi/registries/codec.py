@@ -34,8 +34,8 @@ MOVING = (
 MOMENTS = ("submitted_at", "lease_until", "not_before", "started_at", "finished_at")
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 REQUESTS_KEPT = 32 * 1024 * 1024  # bytes, as stored
-JOBS_KEPT = 1000
-JOB_BYTES = 16 * 1024  # as stored: one with a larger result is decoded each time
+FACTS_KEPT = 16 * 1024 * 1024  # bytes, as stored: a list of a thousand jobs has to fit, or none of it is found again
+LARGEST_FACTS = 16 * 1024  # bytes: to look for a job with a larger result costs more than to decode it
 
 
 def dump_request(request: Request) -> bytes:
@@ -51,14 +51,15 @@ def dump_moving(job: Job) -> bytes:
     return orjson.dumps({name: getattr(job, name) for name in MOVING})
 
 
-def load_job(request: Request, number: int, version: int, stored: bytes) -> Job:
-    facts = orjson.loads(stored)
+def load_facts(stored: bytes) -> dict[str, Any]:
+    """The moving part, as a Job takes it."""
+    facts: dict[str, Any] = orjson.loads(stored)
     for name in MOMENTS:
         facts[name] = _moment(facts[name])
     facts["state"] = JobState(facts["state"])
     facts["progress"] = Progress(**facts["progress"])
     facts["events"] = tuple(_event(event) for event in facts["events"])
-    return Job(request=request, number=number, version=version, **facts)
+    return facts
 
 
 def micros(moment: datetime) -> int:
@@ -98,14 +99,14 @@ def _event(stored: dict[str, Any]) -> Event:
 class Decoded:
     """What was read lately: a job that is polled, or that has 100,000 user ids, is not decoded each time anew.
 
-    A request never changes, so its id finds it. A job is found by the very bytes that were read
-    from the store, so it is never older than the store is.
+    A request never changes, so its id finds it. The moving part is found by the very bytes that
+    were read from the store, so it is never older than the store is.
     """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._requests: LRUCache[str, tuple[int, Request]] = LRUCache(REQUESTS_KEPT, getsizeof=lambda kept: kept[0])
-        self._jobs: LRUCache[tuple[str, int, bytes], Job] = LRUCache(JOBS_KEPT)
+        self._requests: LRUCache[str, tuple[int, Request]] = LRUCache(REQUESTS_KEPT, getsizeof=_size)
+        self._facts: LRUCache[bytes, tuple[int, dict[str, Any]]] = LRUCache(FACTS_KEPT, getsizeof=_size)
 
     def request(self, job_id: str) -> Request | None:
         with self._lock:
@@ -120,13 +121,19 @@ class Decoded:
         return request
 
     def load_job(self, request: Request, number: int, version: int, stored: bytes) -> Job:
-        read = (request.job_id, version, stored)
+        return Job(request=request, number=number, version=version, **self._load_facts(stored))
+
+    def _load_facts(self, stored: bytes) -> dict[str, Any]:
+        if len(stored) > LARGEST_FACTS:
+            return load_facts(stored)
         with self._lock:
-            known = self._jobs.get(read)
-        if known is not None:
-            return known
-        job = load_job(request, number, version, stored)
-        if len(stored) <= JOB_BYTES:
+            kept = self._facts.get(stored)
+        if kept is None:
+            kept = (len(stored), load_facts(stored))
             with self._lock:
-                self._jobs[read] = job
-        return job
+                self._facts[stored] = kept
+        return kept[1]
+
+
+def _size(kept: tuple[int, object]) -> int:
+    return kept[0]

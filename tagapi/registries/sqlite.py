@@ -49,8 +49,7 @@ class SqliteRegistry(JobRegistry):
         self._decoded = Decoded()
         self._idle: list[apsw.Connection] = []
         self._writer = GroupWriter(self._connect_to_write)
-        self._made = False
-        """The file is known to have its tables."""
+        self._made = False  # the file is not known to have its tables
 
     def check(self) -> None:
         self._reach.check(self.queued)
@@ -73,7 +72,7 @@ class SqliteRegistry(JobRegistry):
             connection.pragma("journal_size_limit", LOG_KEPT)
             make_tables(connection)
         except BaseException:
-            connection.close()
+            connection.close(True)
             raise
         return connection
 
@@ -84,11 +83,14 @@ class SqliteRegistry(JobRegistry):
             if not self._made:  # by the writer, so that nobody reads a file without tables
                 self._writer.write(lambda _: None)
                 self._made = True
-            connection = self._idle.pop() if self._idle else self._connect()
+            try:
+                connection = self._idle.pop()
+            except IndexError:
+                connection = self._connect()
             try:
                 yield connection
             except BaseException:
-                connection.close()
+                connection.close(True)
                 raise
             self._idle.append(connection)
 
@@ -144,10 +146,11 @@ class SqliteRegistry(JobRegistry):
         return [self._decoded.load_job(request, *moving) for request, *moving in known if request is not None]
 
     def _admit(self, request: Request, bounds: Bounds, key: IdempotencyKey | None) -> tuple[Job, bool]:
-        return self._write(partial(self._admitted, request=request, bounds=bounds, key=key))
+        stored = dump_request(request)
+        return self._write(partial(self._admitted, request=request, stored=stored, bounds=bounds, key=key))
 
     def _admitted(
-        self, db: apsw.Connection, request: Request, bounds: Bounds, key: IdempotencyKey | None
+        self, db: apsw.Connection, request: Request, stored: bytes, bounds: Bounds, key: IdempotencyKey | None
     ) -> tuple[Job, bool]:
         totals = (lists.keys(waiting(None)), lists.keys(waiting(request.owner)))
         known, number, queued, of_owner = db.execute(BEFORE_ADMISSION, (*_columns(key), request.job_id, *totals)).get
@@ -156,7 +159,7 @@ class SqliteRegistry(JobRegistry):
             return job, job.id != request.job_id
         self._check_bounds(queued, of_owner, request.owner, bounds)
         job = changes.accept(request, self.now(), number)
-        db.execute(ADMIT, admission(job, key))
+        db.execute(ADMIT, admission(job, stored, key))
         return job, False
 
     def _swap(self, before: Job, after: Job) -> bool:
@@ -175,10 +178,8 @@ class SqliteRegistry(JobRegistry):
         return self._write(swapped)
 
     def forget(self, job_ids: Iterable[str]) -> None:
-        wanted = list(job_ids)
-
         def forgotten(db: apsw.Connection) -> None:
-            for job in self._jobs(db, "id", wanted):
+            for job in self._jobs(db, "id", list(job_ids)):
                 if job.finished:
                     lists.move(db, job, None)
                     db.execute("DELETE FROM jobs WHERE number = ?", (job.number,))
@@ -239,11 +240,10 @@ class SqliteRegistry(JobRegistry):
             return {"kind": "sqlite", "durable": "yes: every commit is synced to disk"}
 
 
-def admission(job: Job, key: IdempotencyKey | None) -> tuple[Any, ...]:
+def admission(job: Job, request: bytes, key: IdempotencyKey | None) -> tuple[Any, ...]:
     """A new job as ADMIT takes it."""
     entered = lists.keys(moves(None, job).entered)
-    stored = (dump_moving(job), *places(job), dump_request(job.request))
-    return (job.number, job.id, job.version, *stored, entered, *_columns(key))
+    return (job.number, job.id, job.version, dump_moving(job), *places(job), request, entered, *_columns(key))
 
 
 def _columns(key: IdempotencyKey | None) -> tuple[str | None, ...]:

@@ -27,7 +27,8 @@ def move(db: apsw.Connection, before: Job | None, after: Job | None) -> None:
     """Take a job from the lists that it leaves, put it into those that it enters, and count."""
     if job := after or before:
         left, entered = moves(before, after)
-        db.execute("INSERT INTO moved VALUES (?, ?, ?)", (job.number, keys(left), keys(entered)))
+        if left or entered:
+            db.execute("INSERT INTO moved VALUES (?, ?, ?)", (job.number, keys(left), keys(entered)))
 
 
 def page(

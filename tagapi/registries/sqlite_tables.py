@@ -11,7 +11,7 @@ import apsw
 
 BLOCK = 1024  # job numbers that share a row of the tally
 PAGE_SIZE = 1024  # bytes: an admission touches some thirty pages, and each of them is written to the log whole
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 SCHEMA = f"""
 CREATE TABLE jobs (
   number INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, version INTEGER NOT NULL, moving BLOB NOT NULL,
@@ -67,16 +67,17 @@ END;
 
 
 def make_tables(connection: apsw.Connection) -> None:
-    """The tables, where the file is new. Raises apsw.Error for a file of another version."""
-    if connection.pragma("user_version") == SCHEMA_VERSION:
-        return
-    connection.pragma("page_size", PAGE_SIZE)
-    connection.pragma("journal_mode", "wal")
-    connection.execute("BEGIN IMMEDIATE")
+    """The tables, where the file is new. Raises apsw.Error for a file of another version, or without a log."""
     version = connection.pragma("user_version")
     if version not in (0, SCHEMA_VERSION):
         raise apsw.Error(f"the file has version {version} of the tables, not {SCHEMA_VERSION}")
-    if version == 0:
+    connection.pragma("page_size", PAGE_SIZE)  # of a file that is new
+    if connection.pragma("journal_mode", "wal") != "wal":
+        raise apsw.Error("no write-ahead log can be kept beside the file")
+    if version == SCHEMA_VERSION:
+        return
+    connection.execute("BEGIN IMMEDIATE")
+    if connection.pragma("user_version") == 0:  # nobody was faster
         connection.execute(SCHEMA)
         connection.pragma("user_version", SCHEMA_VERSION)
     connection.execute("COMMIT")

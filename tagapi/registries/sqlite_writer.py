@@ -84,7 +84,7 @@ class GroupWriter:
         """Closing rolls back whatever was begun; the next group opens the file anew."""
         connection, self._connection = self._connection, None
         if connection is not None:
-            connection.close()
+            connection.close(True)  # whatever was left unfinished on it
 
 
 def _outcome(step: Step, connection: apsw.Connection) -> tuple[Any, JobError | None]:

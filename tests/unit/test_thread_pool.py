@@ -59,10 +59,13 @@ class Leaving(JobRunner):
 
 
 class Pool:
-    def __init__(self, work: Work, threads: int = 1, breaks: str | None = None) -> None:
+    def __init__(
+        self, work: Work, threads: int = 1, breaks: str | None = None, task: type[FakeTask] = FakeTask
+    ) -> None:
         self.registry = Watched()
         self.registry.breaks = {breaks} if breaks else set()
-        self.runner = Leaving(self.registry, FakeTask(work, lambda job: False))
+        self.task = task(work, lambda job: False)
+        self.runner = Leaving(self.registry, self.task)
         self.executor = ThreadPoolExecutor(self.runner, self.registry, threads)
         self.service = JobService(self.registry, self.executor, Bounds(queued=100, queued_per_owner=100))
 
@@ -143,5 +146,42 @@ def assert_outlives(breaks: str) -> None:
     with started(Pool(lambda context: RESULT, threads=1, breaks=breaks)) as pool:
         assert pool.registry.broke.wait(PATIENCE)
         job_id = pool.submit()
+        assert pool.registry.finished.wait(PATIENCE)
+        assert pool.state(job_id) is JobState.SUCCEEDED
+
+
+def test_the_threads_outlive_a_task_that_cannot_say_whether_it_is_ready() -> None:
+    class Unsure(FakeTask):
+        def ready(self) -> bool:
+            if not asked.is_set():
+                asked.set()
+                raise ValueError("what Spark's client may raise")
+            return True
+
+    asked = threading.Event()
+    pool = Pool(lambda context: RESULT, task=Unsure)
+    with started(pool):
+        assert asked.wait(PATIENCE)
+        job_id = pool.submit()
+        assert pool.registry.finished.wait(PATIENCE)
+        assert pool.state(job_id) is JobState.SUCCEEDED
+
+
+def test_the_registry_is_left_alone_until_the_tasks_are_ready() -> None:
+    class Watching(FakeTask):
+        def ready(self) -> bool:
+            self.asked += 1
+            if self.asked == 3:
+                asked_thrice.set()
+            return self.open
+
+    asked_thrice = threading.Event()
+    pool = Pool(lambda context: RESULT, task=Watching, breaks="claim")
+    pool.task.open = False
+    with started(pool):
+        job_id = pool.submit()
+        assert asked_thrice.wait(PATIENCE)
+        assert not pool.registry.broke.is_set()
+        pool.task.open = True
         assert pool.registry.finished.wait(PATIENCE)
         assert pool.state(job_id) is JobState.SUCCEEDED
