@@ -25,10 +25,7 @@ from tag_tasks.spark.session import Spark
 from tag_tasks.spark.sources import Source, Sources
 from tag_tasks.tags.table import MembershipTable
 from tagapi.jobs.model import Job, JobState, Json
-from tagapi.jobs.registry import Bounds
-from tagapi.jobs.runner import JobRunner, RunnerLimits
-from tagapi.jobs.service import JobService
-from tests.spark.world import NOON, Clock, ManualExecutor, eventually
+from tests.spark.world import JobsHere
 
 TYPES: Mapping[Kind, pa.DataType] = {
     Kind.INT: pa.int32(),
@@ -46,7 +43,7 @@ BOOKED = datetime(2024, 3, 1, 9, 30, tzinfo=UTC)
 Row = dict[str, Any]
 
 
-class Business:
+class Business(JobsHere):
     """Sources in a folder; `run` answers with a finished job."""
 
     def __init__(self, spark: Spark, folder: Path, sources: Path | None = None) -> None:
@@ -58,9 +55,7 @@ class Business:
         places = Sources({name: Source(str(self.sources / name)) for name in TABLES})
         members = MembershipTable(str(folder / "user_tags"))
         self.tasks = dict(every_task(spark, places, members, self.results, self.cleaned))
-        self.clock = Clock(NOON)
-        self.runner = JobRunner(self.clock, self.tasks, worker="here", limits=RunnerLimits())
-        self.service = JobService(self.clock, ManualExecutor(self.runner), Bounds(queued=1000, queued_per_owner=1000))
+        super().__init__(self.tasks)
 
     def write(self, table: str, *rows: Row) -> None:
         """Make these rows the whole source; what a row does not say is as it should be."""
@@ -75,17 +70,6 @@ class Business:
         """As the namespace submits: validated, defaults filled in."""
         arguments = {"batch_size": 100, "filters": {}, "date_from": None, "date_to": None, **asked}
         return self.service.submit(f"workers.{work}", arguments, owner="ann").job.id
-
-    def finish(self, job_id: str) -> Job:
-        def step() -> bool:
-            while self.runner.run_next():
-                pass
-            due = self.clock.next_due_at()
-            self.clock.moment = max(self.clock.moment, due or self.clock.moment)
-            return self.clock.get(job_id).finished
-
-        eventually(step)
-        return self.clock.get(job_id)
 
     def run(self, work: str, **asked: Any) -> Job:
         return self.finish(self.submit(work, **asked))

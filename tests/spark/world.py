@@ -28,6 +28,7 @@ from tagapi.jobs.model import Job, JobState, Json
 from tagapi.jobs.registry import Bounds
 from tagapi.jobs.runner import JobRunner, RunnerLimits
 from tagapi.jobs.service import JobService
+from tagapi.jobs.task import Task
 from tagapi.registries.memory import MemoryRegistry
 
 NOON = datetime(2024, 3, 15, 12, tzinfo=UTC)
@@ -198,7 +199,29 @@ class ManualExecutor:
         """Nobody sleeps."""
 
 
-class World:
+class JobsHere:
+    """A registry, a runner and a service of the test's own, on a clock that it sets."""
+
+    def __init__(self, tasks: Mapping[str, Task], clock: Clock | None = None) -> None:
+        self.clock = clock or Clock(NOON)
+        self.runner = JobRunner(self.clock, tasks, worker="here", limits=RunnerLimits())
+        self.service = JobService(self.clock, ManualExecutor(self.runner), Bounds(queued=1000, queued_per_owner=1000))
+
+    def finish(self, job_id: str) -> Job:
+        """Run attempts in this thread until the job is finished; the clock skips what it waits for between them."""
+
+        def step() -> bool:
+            while self.runner.run_next():
+                pass
+            due = self.clock.next_due_at()
+            self.clock.moment = max(self.clock.moment, due or self.clock.moment)
+            return self.clock.get(job_id).finished
+
+        eventually(step)
+        return self.clock.get(job_id)
+
+
+class World(JobsHere):
     """Requests go in by `compute`, which answers with the finished job; `members` is what the table then says."""
 
     def __init__(
@@ -216,9 +239,7 @@ class World:
         self.table = table or MembershipTable(str(self.path))
         sources = Sources({name: Source(str(self.data.folder / name)) for name in SCHEMAS})
         self.task = ComputeTags(spark, sources, self.table)
-        self.clock = clock or Clock(NOON)
-        self.runner = JobRunner(self.clock, {self.task.name: self.task}, worker="here", limits=RunnerLimits())
-        self.service = JobService(self.clock, ManualExecutor(self.runner), Bounds(queued=1000, queued_per_owner=1000))
+        super().__init__({self.task.name: self.task}, clock)
 
     def another_process(self, spark: Spark | None = None) -> World:
         """A world of its own on the same sources and the same table."""
@@ -244,19 +265,6 @@ class World:
             "diff": diff,
         }
         return self.service.submit(self.task.name, arguments, owner="ann").job.id
-
-    def finish(self, job_id: str) -> Job:
-        """Run attempts in this thread until the job is finished; the clock skips what it waits for between them."""
-
-        def step() -> bool:
-            while self.runner.run_next():
-                pass
-            due = self.clock.next_due_at()
-            self.clock.moment = max(self.clock.moment, due or self.clock.moment)
-            return self.clock.get(job_id).finished
-
-        eventually(step)
-        return self.clock.get(job_id)
 
     def compute(self, tag_ids: Sequence[int] = ALL, **asked: Any) -> Job:
         return self.finish(self.submit(tag_ids, **asked))
