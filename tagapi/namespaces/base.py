@@ -75,16 +75,17 @@ class NamespaceResource(Resource):  # type: ignore[misc]  # Flask-RESTX is untyp
 
     def dispatch_request(self, *args: Any, **kwargs: Any) -> Response:
         try:
-            name = "get" if request.method == "HEAD" else request.method.lower()
+            asked = request._get_current_object()  # type: ignore[attr-defined]  # found once, not at each look
+            name = "get" if asked.method == "HEAD" else asked.method.lower()
             method = getattr(self, name, None)
             if method is None:
                 raise MethodNotAllowed(valid_methods=[*self.methods])
             said = operation_of(method)
             if said.policy is not Policy.PUBLIC:
-                self.caller = self.gate.admit(said.policy, request.headers.get("Authorization"), request.remote_addr)
+                self.caller = self.gate.admit(said.policy, asked.headers.get("Authorization"), asked.remote_addr)
             if self.needs_store:
                 self.front.service.check_store()
-            if request.query_string and (said.query or NoQuery) is NoQuery:
+            if asked.query_string and (said.query or NoQuery) is NoQuery:
                 load_query(NoQuery)
             answer = method(*args, **kwargs)
             if isinstance(answer, Response):
