@@ -197,7 +197,12 @@ def _quality(tables: Mapping[str, Any]) -> str:
             if facts["nulls"] or strange:
                 empty = words.share(facts["nulls"] / found["rows"])
                 rows.append(
-                    (f"{words.TABLES[table]}: {column}", words.count(facts["nulls"]), empty, words.count(strange))
+                    (
+                        f"{words.TABLES[table]}: {words.COLUMNS[column]}",
+                        words.count(facts["nulls"]),
+                        empty,
+                        words.count(strange),
+                    )
                 )
     return _section("Качество данных", _table(("Столбец", "Пусто", "Доля пустых", "Выбросы"), rows))
 

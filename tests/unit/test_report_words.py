@@ -12,6 +12,7 @@ import pytest
 
 from tag_tasks.datasets import words
 from tag_tasks.datasets.report import page
+from tag_tasks.datasets.tables import TABLES
 
 NOON = datetime(2024, 3, 15, 12, tzinfo=UTC)
 
@@ -222,3 +223,7 @@ def test_a_month_that_is_only_partly_there_is_marked(since: str | None, until: s
 def test_days_are_said_to_be_days() -> None:
     days = [{"day": datetime(2024, 3, day, tzinfo=UTC).date(), "bookings": 1} for day in (1, 5)]
     assert "<h2>Бронирования по дням, последние 5 дней</h2>" in said(bookings={"by_day": days})
+
+
+def test_every_column_has_a_name_for_people() -> None:
+    assert set(words.COLUMNS) == {column for table in TABLES.values() for column in table.columns}
