@@ -70,7 +70,7 @@ def make_tables(connection: apsw.Connection) -> None:
     """The tables, where the file is new. Raises apsw.Error for a file of another version, or without a log."""
     version = connection.pragma("user_version")
     if version not in (0, SCHEMA_VERSION):
-        raise apsw.Error(f"the file has version {version} of the tables, not {SCHEMA_VERSION}")
+        raise apsw.Error(f"its tables are of version {version}, not {SCHEMA_VERSION} of this release")
     connection.pragma("page_size", PAGE_SIZE)  # of a file that is new
     if connection.pragma("journal_mode", "wal") != "wal":
         raise apsw.Error("no write-ahead log can be kept beside the file")

@@ -45,7 +45,7 @@ def pragma(file: Path, name: str) -> object:
 def test_a_file_of_another_version_is_refused_and_left_as_it_is(file: Path, version: int) -> None:
     with closing(apsw.Connection(str(file))) as db:
         db.pragma("user_version", version)
-    assert f"version {version} of the tables" in str(unusable(f"sqlite:///{file}"))
+    assert f"its tables are of version {version}" in str(unusable(f"sqlite:///{file}"))
     with closing(SqliteRegistry(str(file))) as registry, pytest.raises(StoreUnavailable):
         add(registry)
     assert (pragma(file, "user_version"), pragma(file, "journal_mode")) == (version, "delete")
