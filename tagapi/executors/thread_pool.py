@@ -72,33 +72,34 @@ class ThreadPoolExecutor:
             if not self._guarded(self._run_or_wait):
                 self._stopping.wait(IDLE_POLL)  # the registry is away: no use in asking it faster
 
-    def _run_or_wait(self) -> bool:
+    def _run_or_wait(self) -> None:
         if not self._runner.ready():  # the registry is left to those who hand in work
             self._stopping.wait(BUSY_POLL)
-            return True
+            return
         with self._wanted:
             seen = self._news
-        return self._runner.run_next() or self._idle(seen)
+        if not self._runner.run_next():
+            self._idle(seen)
 
-    def _idle(self, seen: int) -> bool:
+    def _idle(self, seen: int) -> None:
         """Wait for news, or for the time of the queue's first job."""
         due = self._registry.next_due_at()
         seconds = IDLE_POLL if due is None else (due - self._registry.now()).total_seconds()
         with self._wanted:
             if self._news == seen and not self._stopping.is_set():
                 self._wanted.wait(min(IDLE_POLL, max(BUSY_POLL, seconds)))
-        return True
 
     def _beat(self) -> None:
         while not self._stopped.wait(HEARTBEAT_EVERY):
             self._guarded(self._runner.heartbeat)
 
-    def _guarded(self, step: Callable[[], bool | None]) -> bool | None:
-        """A thread of the pool outlives whatever goes wrong around a job; the job's own errors end in the runner."""
+    def _guarded(self, step: Callable[[], None]) -> bool:
+        """Whether it went well. A thread outlives what goes wrong around a job; its own errors end in the runner."""
         try:
-            return step()
+            step()
         except StoreUnavailable:
             return False  # the registry has said so already
         except Exception:
             log.exception("executor_step_failed")
             return False
+        return True

@@ -87,9 +87,7 @@ def started(pool: Pool) -> Iterator[Pool]:
 
 def test_a_job_begins_when_it_is_submitted() -> None:
     with started(Pool(lambda context: RESULT)) as pool:
-        job_id = pool.submit()
-        assert pool.registry.finished.wait(PATIENCE)
-        assert pool.state(job_id) is JobState.SUCCEEDED
+        assert_runs_a_job(pool)
 
 
 def test_no_more_attempts_run_than_there_are_threads() -> None:
@@ -145,9 +143,13 @@ def test_the_threads_outlive_a_registry_that_is_away_while_they_idle() -> None:
 def assert_outlives(breaks: str) -> None:
     with started(Pool(lambda context: RESULT, threads=1, breaks=breaks)) as pool:
         assert pool.registry.broke.wait(PATIENCE)
-        job_id = pool.submit()
-        assert pool.registry.finished.wait(PATIENCE)
-        assert pool.state(job_id) is JobState.SUCCEEDED
+        assert_runs_a_job(pool)
+
+
+def assert_runs_a_job(pool: Pool) -> None:
+    job_id = pool.submit()
+    assert pool.registry.finished.wait(PATIENCE)
+    assert pool.state(job_id) is JobState.SUCCEEDED
 
 
 def test_the_threads_outlive_a_task_that_cannot_say_whether_it_is_ready() -> None:
@@ -162,9 +164,7 @@ def test_the_threads_outlive_a_task_that_cannot_say_whether_it_is_ready() -> Non
     pool = Pool(lambda context: RESULT, task=Unsure)
     with started(pool):
         assert asked.wait(PATIENCE)
-        job_id = pool.submit()
-        assert pool.registry.finished.wait(PATIENCE)
-        assert pool.state(job_id) is JobState.SUCCEEDED
+        assert_runs_a_job(pool)
 
 
 def test_the_registry_is_left_alone_until_the_tasks_are_ready() -> None:
