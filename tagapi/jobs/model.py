@@ -30,6 +30,9 @@ class JobState(enum.Enum):
     WAITING = "waiting"
     """An attempt ended without an outcome; another begins at `not_before`."""
 
+    PARKED = "parked"
+    """Past the point of no return, and whether the effect is there could not be found out: an admin settles it."""
+
     SUCCEEDED = "succeeded"
     """Done, with its effect."""
 
@@ -49,8 +52,9 @@ _S = JobState
 TRANSITIONS: Mapping[JobState, frozenset[JobState]] = {
     _S.QUEUED: frozenset({_S.RUNNING, _S.FAILED, _S.CANCELLED}),
     _S.WAITING: frozenset({_S.RUNNING, _S.FAILED, _S.CANCELLED}),
-    _S.RUNNING: frozenset({_S.COMMITTING, _S.WAITING, _S.SUCCEEDED, _S.FAILED, _S.CANCELLED}),
-    _S.COMMITTING: frozenset({_S.WAITING, _S.SUCCEEDED, _S.FAILED}),
+    _S.RUNNING: frozenset({_S.COMMITTING, _S.WAITING, _S.PARKED, _S.SUCCEEDED, _S.FAILED, _S.CANCELLED}),
+    _S.COMMITTING: frozenset({_S.WAITING, _S.PARKED, _S.SUCCEEDED, _S.FAILED}),
+    _S.PARKED: frozenset({_S.WAITING, _S.SUCCEEDED, _S.FAILED}),
     _S.SUCCEEDED: frozenset(),
     _S.FAILED: frozenset(),
     _S.CANCELLED: frozenset(),
@@ -75,6 +79,9 @@ class Request:
 
     labels: tuple[str, ...] = ()
     """What lists may filter by beside owner and state, such as `tag:3`."""
+
+    request_id: str | None = None
+    """Of the HTTP request that asked: what the records of both are found by."""
 
     @property
     def namespace(self) -> str:
@@ -107,6 +114,10 @@ class EventKind(enum.Enum):
     CANCEL_REQUESTED = "cancel requested"
     COMMITTED = "committed"
     """The effect is known to be there."""
+    PARKED = "parked"
+    """Nobody could find out whether the effect is there; `detail` says why."""
+    SETTLED = "settled"
+    """An admin said what became of a parked job; `detail` says who and what."""
     FINISHED = "finished"
     """`detail` is the final state."""
 
@@ -165,6 +176,9 @@ class Job:
 
     commit_unsettled: bool = False
     """An attempt passed the point of no return and nobody knows yet whether its commit happened."""
+
+    doubts: int = 0
+    """How many attempts in a row ended without finding out what became of the commit."""
 
     progress: Progress = field(default_factory=Progress)
     result: Json | None = None

@@ -12,6 +12,7 @@ STATUS: Mapping[JobState, str] = {
     JobState.RUNNING: "running",
     JobState.COMMITTING: "running",
     JobState.WAITING: "running",
+    JobState.PARKED: "running",
     JobState.SUCCEEDED: "completed",
     JobState.FAILED: "failed",
     JobState.CANCELLED: "cancelled",

@@ -11,6 +11,7 @@ STATUS: Mapping[JobState, str] = {
     JobState.RUNNING: "processing",
     JobState.COMMITTING: "processing",
     JobState.WAITING: "processing",
+    JobState.PARKED: "processing",
     JobState.SUCCEEDED: "completed",
     JobState.FAILED: "failed",
     JobState.CANCELLED: "cancelled",
