@@ -56,32 +56,27 @@ class Policy(enum.Enum):
 
 
 class AuthenticationRequired(JobError):
-    """A valid token is needed: Authorization: Bearer TOKEN."""
-
+    message = "A valid token is needed: Authorization: Bearer TOKEN."
     code = "authentication_required"
 
 
 class PermissionDenied(JobError):
-    """Only an admin may {what}."""
-
+    message = "Only an admin may {what}."
     code = "permission_denied"
 
 
 class OnlyLocal(JobError):
-    """Without {setting}, only requests from this machine are answered."""
-
+    message = "Without {setting}, only requests from this machine are answered."
     code = "only_local"
 
 
 class RateLimited(JobError):
-    """Too many wrong tokens came from this address. Try again in {retry_after} s."""
-
+    message = "Too many wrong tokens came from this address. Try again in {retry_after} s."
     code = "rate_limited"
 
 
 class TokensUnavailable(JobError):
-    """Tokens cannot be checked now. Try again in {retry_after} s."""
-
+    message = "Tokens cannot be checked now. Try again in {retry_after} s."
     code = "tokens_unavailable"
 
 

@@ -6,18 +6,23 @@ be compared by clients. Nothing here knows HTTP.
 
 from __future__ import annotations
 
-import inspect
+from collections.abc import Mapping
+from functools import partial
 from typing import Any, ClassVar
 
 
 class JobError(Exception):
-    """The job could not be handled."""
+    """The root of the tree."""
 
+    message: ClassVar[str] = "The job could not be handled."
     code: ClassVar[str] = "job_error"
 
     def __init__(self, **facts: Any) -> None:
-        self.facts = facts
-        super().__init__(inspect.cleandoc(type(self).__doc__ or "").format(**facts))
+        self.facts: Mapping[str, Any] = facts
+        super().__init__(self.message.format(**facts))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return partial(type(self), **self.facts), ()  # an exception is otherwise made anew from its text
 
     def __getattr__(self, name: str) -> Any:
         try:
@@ -30,44 +35,37 @@ class JobError(Exception):
 
 
 class JobNotFound(JobError):
-    """There is no job {job_id}."""
-
+    message = "There is no job {job_id}."
     code = "job_not_found"
 
 
 class QueueFull(JobError):
-    """The queue is full: {queued} jobs are waiting. Try again in {retry_after} s."""
-
+    message = "The queue is full: {queued} jobs are waiting. Try again in {retry_after} s."
     code = "queue_full"
 
 
 class OwnerQueueFull(JobError):
-    """{owner} already has {queued} jobs waiting. Try again in {retry_after} s."""
-
+    message = "{owner} already has {queued} jobs waiting. Try again in {retry_after} s."
     code = "owner_queue_full"
 
 
 class KeyReused(JobError):
-    """The idempotency key was used before, with another request."""
-
+    message = "The idempotency key was used before, with another request."
     code = "key_reused"
 
 
 class ShuttingDown(JobError):
-    """The service is stopping and accepts no more jobs. Try again in {retry_after} s."""
-
+    message = "The service is stopping and accepts no more jobs. Try again in {retry_after} s."
     code = "shutting_down"
 
 
 class ResultNotReady(JobError):
-    """Job {job_id} is {state}: it has no result."""
-
+    message = "Job {job_id} is {state}: it has no result."
     code = "result_not_ready"
 
 
 class NotReady(JobError):
-    """{part} is not ready. Try again in {retry_after} s."""
-
+    message = "{part} is not ready. Try again in {retry_after} s."
     code = "not_ready"
 
 
@@ -75,21 +73,23 @@ class NotReady(JobError):
 
 
 class IllegalTransition(JobError):
-    """Job {job_id} is {state}: it cannot become {wanted}."""
-
+    message = "Job {job_id} is {state}: it cannot become {wanted}."
     code = "illegal_transition"
 
 
 class StaleAttempt(JobError):
-    """Attempt {epoch} of job {job_id} was replaced by {current}: its writes are refused."""
-
+    message = "Attempt {epoch} of job {job_id} was replaced by {current}: its writes are refused."
     code = "stale_attempt"
 
 
 class AlreadyFinished(JobError):
-    """Job {job_id} is {state}: it can no longer be cancelled."""
-
+    message = "Job {job_id} is {state}: it can no longer be cancelled."
     code = "already_finished"
+
+
+class NotParked(JobError):
+    message = "Job {job_id} is {state}: only a parked job is settled by hand."
+    code = "not_parked"
 
 
 # -- how an attempt can end early ----------------------------------------------------------
@@ -103,38 +103,32 @@ class JobCancelled(BaseException):
 
 
 class TaskFailed(JobError):
-    """{reason}"""
-
+    message = "{reason}"
     code = "task_failed"
 
 
 class Transient(JobError):
-    """{reason}"""
-
+    message = "{reason}"
     code = "transient"
 
 
 class StoreUnavailable(Transient):
-    """The job store does not answer. Try again in {retry_after} s."""
-
+    message = "The job store does not answer. Try again in {retry_after} s."
     # Whether the write that met it has happened is unknown: it is repeated with its token, or not at all.
     code = "store_unavailable"
 
 
 class Contended(Transient):
-    """{reason}"""
-
+    message = "{reason}"
     # Somebody else was faster, and nothing was written: nobody's fault, so it is tried far more often.
     code = "contended"
 
 
 class TimedOut(JobError):
-    """The attempt took longer than its limit of {seconds} s and was stopped."""
-
+    message = "The attempt took longer than its limit of {seconds} s and was stopped."
     code = "timed_out"
 
 
 class NotFoundInData(JobError):
-    """There is no {thing} {name}."""
-
+    message = "There is no {thing} {name}."
     code = "not_found_in_data"
