@@ -14,6 +14,7 @@ import sys
 import time
 import uuid
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -109,8 +110,9 @@ class Context:
     def check(self) -> None:
         """Nobody cancels."""
 
-    def on_cancel(self, stop: Callable[[], None]) -> None:
+    def on_cancel(self, stop: Callable[[], None]) -> AbstractContextManager[object]:
         """Nobody cancels."""
+        return nullcontext()
 
     def begin_commit(self, result: Any) -> None:
         """Nobody else commits."""

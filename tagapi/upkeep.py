@@ -11,6 +11,7 @@ from apscheduler.schedulers.background import BackgroundScheduler
 
 from tagapi.jobs import changes
 from tagapi.jobs.errors import JobError, JobNotFound
+from tagapi.jobs.model import JobState
 from tagapi.jobs.registry import JobRegistry
 
 log = logging.getLogger(__name__)
@@ -63,7 +64,12 @@ class Upkeep:
                 except JobNotFound:
                     continue  # somebody else's upkeep was faster
                 if recovered.epoch != job.epoch:  # else its attempt was heard of meanwhile
-                    log.warning("job_recovered", extra={"job_id": job.id, "state": recovered.state.value})
+                    parked = recovered.state is JobState.PARKED
+                    log.log(
+                        logging.ERROR if parked else logging.WARNING,
+                        "job_parked" if parked else "job_recovered",
+                        extra={"job_id": job.id, "state": recovered.state.value},
+                    )
 
     def forget(self) -> None:
         """Remove jobs that finished longer ago than they are kept, their files first: later nobody knows of them."""

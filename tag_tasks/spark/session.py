@@ -126,10 +126,12 @@ class Spark:
             # A timestamp literal asks the thread's "active session" how it is meant: that must not be a dead one.
             ConnectSession._active_session.session = session
             try:
-                if context is not None:
+                if context is None:
+                    yield session
+                else:
                     session.addTag(context.job_id)
-                    context.on_cancel(_interrupter(session, context.job_id))
-                yield session
+                    with context.on_cancel(_interrupter(session, context.job_id)):
+                        yield session
             except BaseException as error:
                 lost = isinstance(error, Exception) and is_lost(error)
                 if lost:

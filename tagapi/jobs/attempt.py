@@ -12,6 +12,7 @@ import logging
 import math
 import threading
 from collections.abc import Callable
+from contextlib import ExitStack
 from datetime import datetime
 from functools import partial
 
@@ -24,6 +25,7 @@ log = logging.getLogger(__name__)
 
 PROGRESS_EVERY = 0.25  # seconds between two writes of how far an attempt is
 INSIST_EVERY = 0.2  # seconds between tries to write while the store is away
+STUCK_AFTER = 10.0  # seconds between an interrupt and giving up on the thread's own good will
 INTERRUPT_EVERY = 0.05  # seconds between calls of `stop`: it may come before the operation it should stop
 
 
@@ -47,7 +49,7 @@ class Attempt:
     """The TaskContext of one attempt."""
 
     def __init__(self, job: Job, registry: JobRegistry, monotonic: Callable[[], float], insist: float) -> None:
-        """`insist` is for how many seconds a write is tried again while the store is away."""
+        """`insist` is for how many seconds a write is begun anew while the store is away."""
         self.job = job
         self.began = monotonic()
         self.interrupted_by: Interrupt | None = None
@@ -56,6 +58,8 @@ class Attempt:
         """begin_commit was entered: interrupts come too late."""
         self.settled = not job.commit_unsettled
         """It is known what became of an earlier attempt's commit, and of this one's."""
+        self.disturbed = False
+        """Spark was restarted under it, to end an attempt that was stuck: a failure is not its own."""
         self.left = threading.Event()
         """The task's thread is out of the task."""
         self.ended = threading.Event()
@@ -64,7 +68,7 @@ class Attempt:
         self._lock = threading.Lock()
         self._stops: list[Callable[[], None]] = []
         self._monotonic = monotonic
-        self._tries = math.ceil(insist / INSIST_EVERY)
+        self._insist = insist
         self._progress = self._told = Progress()
         self._told_at = -math.inf
 
@@ -98,9 +102,16 @@ class Attempt:
         if self.interrupted_by is not None:
             raise JobCancelled
 
-    def on_cancel(self, stop: Callable[[], None]) -> None:
+    def on_cancel(self, stop: Callable[[], None]) -> ExitStack:
+        until = ExitStack()
         with self._lock:
             self._stops.append(stop)
+        until.callback(self._forget_stop, stop)
+        return until
+
+    def _forget_stop(self, stop: Callable[[], None]) -> None:
+        with self._lock:
+            self._stops.remove(stop)
 
     def begin_commit(self, result: Json) -> None:
         with self._lock:
@@ -130,12 +141,14 @@ class Attempt:
     def write(self, change: Change) -> Job:
         """Write a change that must not be lost: tried again, under one token, while the store is away."""
         token = new_token()
-        for _ in range(self._tries):
+        until = self._monotonic() + self._insist
+        while True:
             try:
                 return self._registry.update(self.job.id, change, token)
             except StoreUnavailable:
+                if self._monotonic() >= until:
+                    raise
                 self.ended.wait(INSIST_EVERY)
-        return self._registry.update(self.job.id, change, token)
 
     def interrupt(self, reason: Interrupt, now: float) -> None:
         """Tell the attempt to stop, unless it is past its point of no return or was told before."""
@@ -144,6 +157,17 @@ class Attempt:
                 return
             self.interrupted_by, self.interrupted_at = reason, now
         threading.Thread(target=self._keep_stopping, name=f"stop-{self.job.id[:8]}", daemon=True).start()
+
+    def stuck(self, now: float) -> bool:
+        """Whether it was told to stop STUCK_AFTER ago, and still is where only its `stop` reaches it.
+
+        An attempt that merely insists on writing its outcome is not. Neither is one under which Spark was
+        restarted already: the next restart would reach it no better, and costs its neighbours their work again.
+        """
+        if self.disturbed or self.interrupted_at is None or now - self.interrupted_at <= STUCK_AFTER:
+            return False
+        with self._lock:
+            return bool(self._stops) and not self.left.is_set()
 
     def _keep_stopping(self) -> None:
         while not self.left.is_set():

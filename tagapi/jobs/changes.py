@@ -7,12 +7,17 @@ is written: so there is nothing in here but arithmetic on values.
 
 from __future__ import annotations
 
+import enum
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from tagapi.jobs.errors import AlreadyFinished, IllegalTransition, JobCancelled, StaleAttempt
+from tagapi.jobs.errors import AlreadyFinished, IllegalTransition, JobCancelled, NotParked, StaleAttempt
 from tagapi.jobs.model import EVENTS_KEPT, TRANSITIONS, Event, EventKind, Job, JobState, Json, Progress, Request
+
+DOUBTS_AT_MOST = 20
+"""Attempts in a row that could not find out what became of a commit: some seven minutes, as they come ever slower."""
+LOST = "the process that ran it was lost"
 
 
 def _noted(job: Job, kind: EventKind, now: datetime, detail: str | None = None, **facts: Any) -> Job:
@@ -33,10 +38,10 @@ def _to(job: Job, state: JobState, **facts: Any) -> Job:
 
 
 def _end(job: Job, state: JobState, now: datetime, **facts: Any) -> Job:
+    ended = _to(job, state, finished_at=now, worker=None, lease_until=None, commit_unsettled=False, **facts)
     if job.commit_unsettled and state is not JobState.SUCCEEDED:
         # Neither word may be said of a job whose effect may be there: it has to be settled first.
         raise IllegalTransition(job_id=job.id, state="not settled", wanted=state.value)
-    ended = _to(job, state, finished_at=now, worker=None, lease_until=None, commit_unsettled=False, **facts)
     return _noted(ended, EventKind.FINISHED, now, state.value)
 
 
@@ -44,16 +49,25 @@ def _wait(job: Job, now: datetime, delay: timedelta, why: str, **facts: Any) -> 
     """Another attempt at `now + delay`; the one that ends here is fenced off. A cancel that was asked is honoured."""
     if job.cancel_requested and job.state is JobState.RUNNING and not job.commit_unsettled:
         return _end(replace(job, epoch=job.epoch + 1), JobState.CANCELLED, now, result=None)
-    return _to(
-        _noted(job, EventKind.RETRIED, now, why),
-        JobState.WAITING,
-        epoch=job.epoch + 1,
-        not_before=now + delay,
-        worker=None,
-        lease_until=None,
-        commit_unsettled=job.commit_unsettled or job.state is JobState.COMMITTING,
-        **facts,
-    )
+    return _leave(_noted(job, EventKind.RETRIED, now, why), JobState.WAITING, not_before=now + delay, **facts)
+
+
+def _doubt(job: Job, now: datetime, delay: timedelta, why: str, **facts: Any) -> Job:
+    """The attempt ended, and what became of the commit is not known: the next one asks, or nobody does any more."""
+    doubting = replace(job, doubts=job.doubts + 1)
+    if doubting.doubts < DOUBTS_AT_MOST:
+        return _wait(doubting, now, delay, why, **facts)
+    return _leave(_noted(doubting, EventKind.PARKED, now, why), JobState.PARKED, **{**facts, "error": why})
+
+
+def _leave(job: Job, state: JobState, **facts: Any) -> Job:
+    """Nobody runs the job any more; whoever still does so is fenced off."""
+    unsettled = _in_doubt(job)
+    return _to(job, state, epoch=job.epoch + 1, worker=None, lease_until=None, commit_unsettled=unsettled, **facts)
+
+
+def _in_doubt(job: Job) -> bool:
+    return job.commit_unsettled or job.state is JobState.COMMITTING
 
 
 def _fence(job: Job, epoch: int) -> None:
@@ -61,7 +75,7 @@ def _fence(job: Job, epoch: int) -> None:
         raise StaleAttempt(job_id=job.id, epoch=epoch, current=job.epoch)
 
 
-def _hold(job: Job, epoch: int) -> None:
+def _check_leased(job: Job, epoch: int) -> None:
     """An attempt runs, since its lease does."""
     if job.lease_until is None:
         raise StaleAttempt(job_id=job.id, epoch=epoch, current=f"nobody: the job is {job.state.value}")
@@ -95,7 +109,7 @@ def claim(job: Job, now: datetime, *, worker: str, lease: timedelta) -> Job:
 def renew(job: Job, now: datetime, *, epoch: int, lease: timedelta) -> Job:
     """Keep the lease; an attempt that lost it, or ended, is told so by StaleAttempt."""
     _fence(job, epoch)
-    _hold(job, epoch)
+    _check_leased(job, epoch)
     return replace(job, lease_until=now + lease)
 
 
@@ -104,7 +118,7 @@ def advance(job: Job, now: datetime, *, epoch: int, progress: Progress) -> Job:
     _fence(job, epoch)
     if job.finished:
         return job
-    _hold(job, epoch)
+    _check_leased(job, epoch)
     overtaken = progress.total == job.progress.total and progress.done <= job.progress.done
     if overtaken:
         return job
@@ -116,7 +130,7 @@ def settle(job: Job, now: datetime, *, epoch: int) -> Job:
     _fence(job, epoch)
     if job.state is not JobState.RUNNING:
         raise IllegalTransition(job_id=job.id, state=job.state.value, wanted="settled")
-    return replace(job, commit_unsettled=False, result=None)
+    return replace(job, commit_unsettled=False, doubts=0, result=None)
 
 
 def begin_commit(job: Job, now: datetime, *, epoch: int, result: Json) -> Job:
@@ -166,14 +180,28 @@ def cancelled(job: Job, now: datetime, *, epoch: int) -> Job:
     return _end(job, JobState.CANCELLED, now, result=None)
 
 
-def retry(job: Job, now: datetime, *, epoch: int, delay: timedelta, reason: str, settled: bool = False) -> Job:
+def retry(
+    job: Job,
+    now: datetime,
+    *,
+    epoch: int,
+    delay: timedelta,
+    reason: str,
+    settled: bool = False,
+    counted: bool = True,
+) -> Job:
     """The attempt met something transient: run again after `delay`. `reason` is kept until then.
 
-    `settled` says that a commit, if one was begun, is known not to have happened.
+    `settled` says that a commit, if one was begun, is known not to have happened. An attempt that is
+    not `counted` was ended by what others did: the job has one more. A job in doubt for the
+    DOUBTS_AT_MOST-th time is parked.
     """
     _fence(job, epoch)
-    waiting = _wait(job, now, delay, reason, error=reason)
-    return replace(waiting, commit_unsettled=False, result=None) if settled else waiting
+    facts = {"error": reason, "attempt": job.attempt if counted else job.attempt - 1}
+    if not settled and _in_doubt(job):
+        return _doubt(job, now, delay, reason, **facts)
+    waiting = _wait(job, now, delay, reason, **facts)
+    return replace(waiting, commit_unsettled=False, doubts=0, result=None) if settled else waiting
 
 
 def release(job: Job, now: datetime, *, epoch: int) -> Job:
@@ -185,16 +213,17 @@ def release(job: Job, now: datetime, *, epoch: int) -> Job:
 def recover(job: Job, now: datetime, *, max_recoveries: int) -> Job:
     """The lease lapsed: the attempt's process is gone, or frozen and fenced off from here on.
 
-    A job whose commit may have happened always gets another attempt, since only that can
-    find out; any other is cancelled where that was asked, or failed after too many losses.
+    A job whose commit may have happened gets another attempt, since only that can find out, until it
+    is parked; any other is cancelled where that was asked, or failed after too many losses.
     """
     if job.lease_until is None or now < job.lease_until:
         return job
     lost = replace(job, recoveries=job.recoveries + 1)
-    settled = job.state is JobState.RUNNING and not job.commit_unsettled
-    if lost.recoveries > max_recoveries and settled and not job.cancel_requested:
+    if _in_doubt(job):
+        return _doubt(lost, now, timedelta(), LOST)
+    if lost.recoveries > max_recoveries and not job.cancel_requested:
         return fail(replace(lost, epoch=job.epoch + 1), now, epoch=job.epoch + 1, reason=lost_too_often(lost))
-    return _wait(lost, now, timedelta(), "the process that ran it was lost")
+    return _wait(lost, now, timedelta(), LOST)
 
 
 def lost_too_often(job: Job) -> str:
@@ -205,10 +234,10 @@ def lost_too_often(job: Job) -> str:
 def request_cancel(job: Job, now: datetime) -> Job:
     """Ask for a cancel: at once where no attempt runs, else a flag that the attempt sees.
 
-    Raises AlreadyFinished past the point of no return. A waiting job whose commit may have
+    Raises AlreadyFinished past the point of no return, a parked job's included. A waiting job whose commit may have
     happened keeps the flag for its next attempt, which finds out first.
     """
-    if job.finished or job.state is JobState.COMMITTING:
+    if job.finished or job.state in (JobState.COMMITTING, JobState.PARKED):
         raise AlreadyFinished(job_id=job.id, state=job.state.value)
     asked = job
     if not job.cancel_requested:
@@ -216,3 +245,32 @@ def request_cancel(job: Job, now: datetime) -> Job:
     if job.state is JobState.RUNNING or job.commit_unsettled:
         return asked
     return _end(asked, JobState.CANCELLED, now)
+
+
+class Verdict(enum.Enum):
+    """What an admin can say of a parked job."""
+
+    RETRY = "retry"
+    """Ask the sink again, as often as before: what kept it from answering has been mended."""
+
+    COMPLETED = "completed"
+    """The effect is there: somebody has looked."""
+
+    FAILED = "failed"
+    """The effect is not there, and cannot come any more: somebody has looked."""
+
+
+def settle_by_hand(job: Job, now: datetime, *, by: str, verdict: Verdict) -> Job:
+    """What a person found out takes the place of the sink's own answer. Raises NotParked."""
+    if job.state is not JobState.PARKED:
+        raise NotParked(job_id=job.id, state=job.state.value)
+    said = _noted(replace(job, doubts=0), EventKind.SETTLED, now, f"{verdict.value}, says {by}")
+    if verdict is Verdict.COMPLETED:
+        return replace(succeed(said, now, epoch=job.epoch), error=None)
+    waiting = _to(said, JobState.WAITING, not_before=now)
+    if verdict is Verdict.RETRY:
+        return waiting
+    absent = replace(waiting, commit_unsettled=False, error=None)
+    if job.cancel_requested:
+        return cancelled(absent, now, epoch=job.epoch)
+    return fail(absent, now, epoch=job.epoch, reason=f"its commit did not happen, says {by}")

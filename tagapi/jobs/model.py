@@ -54,7 +54,7 @@ TRANSITIONS: Mapping[JobState, frozenset[JobState]] = {
     _S.WAITING: frozenset({_S.RUNNING, _S.FAILED, _S.CANCELLED}),
     _S.RUNNING: frozenset({_S.COMMITTING, _S.WAITING, _S.PARKED, _S.SUCCEEDED, _S.FAILED, _S.CANCELLED}),
     _S.COMMITTING: frozenset({_S.WAITING, _S.PARKED, _S.SUCCEEDED, _S.FAILED}),
-    _S.PARKED: frozenset({_S.WAITING, _S.SUCCEEDED, _S.FAILED}),
+    _S.PARKED: frozenset({_S.WAITING, _S.SUCCEEDED}),
     _S.SUCCEEDED: frozenset(),
     _S.FAILED: frozenset(),
     _S.CANCELLED: frozenset(),

@@ -35,6 +35,8 @@ class Outcome:
     result: Json | None = None
     reason: str = ""
     error: BaseException | None = None
+    counted: bool = True
+    """Of a retry: whether the attempt is one of those that a task may have."""
 
     def change(self, job: Job, settled: bool) -> Change:
         """What is written of it. An unsettled job stays so until somebody knows what became of its commit."""
@@ -49,7 +51,14 @@ class Outcome:
             case OutcomeKind.RETRIED:
                 longest = LONGEST_CONTENDED_RETRY if isinstance(self.error, Contended) else LONGEST_RETRY
                 delay = timedelta(seconds=backoff(job.attempt, longest))
-                return partial(changes.retry, epoch=epoch, delay=delay, reason=self.reason, settled=settled)
+                return partial(
+                    changes.retry,
+                    epoch=epoch,
+                    delay=delay,
+                    reason=self.reason,
+                    settled=settled,
+                    counted=self.counted,
+                )
         return partial(changes.fail, epoch=epoch, reason=self.reason)
 
     def unforeseen(self) -> BaseException | None:

@@ -27,7 +27,7 @@ from tagapi.jobs.errors import (
     TimedOut,
     Transient,
 )
-from tagapi.jobs.model import Job
+from tagapi.jobs.model import Job, JobState
 from tagapi.jobs.outcome import Outcome, OutcomeKind, reason_of
 from tagapi.jobs.registry import JobRegistry
 from tagapi.jobs.task import Task, running_job
@@ -35,7 +35,6 @@ from tagapi.jobs.task import Task, running_job
 log = logging.getLogger(__name__)
 
 CONTENDED_ATTEMPTS = 100  # of a job that somebody else is faster than, again and again
-STUCK_AFTER = 10.0  # seconds between an interrupt and giving up on the thread's own good will
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -158,6 +157,8 @@ class JobRunner:
         return self._again_or_failed(error, attempt)
 
     def _again_or_failed(self, error: BaseException, attempt: Attempt) -> Outcome:
+        if isinstance(error, Transient) and attempt.disturbed:
+            return Outcome(OutcomeKind.RETRIED, reason=reason_of(error), error=error, counted=False)
         tries = 0
         if isinstance(error, Transient):
             tries = self._tasks[attempt.job.request.task].max_attempts
@@ -192,9 +193,11 @@ class JobRunner:
             return
         try:
             try:
-                attempt.write(outcome.change(attempt.job, attempt.settled))
+                job = attempt.write(outcome.change(attempt.job, attempt.settled))
             except JobCancelled:  # asked while a job without an effect was finishing
-                attempt.write(partial(changes.cancelled, epoch=attempt.job.epoch))
+                job = attempt.write(partial(changes.cancelled, epoch=attempt.job.epoch))
+            if job.state is JobState.PARKED:
+                log.error("job_parked", extra={"doubts": job.doubts, "reason": job.error})
         except (StaleAttempt, JobNotFound):
             log.warning("attempt_fenced")
         except StoreUnavailable:  # the lease lapses, and another attempt finds out what this one did
@@ -266,9 +269,10 @@ class JobRunner:
     def _end_overdue(self, attempt: Attempt, now: float) -> None:
         if now - attempt.began > self._limits.timeout:
             attempt.interrupt(Interrupt.TIMEOUT, now)
-        if attempt.interrupted_at is not None and now - attempt.interrupted_at > STUCK_AFTER:
+        if attempt.stuck(now):
             log.error("attempt_stuck", extra={"job_id": attempt.job.id})
-            attempt.interrupted_at = now  # the next restart, if this one does not help either, comes as late
+            for disturbed in self._attempts():
+                disturbed.disturbed = True
             self._on_stuck()
 
     def _attempts(self) -> list[Attempt]:

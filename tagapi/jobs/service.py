@@ -1,10 +1,11 @@
-"""The one door to jobs for namespaces: submit, get, find, cancel."""
+"""The one door to jobs for namespaces: submit, get, find, cancel, settle."""
 
 from __future__ import annotations
 
 import logging
 import time
 import uuid
+from functools import partial
 from typing import Protocol
 
 from tagapi.jobs import changes
@@ -107,4 +108,12 @@ class JobService:
             time.sleep(ELSEWHERE_POLL)
         if job.finished and job.state is not JobState.CANCELLED:
             raise AlreadyFinished(job_id=job_id, state=job.state.value)
+        return job
+
+    def settle(self, job_id: str, verdict: changes.Verdict, *, by: str, namespace: str | None = None) -> Job:
+        """Let a person say what became of a parked job. Raises NotParked, and JobNotFound."""
+        self.get(job_id, namespace)
+        job = self._registry.update(job_id, partial(changes.settle_by_hand, by=by, verdict=verdict))
+        log.warning("job_settled_by_hand", extra={"job_id": job_id, "verdict": verdict.value, "by": by})
+        self._executor.wake()
         return job

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from contextvars import ContextVar
 from datetime import datetime
 from typing import ClassVar, Protocol
@@ -39,9 +40,9 @@ class TaskContext(Protocol):
     def check(self) -> None:
         """Raise JobCancelled where the attempt should stop. Call it between pieces of work."""
 
-    def on_cancel(self, stop: Callable[[], None]) -> None:
-        """Have `stop` called, from another thread, again and again until the attempt has left,
-        once it should stop. It interrupts what `check` cannot reach."""
+    def on_cancel(self, stop: Callable[[], None]) -> AbstractContextManager[object]:
+        """Have `stop` called, from another thread, again and again once the attempt should stop, until
+        it has left what `check` cannot reach: the end of the `with` block that this opens, or its own end."""
 
     def begin_commit(self, result: Json) -> None:
         """The point of no return: store the result to be. Raises JobCancelled, and then nothing may be written."""

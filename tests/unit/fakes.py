@@ -161,6 +161,9 @@ class Pause:
         """Wait until the task stands here."""
         assert self._reached.wait(PATIENCE), "the task did not come here"
 
+    def was_reached(self) -> bool:
+        return self._reached.is_set()
+
     def go_on(self) -> None:
         self._go_on.set()
 

@@ -10,7 +10,8 @@ from functools import partial
 import pytest
 
 from tagapi.jobs import changes
-from tagapi.jobs.errors import AlreadyFinished, IllegalTransition, JobCancelled, JobError, StaleAttempt
+from tagapi.jobs.changes import DOUBTS_AT_MOST, Verdict
+from tagapi.jobs.errors import AlreadyFinished, IllegalTransition, JobCancelled, JobError, NotParked, StaleAttempt
 from tagapi.jobs.model import EVENTS_KEPT, TRANSITIONS, Event, EventKind, Job, JobState, Progress, Request
 
 NOW = datetime(2024, 2, 29, 12, 0, tzinfo=UTC)
@@ -18,11 +19,12 @@ LATER = NOW + timedelta(minutes=1)  # every lease below has lapsed by then, and 
 LEASE = timedelta(seconds=30)
 DELAY = timedelta(seconds=10)
 
-QUEUED, RUNNING, COMMITTING, WAITING, SUCCEEDED, FAILED, CANCELLED = (
+QUEUED, RUNNING, COMMITTING, WAITING, PARKED, SUCCEEDED, FAILED, CANCELLED = (
     JobState.QUEUED,
     JobState.RUNNING,
     JobState.COMMITTING,
     JobState.WAITING,
+    JobState.PARKED,
     JobState.SUCCEEDED,
     JobState.FAILED,
     JobState.CANCELLED,
@@ -61,6 +63,16 @@ def unsettled_running() -> Job:
     return changes.claim(unsettled(), LATER, worker="w2", lease=LEASE)
 
 
+def doubted_again(job: Job) -> Job:
+    """What the attempt after which nobody asks any more leaves behind."""
+    doubted = replace(job, doubts=DOUBTS_AT_MOST - 1, commit_unsettled=True)
+    return changes.retry(doubted, LATER, epoch=job.epoch, delay=DELAY, reason="the table cannot be read")
+
+
+def parked() -> Job:
+    return doubted_again(committing())
+
+
 def succeeded() -> Job:
     job = committing()
     return changes.succeed(job, NOW, epoch=job.epoch)
@@ -86,6 +98,7 @@ JOB_IN: dict[JobState, Callable[[], Job]] = {
     RUNNING: running,
     COMMITTING: committing,
     WAITING: waiting,
+    PARKED: parked,
     SUCCEEDED: succeeded,
     FAILED: failed,
     CANCELLED: cancelled,
@@ -104,7 +117,7 @@ MOVES: dict[str, tuple[Callable[[Job], Job], dict[JobState, JobState]]] = {
     ),
     "succeed": (
         lambda job: changes.succeed(job, LATER, epoch=job.epoch, result={}),
-        {RUNNING: SUCCEEDED, COMMITTING: SUCCEEDED},
+        {RUNNING: SUCCEEDED, COMMITTING: SUCCEEDED, PARKED: SUCCEEDED},
     ),
     "fail": (
         lambda job: changes.fail(job, LATER, epoch=job.epoch, reason="no"),
@@ -120,8 +133,9 @@ MOVES: dict[str, tuple[Callable[[Job], Job], dict[JobState, JobState]]] = {
     ),
     "release": (
         lambda job: changes.release(job, LATER, epoch=job.epoch),
-        {RUNNING: WAITING, COMMITTING: WAITING},
+        {RUNNING: WAITING, COMMITTING: WAITING, PARKED: WAITING},
     ),
+    "doubt again": (doubted_again, {RUNNING: PARKED, COMMITTING: PARKED}),
 }
 AGAIN = [("begin_commit", COMMITTING)]
 """What an attempt may hear twice, when the reply to it was lost: it changes nothing."""
@@ -404,6 +418,79 @@ def test_only_a_running_attempt_settles(make: Callable[[], Job]) -> None:
 def test_a_lost_second_attempt_is_still_unsettled() -> None:
     job = changes.recover(unsettled_running(), LATER + LEASE, max_recoveries=0)
     assert (job.state, job.commit_unsettled, job.recoveries) == (WAITING, True, 2)
+
+
+# -- a job in doubt -------------------------------------------------------------------------
+
+
+def asked_in_vain(job: Job) -> Job:
+    """An attempt asks what became of the commit, and hears nothing."""
+    asking = changes.claim(job, LATER, worker="w2", lease=LEASE)
+    return changes.retry(asking, LATER, epoch=asking.epoch, delay=timedelta(), reason="the table cannot be read")
+
+
+def lost_while_asking(job: Job) -> Job:
+    asking = changes.claim(job, LATER, worker="w2", lease=LEASE)
+    return replace(changes.recover(asking, LATER + LEASE, max_recoveries=0), not_before=LATER)
+
+
+@pytest.mark.parametrize("doubt", [asked_in_vain, lost_while_asking])
+def test_a_job_is_asked_about_so_often_and_then_parked(doubt: Callable[[Job], Job]) -> None:
+    job = unsettled()
+    for _ in range(DOUBTS_AT_MOST - 1 - job.doubts):
+        job = doubt(job)
+        assert (job.state, job.commit_unsettled) == (WAITING, True)
+    job = doubt(job)
+    assert (job.state, job.commit_unsettled, job.result) == (PARKED, True, {"rows": 7})
+    assert (job.worker, job.lease_until, job.finished) == (None, None, False)
+    assert (job.events[-1].kind, job.events[-1].detail) == (EventKind.PARKED, job.error)
+
+
+def test_an_answer_ends_the_count_of_doubts() -> None:
+    asking = changes.claim(asked_in_vain(unsettled()), LATER, worker="w2", lease=LEASE)
+    assert asking.doubts > 0
+    assert changes.settle(asking, LATER, epoch=asking.epoch).doubts == 0
+
+
+def test_a_process_that_leaves_adds_no_doubt() -> None:
+    asking = unsettled_running()
+    assert changes.release(asking, LATER, epoch=asking.epoch).doubts == asking.doubts
+
+
+def test_a_parked_job_is_past_the_point_of_no_return() -> None:
+    with pytest.raises(AlreadyFinished) as refused:
+        changes.request_cancel(parked(), LATER)
+    assert refused.value.state == "parked"
+
+
+def test_an_admin_has_a_parked_job_asked_about_again_as_often_as_before() -> None:
+    job = changes.settle_by_hand(parked(), LATER, by="root", verdict=Verdict.RETRY)
+    assert (job.state, job.not_before, job.doubts, job.commit_unsettled) == (WAITING, LATER, 0, True)
+    assert (job.events[-1].kind, job.events[-1].detail) == (EventKind.SETTLED, "retry, says root")
+    assert asked_in_vain(job).state is WAITING
+
+
+def test_an_admin_says_that_a_parked_jobs_commit_is_there() -> None:
+    job = changes.settle_by_hand(parked(), LATER, by="root", verdict=Verdict.COMPLETED)
+    assert (job.state, job.result, job.error, job.commit_unsettled) == (SUCCEEDED, {"rows": 7}, None, False)
+
+
+def test_an_admin_says_that_a_parked_jobs_commit_is_not_there() -> None:
+    job = changes.settle_by_hand(parked(), LATER, by="root", verdict=Verdict.FAILED)
+    assert (job.state, job.result, job.commit_unsettled) == (FAILED, None, False)
+    assert job.error == "its commit did not happen, says root"
+
+
+def test_a_cancel_that_was_asked_before_is_honoured_where_the_commit_is_not_there() -> None:
+    job = changes.settle_by_hand(doubted_again(asked(unsettled_running())), LATER, by="root", verdict=Verdict.FAILED)
+    assert (job.state, job.result, job.error) == (CANCELLED, None, None)
+
+
+@pytest.mark.parametrize("state", [state for state in JobState if state is not PARKED])
+@pytest.mark.parametrize("verdict", Verdict)
+def test_only_a_parked_job_is_settled_by_hand(state: JobState, verdict: Verdict) -> None:
+    with pytest.raises(NotParked):
+        changes.settle_by_hand(JOB_IN[state](), LATER, by="root", verdict=verdict)
 
 
 # -- recover --------------------------------------------------------------------------------

@@ -19,11 +19,15 @@ class Outage:
     def __init__(self, world: World) -> None:
         self._swap = world.registry._swap
         world.registry._swap = self.swap  # type: ignore[method-assign]
+        self._clock = world.clock
         self.refused = self.unheard = 0
+        self.each_takes = 0.0
+        """Seconds until a refusal is told: a store that does not answer is waited for."""
 
     def swap(self, before: Job, after: Job) -> bool:
         if self.refused:
             self.refused -= 1
+            self._clock.advance(self.each_takes)
             raise StoreUnavailable(retry_after=1)
         written = self._swap(before, after)
         if self.unheard:
@@ -95,7 +99,7 @@ def test_an_outcome_that_cannot_be_written_is_found_out_by_the_next_attempt() ->
     def work(context: TaskContext) -> Json:
         context.begin_commit({"rows": 1})
         committed.append(context.job_id)
-        outage.refused = 1000
+        outage.refused, outage.each_takes = 1000, 0.4
         return {"rows": 1}
 
     committed: list[str] = []
@@ -104,6 +108,7 @@ def test_an_outcome_that_cannot_be_written_is_found_out_by_the_next_attempt() ->
     job_id = world.submit()
     world.run_next()
     assert world.job(job_id).state is JobState.COMMITTING
+    assert 1000 - outage.refused == 3, "it insists for a lease's time, however long each answer takes"
 
     outage.refused = 0
     world.clock.advance(2)
