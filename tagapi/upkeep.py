@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from functools import partial
 
 from apscheduler.schedulers.background import BackgroundScheduler
@@ -19,6 +19,9 @@ log = logging.getLogger(__name__)
 RECOVER_EVERY = 5  # seconds
 FORGET_EVERY = 60  # seconds
 TABLES_EVERY = 6 * 3600  # seconds
+TABLES_FIRST = (
+    60  # seconds after the start: a service that is restarted more often than every six hours has its turn too
+)
 TABLES_HELD = TABLES_EVERY / 2  # seconds for which others leave the tables to the process that tends them
 BATCH = 100  # jobs forgotten in one go, so that nobody waits long for the registry
 
@@ -43,9 +46,22 @@ class Upkeep:
         self._retention = retention
         self._max_recoveries = max_recoveries
         self._scheduler = BackgroundScheduler(timezone="UTC")
-        for step, seconds in ((self.recover, RECOVER_EVERY), (self.forget, FORGET_EVERY), (self.tend, TABLES_EVERY)):
-            # A late or overlapping run is worth one run.
-            self._scheduler.add_job(_guarded, "interval", args=[step], seconds=seconds, coalesce=True, max_instances=1)
+        self._every(RECOVER_EVERY, self.recover, RECOVER_EVERY)
+        self._every(FORGET_EVERY, self.forget, FORGET_EVERY)
+        self._every(TABLES_EVERY, self.tend, TABLES_FIRST)
+
+    def _every(self, seconds: float, step: Callable[[], None], first: float) -> None:
+        """A late run, however late, is worth one run, and so are several that fell together."""
+        self._scheduler.add_job(
+            _guarded,
+            "interval",
+            args=[step],
+            seconds=seconds,
+            next_run_time=datetime.now(UTC) + timedelta(seconds=first),
+            misfire_grace_time=None,
+            coalesce=True,
+            max_instances=1,
+        )
 
     def start(self) -> None:
         self._scheduler.start()

@@ -7,6 +7,7 @@ from functools import partial
 import pytest
 
 from tagapi.jobs import changes
+from tagapi.jobs.changes import DOUBTS_AT_MOST, Verdict
 from tagapi.jobs.errors import JobCancelled, StaleAttempt, TaskFailed, Transient
 from tagapi.jobs.model import Job, JobState, Json
 from tagapi.jobs.runner import RunnerLimits
@@ -75,6 +76,33 @@ def test_unanswered_the_next_attempt_asks_again(why: str) -> None:
         next_attempt(world)
     job = world.job(job_id)
     assert (job.state, job.result, world.task.ran) == (JobState.SUCCEEDED, RESULT, 0)
+
+
+def parked(world: World) -> str:
+    """A job about which every attempt asked in vain."""
+    job_id = world.lose_in_commit(RESULT)
+    while world.job(job_id).state is JobState.WAITING:
+        next_attempt(world)
+    return job_id
+
+
+def test_a_question_that_is_never_answered_is_asked_so_often_and_no_more() -> None:
+    world = World(find=raising(TaskFailed(reason="the tables have other columns")))
+    job_id = parked(world)
+    job = world.job(job_id)
+    assert (job.state, job.error) == (JobState.PARKED, "the tables have other columns")
+    assert world.task.asked == DOUBTS_AT_MOST - 1  # the loss was the first doubt
+    world.clock.advance(7 * 24 * 3600)
+    assert not world.run_next()
+
+
+def test_a_parked_job_that_an_admin_has_asked_about_again_ends_as_it_should() -> None:
+    answers = raising(*[SinkDown(SECRET)] * (DOUBTS_AT_MOST - 1), None)
+    world = World(find=lambda job: bool(answers(job)))
+    job_id = parked(world)
+    assert world.service.settle(job_id, Verdict.RETRY, by="root").state is JobState.WAITING
+    assert world.run_next()
+    assert (world.job(job_id).state, world.job(job_id).result) == (JobState.SUCCEEDED, RESULT)
 
 
 ANSWERS = pytest.mark.parametrize(("found", "state"), [(True, JobState.SUCCEEDED), (False, JobState.CANCELLED)])

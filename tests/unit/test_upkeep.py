@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from datetime import timedelta
 from functools import partial
@@ -15,7 +16,7 @@ from tagapi.jobs.model import Job, JobState, Request
 from tagapi.jobs.registry import Bounds, IdempotencyKey
 from tagapi.upkeep import BATCH, TABLES_HELD, Upkeep
 from tests.clock import ManualClock
-from tests.unit.fakes import Door
+from tests.unit.fakes import PATIENCE, Door
 
 BOUNDS = Bounds(queued=10_000, queued_per_owner=10_000)
 LEASE = timedelta(seconds=30)
@@ -147,3 +148,16 @@ def test_the_files_of_a_forgotten_job_go_first(house: House) -> None:
     house.finished("young")
     house.upkeep.forget()
     assert house.cleared == ["old"]
+
+
+@pytest.mark.parametrize("late", [2.0, 3600.0])
+def test_a_run_that_is_late_is_a_run_all_the_same(late: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As after a freeze, or on a machine that was suspended."""
+    monkeypatch.setattr("tagapi.upkeep.TABLES_FIRST", -late)
+    tended = threading.Event()
+    upkeep = Upkeep(Door(ManualClock()), "here", KEPT, 1, lambda _: None, tended.set)
+    upkeep.start()
+    try:
+        assert tended.wait(PATIENCE)
+    finally:
+        upkeep.stop()
