@@ -32,7 +32,8 @@ NAMES = (
     "recovered",  # a lapsed job was given back to the queue, its next attempt has not begun
     "cancelling",  # a cancel is stored, the attempt goes on
 )
-"""In an order that serves a run of kills: what comes needs what came before."""
+"""In an order that serves a run of kills: what comes needs what came before. There is one more, `leaving`: the
+attempt is out of its task, and its outcome is not written; a kill there is one at `committed`, or at `mid_run`."""
 
 KILL, KILL_WORKER, FREEZE, HOLD, LOSE = "kill", "kill_worker", "freeze", "hold", "lose"
 HOLD_EVERY = 0.01  # seconds between two looks of somebody held

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
-from tests.chaos import away, cancels, disk_full, drains, kills, workers, zombies
+from tests.chaos import away, cancels, disk_full, drains, insisting, kills, workers, zombies
 from tests.chaos.ground import Arena
 from tests.chaos.report import Result
 from tests.chaos.verdict import Verdict
@@ -35,6 +35,8 @@ class Size:
     asked_of_both: int = 20
     cancels_elsewhere: int = 10
     workers_killed: int = 5
+    insisting: int = 2
+    """Outages, on each store."""
 
 
 Run = Callable[[Arena], Result]
@@ -81,6 +83,11 @@ def _workers(size: Size, stores: Sequence[str]) -> Iterator[tuple[str, Run]]:
         yield store, partial(workers.run, store_name=store, **counts)
 
 
+def _insisting(size: Size, stores: Sequence[str]) -> Iterator[tuple[str, Run]]:
+    for store in stores:
+        yield store, partial(insisting.run, store_name=store, rounds=size.insisting)
+
+
 PARTS: Mapping[str, Callable[[Size, Sequence[str]], Iterator[tuple[str, Run]]]] = {
     "kills": _kills,
     "redis_restart": _redis_restart,
@@ -90,6 +97,7 @@ PARTS: Mapping[str, Callable[[Size, Sequence[str]], Iterator[tuple[str, Run]]]] 
     "cancels": _cancels,
     "drains": _drains,
     "workers": _workers,
+    "insisting": _insisting,
 }
 
 

@@ -14,7 +14,7 @@ import requests
 
 from tests.chaos.failpoints import Order, Orders
 from tests.chaos.server import FOLDER
-from tests.e2e.server import Server, until
+from tests.e2e.server import Client, Server, until
 from tests.valkey import Valkey
 
 SETTINGS: Mapping[str, str] = {
@@ -71,6 +71,10 @@ class ChaosServer(Server):
     @property
     def log_file(self) -> Path:
         return self.own / "logs" / "api_server.log"
+
+    def another(self) -> Client:
+        """A further connection, for another thread."""
+        return Client(self.url)
 
     def answers(self) -> bool:
         """Whether it answers at all."""

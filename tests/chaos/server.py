@@ -46,6 +46,7 @@ def _arm(folder: Path) -> None:
     from tagapi.jobs.attempt import Attempt
     from tagapi.jobs.errors import Transient
     from tagapi.jobs.registry import JobRegistry
+    from tagapi.jobs.runner import JobRunner
 
     points = Failpoints(folder, lambda: Transient(reason="the Spark server was lost"))
     upkeep.RECOVER_EVERY = RECOVER_EVERY  # type: ignore[assignment]
@@ -56,6 +57,7 @@ def _arm(folder: Path) -> None:
     _wrap(MembershipTable, "find_commit", after=_at(points, "settling"))
     # The context is interrupted like the work itself: whoever is held there leaves when told to.
     _wrap(ComputeTags, "_compute", after=lambda _draft, _task, _order, context, _: points.hit("mid_run", context.check))
+    _wrap(JobRunner, "_record", before=_at(points, "leaving"))
     _wrap_update(JobRegistry, points)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.chaos import away, cancels, disk_full, drains, kills, workers, zombies
+from tests.chaos import away, cancels, disk_full, drains, insisting, kills, workers, zombies
 from tests.chaos.checker import judge_jobs, judge_lists
 from tests.chaos.failpoints import NAMES
 from tests.chaos.ground import Arena
@@ -91,6 +91,12 @@ def test_a_drain_under_load_answers_every_request_that_was_taken_in(arena: Arena
 @pytest.mark.parametrize("store", STORES)
 def test_two_workers_are_one_service(arena: Arena, store: str) -> None:
     clean(workers.run(arena, store, jobs=3, cancels=1, kills=1))
+
+
+@pytest.mark.timeout(180)
+@pytest.mark.parametrize("store", STORES)
+def test_an_attempt_that_insists_on_its_outcome_costs_its_neighbour_nothing(arena: Arena, store: str) -> None:
+    clean(insisting.run(arena, store, rounds=1))
 
 
 # -- the checker ---------------------------------------------------------------------------
