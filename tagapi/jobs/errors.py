@@ -118,6 +118,13 @@ class StoreUnavailable(Transient):
     code = "store_unavailable"
 
 
+class StoreTooNew(StoreUnavailable):
+    message = (
+        "The job store was written by a newer release: its version is {found}, and this release knows them up to "
+        "{known}. Start that release again, or restore a copy of the store from before it."
+    )
+
+
 class Contended(Transient):
     message = "{reason}"
     # Somebody else was faster, and nothing was written: nobody's fault, so it is tried far more often.

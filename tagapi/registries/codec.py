@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -11,7 +12,9 @@ from cachetools import LRUCache
 
 from tagapi.jobs.lists import due
 from tagapi.jobs.model import Event, EventKind, Job, JobState, Progress, Request
+from tagapi.registries.versions import MOVING_STEPS, REQUEST_STEPS, VERSION, up_to_date
 
+ASKED = ("task", "owner", "arguments", "labels", "request_id")
 MOVING = (
     "submitted_at",
     "state",
@@ -24,6 +27,7 @@ MOVING = (
     "not_before",
     "cancel_requested",
     "commit_unsettled",
+    "doubts",
     "progress",
     "result",
     "error",
@@ -39,21 +43,26 @@ LARGEST_FACTS = 16 * 1024  # bytes: to look for a job with a larger result costs
 
 
 def dump_request(request: Request) -> bytes:
-    return orjson.dumps([request.task, request.owner, request.arguments, request.labels])
+    return _dump(request, ASKED)
 
 
 def load_request(job_id: str, stored: bytes) -> Request:
-    task, owner, arguments, labels = orjson.loads(stored)
-    return Request(job_id=job_id, task=task, owner=owner, arguments=arguments, labels=tuple(labels))
+    asked = up_to_date(orjson.loads(stored), REQUEST_STEPS)
+    return Request(job_id=job_id, **{**asked, "labels": tuple(asked["labels"])})
 
 
 def dump_moving(job: Job) -> bytes:
-    return orjson.dumps({name: getattr(job, name) for name in MOVING})
+    return _dump(job, MOVING)
+
+
+def _dump(one: Request | Job, names: Sequence[str]) -> bytes:
+    """With the version that it is in, as all that is stored."""
+    return orjson.dumps({"v": VERSION, **{name: getattr(one, name) for name in names}})
 
 
 def load_facts(stored: bytes) -> dict[str, Any]:
     """The moving part, as a Job takes it."""
-    facts: dict[str, Any] = orjson.loads(stored)
+    facts = up_to_date(orjson.loads(stored), MOVING_STEPS)
     for name in MOMENTS:
         facts[name] = _moment(facts[name])
     facts["state"] = JobState(facts["state"])

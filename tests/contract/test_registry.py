@@ -101,7 +101,7 @@ def at_once(threads: int, step: Callable[[int], Any]) -> list[Any]:
 
 
 def test_what_is_added_is_there(registry: JobRegistry, clock: ManualClock) -> None:
-    request = a_request(labels=("tag:1",), user_ids=[1, 2], dry_run=False)
+    request = replace(a_request(labels=("tag:1",), user_ids=[1, 2], dry_run=False), request_id="r1")
     added = registry.add(request, ROOM)
     assert added == Added(job=changes.accept(request, clock.now(), 1), replayed=False)
     assert registry.get(request.job_id) == added.job
@@ -413,6 +413,62 @@ def test_a_renewal_moves_the_lease_and_nothing_else(registry: JobRegistry, clock
     renewed = attempt_ends(registry, held, changes.renew, lease=LEASE)
     assert renewed == replace(held, lease_until=clock.now() + LEASE, version=held.version + 1, token=renewed.token)
     assert list(registry.active()) == [renewed]
+
+
+# -- parked jobs ----------------------------------------------------------------------------
+
+
+def park(registry: JobRegistry) -> Job:
+    """Claim the next job, and ask in vain what became of its commit, as often as it is asked."""
+    job = attempt_ends(registry, claim(registry), changes.begin_commit, result={"rows": 1})
+    while True:
+        job = attempt_ends(registry, job, changes.retry, delay=timedelta(), reason="nobody knows")
+        if job.state is JobState.PARKED:
+            return job
+        job = registry.update(job.id, partial(changes.claim, worker="w1", lease=LEASE))
+
+
+def test_doubts_are_kept_with_the_job(registry: JobRegistry) -> None:
+    add(registry)
+    committing = attempt_ends(registry, claim(registry), changes.begin_commit, result={})
+    doubted = attempt_ends(registry, committing, changes.retry, delay=timedelta(), reason="nobody knows")
+    assert (doubted.doubts, registry.get(doubted.id)) == (1, doubted)
+
+
+def test_a_parked_job_is_listed_and_waits_for_nobody_but_a_person(registry: JobRegistry, clock: ManualClock) -> None:
+    tight = Bounds(queued=1, queued_per_owner=1)
+    add(registry, tight)
+    parked = park(registry)
+    clock.advance(10 * LEASE.total_seconds())
+    assert registry.get(parked.id) == parked
+    assert registry.find(Query(states=frozenset({JobState.PARKED}))).jobs == [parked]
+    assert (registry.claim("w2", LEASE), registry.queued(), list(registry.active())) == (None, 0, [])
+    assert list(registry.finished_before(clock.now(), 10)) == []
+    registry.forget([parked.id])
+    waiting = add(registry, tight)  # a parked job takes nobody's room
+    assert_lists_agree(registry, [parked, waiting])
+    assert_counters_agree(registry, [parked, waiting])
+
+
+@pytest.mark.parametrize(
+    ("verdict", "state"),
+    [
+        (changes.Verdict.RETRY, JobState.WAITING),
+        (changes.Verdict.COMPLETED, JobState.SUCCEEDED),
+        (changes.Verdict.FAILED, JobState.FAILED),
+    ],
+)
+def test_a_parked_job_that_was_settled_goes_on(
+    registry: JobRegistry, verdict: changes.Verdict, state: JobState
+) -> None:
+    add(registry)
+    parked = park(registry)
+    told = registry.update(parked.id, partial(changes.settle_by_hand, by="root", verdict=verdict))
+    assert (told.state, registry.get(told.id)) == (state, told)
+    assert_lists_agree(registry, [told])
+    assert_counters_agree(registry, [told])
+    if state is JobState.WAITING:
+        assert claim(registry).commit_unsettled
 
 
 # -- find -----------------------------------------------------------------------------------

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Iterable
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -28,11 +28,20 @@ LEASE = timedelta(seconds=30)
 BOUNDS = Bounds(queued=4, queued_per_owner=3)
 WAITING = (JobState.QUEUED, JobState.WAITING)
 
+
+def park(job: Job, now: datetime, *, epoch: int) -> Job:
+    """What became of the commit cannot be found out, for the last time that it is tried."""
+    in_doubt = job.commit_unsettled or job.state is JobState.COMMITTING
+    tried = replace(job, doubts=changes.DOUBTS_AT_MOST - 1) if in_doubt else job
+    return changes.retry(tried, now, epoch=epoch, delay=timedelta(), reason="nobody knows")
+
+
 ATTEMPT_WRITES: dict[str, Callable[..., Job]] = {
     "advance": partial(changes.advance, progress=Progress(done=1, total=2)),
     "begin_commit": partial(changes.begin_commit, result={"rows": 1}),
     "cancelled": changes.cancelled,
     "fail": partial(changes.fail, reason="no"),
+    "park": park,
     "release": changes.release,
     "renew": partial(changes.renew, lease=LEASE),
     "retry": partial(changes.retry, delay=timedelta(seconds=5), reason="away"),
@@ -47,6 +56,7 @@ WAYS = [
     ("begin_commit", "succeed"),
     ("begin_commit", "fail"),
     ("begin_commit", "retry"),
+    ("begin_commit", "park"),
     ("succeed",),
     ("fail",),
     ("cancelled",),
@@ -64,6 +74,7 @@ some_request = st.fixed_dictionaries(
         "owner": st.sampled_from(OWNERS),
         "arguments": st.sampled_from([{"n": 1}, {"n": 2}]),
         "labels": some_labels,
+        "request_id": st.sampled_from([None, "r1"]),
     }
 )
 
@@ -195,6 +206,17 @@ class Histories(RuleBasedStateMachine):
     @rule(some=some_job)
     def request_cancel(self, some: int) -> None:
         self.change_both(self.pick(some), changes.request_cancel)
+
+    @precondition(lambda self: self.jobs)
+    @rule(some=some_job, verdict=st.sampled_from(changes.Verdict))
+    def settle_by_hand(self, some: int, verdict: changes.Verdict) -> None:
+        self.change_both(self.pick(some), partial(changes.settle_by_hand, by="root", verdict=verdict))
+
+    @precondition(lambda self: any(job.state is JobState.PARKED for job in self.jobs.values()))
+    @rule(verdict=st.sampled_from(changes.Verdict))
+    def settle_what_is_parked(self, verdict: changes.Verdict) -> None:
+        parked = next(job.id for job in self.jobs.values() if job.state is JobState.PARKED)
+        self.change_both(parked, partial(changes.settle_by_hand, by="root", verdict=verdict))
 
     @precondition(lambda self: self.jobs)
     @rule(some=some_job)

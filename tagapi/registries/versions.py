@@ -1,0 +1,48 @@
+"""What earlier releases stored, made into what this one stores: a step for each version, one after the other.
+
+A value that was read is brought up to date in memory, and written in the present version with the job's
+next write: a store of a million jobs is opened at once, and a finished job stays as it was written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from tagapi.jobs.errors import StoreTooNew
+
+Stored = dict[str, Any]
+RETRY_AFTER = 60  # seconds: until somebody has put the right release in its place, as a guess
+
+VERSION = 2
+"""Of a request and of a moving part. Version 1 carried none; a request was the list of its four facts then."""
+
+
+def _request_2(stored: list[Any]) -> Stored:
+    task, owner, arguments, labels = stored
+    return {"task": task, "owner": owner, "arguments": arguments, "labels": labels, "request_id": None}
+
+
+def _moving_2(stored: Stored) -> Stored:
+    return {**stored, "doubts": 0}
+
+
+REQUEST_STEPS: Mapping[int, Callable[[Any], Stored]] = {2: _request_2}
+MOVING_STEPS: Mapping[int, Callable[[Any], Stored]] = {2: _moving_2}
+"""By the version that a step leads to."""
+
+
+def up_to_date(stored: Any, steps: Mapping[int, Callable[[Any], Stored]]) -> Stored:
+    """The facts in the present version, without its number. Raises StoreTooNew."""
+    version = stored.pop("v", 1) if isinstance(stored, dict) else 1
+    check_version(version, VERSION)
+    for step in range(version + 1, VERSION + 1):
+        stored = steps[step](stored)
+    facts: Stored = stored
+    return facts
+
+
+def check_version(found: int, known: int) -> None:
+    """Raise StoreTooNew where a newer release has written what this one cannot read."""
+    if found > known:
+        raise StoreTooNew(found=found, known=known, retry_after=RETRY_AFTER)
