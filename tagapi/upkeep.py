@@ -97,7 +97,7 @@ class Upkeep:
 
     def tend(self) -> None:
         """Tend the tables, where no other process that shares the registry does."""
-        if self._registry.hold("tables", self._worker, TABLES_HELD):
+        if self._registry.lock("tables", self._worker, TABLES_HELD):
             self._tend_tables()
 
 

@@ -172,7 +172,7 @@ class JobRegistry(ABC):
         """Remove finished jobs with their keys and their places in lists."""
 
     @abstractmethod
-    def hold(self, name: str, holder: str, seconds: float) -> bool:
+    def lock(self, name: str, holder: str, seconds: float) -> bool:
         """Be the one holder of `name` from now on for so long; False while another one is."""
 
     @abstractmethod

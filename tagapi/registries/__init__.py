@@ -23,7 +23,7 @@ def unusable(url: str) -> str | None:
     try:
         facts = registry.describe()
     except StoreUnavailable as error:
-        return f"cannot be used: {error.__cause__}"
+        return f"cannot be used: {error.__cause__ or error}"
     finally:
         registry.close()
     if (policy := facts.get("maxmemory_policy", KEEPS_ALL)) != KEEPS_ALL:

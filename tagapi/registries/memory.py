@@ -34,7 +34,7 @@ class MemoryRegistry(JobRegistry):
         self._queued_of: Counter[str] = Counter()
         self._active: set[str] = set()
         self._finished: SortedList[tuple[datetime, int]] = SortedList()
-        self._held: dict[str, tuple[str, datetime]] = {}
+        self._locks: dict[str, tuple[str, datetime]] = {}
 
     def check(self) -> None:
         """Memory is never away."""
@@ -159,13 +159,13 @@ class MemoryRegistry(JobRegistry):
                     if (key := self._key_of.pop(job_id, None)) is not None:
                         del self._keys[key]
 
-    def hold(self, name: str, holder: str, seconds: float) -> bool:
+    def lock(self, name: str, holder: str, seconds: float) -> bool:
         with self._lock:
             now = self.now()
-            other, until = self._held.get(name, (holder, now))
+            other, until = self._locks.get(name, (holder, now))
             if other != holder and until > now:
                 return False
-            self._held[name] = (holder, now + timedelta(seconds=seconds))
+            self._locks[name] = (holder, now + timedelta(seconds=seconds))
             return True
 
     def describe(self) -> Mapping[str, Any]:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from hashlib import sha256
@@ -27,6 +28,7 @@ from tagapi.jobs.registry import Bounds, IdempotencyKey, JobRegistry
 from tagapi.registries import redis_scripts as scripts
 from tagapi.registries.codec import Decoded, dump_moving, dump_request, from_micros, micros, places
 from tagapi.registries.reach import Reach
+from tagapi.registries.versions import check_version
 
 TIMEOUT = 0.8  # seconds for an answer; with it a request is told within about a second that the store is away
 HEARD_WITHIN = timedelta(seconds=2 * TIMEOUT)  # both tries; a request that a frozen server finds later is nobody's
@@ -52,7 +54,9 @@ class RedisRegistry(JobRegistry):
         self._swap_script = self._redis.register_script(scripts.SWAP)
         self._forget_script = self._redis.register_script(scripts.FORGET)
         self._page_script = self._redis.register_script(scripts.PAGE)
-        self._hold_script = self._redis.register_script(scripts.HOLD)
+        self._lock_script = self._redis.register_script(scripts.LOCK)
+        self._open_script = self._redis.register_script(scripts.OPEN)
+        self._opened = False  # what is there is not known to be of a version that this release reads
         self._clock = (0.0, -CLOCK_KEPT)
         """The server's clock less ours, and when that was found, in monotonic seconds."""
 
@@ -61,6 +65,15 @@ class RedisRegistry(JobRegistry):
 
     def close(self) -> None:
         self._redis.close()
+
+    @contextmanager
+    def _asking(self) -> Iterator[None]:
+        """Around whatever the server is asked. Raises StoreUnavailable, also where what is there is too new."""
+        with self._reach():
+            if not self._opened:
+                check_version(int(self._open_script(args=[scripts.SCHEMA_VERSION])), scripts.SCHEMA_VERSION)
+                self._opened = True
+            yield
 
     # -- one job ---------------------------------------------------------------------------
 
@@ -71,7 +84,7 @@ class RedisRegistry(JobRegistry):
         ahead, found_at = self._clock
         before = time.monotonic()
         if before - found_at >= CLOCK_KEPT:
-            with self._reach():
+            with self._asking():
                 seconds, micro = self._redis.time()
             after = time.monotonic()
             ahead = seconds + micro / 1_000_000 - (before + after) / 2
@@ -87,7 +100,7 @@ class RedisRegistry(JobRegistry):
         return self._read([(job_id, None) for job_id in job_ids])
 
     def id_of(self, number: int) -> str:
-        with self._reach():
+        with self._asking():
             found = self._redis.hget(f"{P}ids", str(number))
         if found is None:
             raise JobNotFound(job_id=number)
@@ -96,7 +109,7 @@ class RedisRegistry(JobRegistry):
     def _read(self, wanted: Sequence[tuple[str, Sequence[bytes] | None]]) -> list[Job]:
         """Jobs by id, each with its number, version and moving part where these are known already; without the lost."""
         known = [self._decoded.request(job_id) for job_id, _ in wanted]
-        with self._reach():
+        with self._asking():
             questions = []
             for (job_id, moving), request in zip(wanted, known, strict=True):
                 fields = [] if moving else ["number", "version", "moving"]
@@ -134,7 +147,7 @@ class RedisRegistry(JobRegistry):
         arguments += [dump_moving(job), dump_request(request), micros(job.submitted_at), _lists(entered)]
         arguments += [micros(self._server_time() + HEARD_WITHIN)]
         while True:
-            with self._reach():
+            with self._asking():
                 told = self._admit_script(args=arguments)
             match told[0]:
                 case b"new":
@@ -151,12 +164,12 @@ class RedisRegistry(JobRegistry):
         left, entered = moves(before, after)
         arguments: list[Any] = [before.id, before.number, before.version, after.version, dump_moving(after)]
         arguments += [*_derived(before), _lists(left), *_derived(after), _lists(entered)]
-        with self._reach():
+        with self._asking():
             return bool(self._swap_script(args=arguments))
 
     def forget(self, job_ids: Iterable[str]) -> None:
         finished = [job for job in self.get_all(list(job_ids)) if job.finished]
-        with self._reach():
+        with self._asking():
             pipeline = self._redis.pipeline(transaction=False)
             for job in finished:
                 left, _ = moves(job, None)
@@ -167,33 +180,33 @@ class RedisRegistry(JobRegistry):
     # -- many jobs -------------------------------------------------------------------------
 
     def _next_due(self, now: datetime) -> str | None:
-        with self._reach():
+        with self._asking():
             first = self._redis.zrange(f"{P}due", "-inf", micros(now), byscore=True, offset=0, num=1)
         ids = self._ids(first)
         return ids[0] if ids else None
 
     def next_due_at(self) -> datetime | None:
-        with self._reach():
+        with self._asking():
             first = self._redis.zrange(f"{P}due", 0, 0, withscores=True)
         return from_micros(int(first[0][1])) if first else None
 
     def _page(self, wanted: Sequence[Listing], before: int | None, offset: int, limit: int) -> Page:
         highest = "+inf" if before is None else f"({before}"
-        with self._reach():
+        with self._asking():
             total, *rows = self._page_script(args=[highest, offset, limit, *map(_listing, wanted)])
         return Page(jobs=self._read([(job_id.decode(), moving) for job_id, *moving in rows]), total=total)
 
     def active(self) -> Sequence[Job]:
-        with self._reach():
+        with self._asking():
             ids = self._redis.smembers(f"{P}active")
         return [job for job in self.get_all([job_id.decode() for job_id in ids]) if job.lease_until is not None]
 
     def queued(self) -> int:
-        with self._reach():
+        with self._asking():
             return int(self._redis.zcard(f"{P}due"))
 
     def finished_before(self, moment: datetime, limit: int) -> Sequence[str]:
-        with self._reach():
+        with self._asking():
             old = self._redis.zrange(f"{P}finished", "-inf", f"({micros(moment)}", byscore=True, offset=0, num=limit)
         return self._ids(old)
 
@@ -201,19 +214,19 @@ class RedisRegistry(JobRegistry):
         """The ids of these numbers; without those that went meanwhile."""
         if not padded:
             return []
-        with self._reach():
+        with self._asking():
             found = self._redis.hmget(f"{P}ids", [str(int(number)) for number in padded])
         return [job_id.decode() for job_id in found if job_id is not None]
 
     # -- the store -------------------------------------------------------------------------
 
-    def hold(self, name: str, holder: str, seconds: float) -> bool:
-        with self._reach():
-            return bool(self._hold_script(args=[name, holder, int(seconds * 1000)]))
+    def lock(self, name: str, holder: str, seconds: float) -> bool:
+        with self._asking():
+            return bool(self._lock_script(args=[name, holder, int(seconds * 1000)]))
 
     def describe(self) -> Mapping[str, Any]:
         """`appendfsync` is what the server says: always, everysec or no; or `off`, where it keeps no log at all."""
-        with self._reach():
+        with self._asking():
             memory, persistence = self._redis.info("memory"), self._redis.info("persistence")
             appendfsync = self._appendfsync() if persistence.get("aof_enabled") else "off"
         policy = str(memory.get("maxmemory_policy", "unknown"))

@@ -4,9 +4,21 @@ Keys, all below `tagapi:`. `job:<id>` is a hash of number, version, moving, requ
 `ids` maps numbers to ids; `list:<listing>`, `due` and `finished` are sorted sets of numbers
 (by number, and by microseconds); `active` is a set of ids; `key:<digest>` holds a job's id.
 Numbers in `due` and `finished` are padded, so that equal times come in the order of numbers.
+`schema` is the version of all this; version 1 had no such key.
 """
 
 PREFIX = "tagapi:"
+SCHEMA_VERSION = 2
+
+OPEN = """
+-- ARGV: the version of this release. Answers the version of what is there; what is older has this one from now on.
+-- From 1 to 2 no key changes: what is below them is brought up to date when it is read.
+local P, version = 'tagapi:', ARGV[1]
+local found = redis.call('GET', P..'schema')
+if not found then found = redis.call('EXISTS', P..'numbers') == 1 and '1' or version end
+if tonumber(found) <= tonumber(version) then redis.call('SET', P..'schema', version) end
+return tonumber(found)
+"""
 
 _PLACE = """
 local P = 'tagapi:'
@@ -111,9 +123,9 @@ end
 return page
 """
 
-HOLD = """
--- ARGV: name, holder, milliseconds. Answers 1 where the holder holds it now.
-local key = 'tagapi:held:'..ARGV[1]
+LOCK = """
+-- ARGV: name, holder, milliseconds. Answers 1 where it is the holder's now.
+local key = 'tagapi:lock:'..ARGV[1]
 local holder = redis.call('GET', key)
 if holder and holder ~= ARGV[2] then return 0 end
 redis.call('SET', key, ARGV[2], 'PX', ARGV[3])

@@ -222,18 +222,18 @@ class SqliteRegistry(JobRegistry):
 
     # -- the store -------------------------------------------------------------------------
 
-    def hold(self, name: str, holder: str, seconds: float) -> bool:
+    def lock(self, name: str, holder: str, seconds: float) -> bool:
         now = micros(self.now())
 
-        def held(db: apsw.Connection) -> bool:
+        def locked(db: apsw.Connection) -> bool:
             db.execute(
-                "INSERT INTO held VALUES (?, ?, ?) ON CONFLICT (name) DO UPDATE SET holder = excluded.holder,"
+                "INSERT INTO locks VALUES (?, ?, ?) ON CONFLICT (name) DO UPDATE SET holder = excluded.holder,"
                 " until = excluded.until WHERE holder = excluded.holder OR until <= ?",
                 (name, holder, now + int(seconds * 1_000_000), now),
             )
             return bool(db.changes())
 
-        return self._write(held)
+        return self._write(locked)
 
     def describe(self) -> Mapping[str, Any]:
         with self._reading():  # it is there

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import apsw
 
+from tagapi.registries.versions import check_version
+
 BLOCK = 1024  # job numbers that share a row of the tally
 PAGE_SIZE = 1024  # bytes: an admission touches some thirty pages, and each of them is written to the log whole
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 SCHEMA = f"""
 CREATE TABLE jobs (
   number INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, version INTEGER NOT NULL, moving BLOB NOT NULL,
@@ -34,7 +36,7 @@ CREATE TABLE listed (listing INTEGER, number INTEGER, PRIMARY KEY (listing, numb
 
 CREATE TABLE tally (listing INTEGER, block INTEGER, jobs INTEGER NOT NULL, PRIMARY KEY (listing, block)) WITHOUT ROWID;
 
-CREATE TABLE held (name TEXT PRIMARY KEY, holder TEXT NOT NULL, until INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE locks (name TEXT PRIMARY KEY, holder TEXT NOT NULL, until INTEGER NOT NULL) WITHOUT ROWID;
 
 CREATE VIEW moved (number, leaves, enters) AS SELECT NULL, NULL, NULL;
 
@@ -66,18 +68,39 @@ END;
 """
 
 
+MIGRATIONS = {3: "ALTER TABLE held RENAME TO locks"}
+"""By the version that each leads to. What a table holds is brought up to date when it is read: `versions.py`."""
+
+
 def make_tables(connection: apsw.Connection) -> None:
-    """The tables, where the file is new. Raises apsw.Error for a file of another version, or without a log."""
-    version = connection.pragma("user_version")
-    if version not in (0, SCHEMA_VERSION):
-        raise apsw.Error(f"its tables are of version {version}, not {SCHEMA_VERSION} of this release")
+    """The tables, where the file is new; those of this release, where it is of an earlier one.
+
+    Raises StoreTooNew, and apsw.Error for a file of no release, or without a log; the file is then left as it is.
+    """
+    version = _checked_version(connection)
     connection.pragma("page_size", PAGE_SIZE)  # of a file that is new
     if connection.pragma("journal_mode", "wal") != "wal":
         raise apsw.Error("no write-ahead log can be kept beside the file")
     if version == SCHEMA_VERSION:
         return
     connection.execute("BEGIN IMMEDIATE")
-    if connection.pragma("user_version") == 0:  # nobody was faster
-        connection.execute(SCHEMA)
-        connection.pragma("user_version", SCHEMA_VERSION)
+    _migrate(connection, _checked_version(connection))  # read again: somebody may have been faster
+    connection.pragma("user_version", SCHEMA_VERSION)
     connection.execute("COMMIT")
+
+
+def _checked_version(connection: apsw.Connection) -> int:
+    """0 for a file that is new."""
+    version = int(connection.pragma("user_version"))
+    check_version(version, SCHEMA_VERSION)
+    if version and version + 1 < min(MIGRATIONS):
+        raise apsw.Error(f"its tables are of version {version}, from which no way leads to {SCHEMA_VERSION}")
+    return version
+
+
+def _migrate(connection: apsw.Connection, version: int) -> None:
+    if version == 0:
+        connection.execute(SCHEMA)
+        return
+    for step in range(version + 1, SCHEMA_VERSION + 1):
+        connection.execute(MIGRATIONS[step])

@@ -17,7 +17,7 @@ _files = count()
 
 
 @cache
-def _valkey() -> Valkey:
+def valkey() -> Valkey:
     """One server for the whole run; it ends with the process."""
     server = Valkey()
     server.start()
@@ -26,7 +26,7 @@ def _valkey() -> Valkey:
 
 
 def _redis(_folder: Path) -> JobRegistry:
-    server = _valkey()
+    server = valkey()
     server.client().flushdb()
     return open_registry(server.url)
 

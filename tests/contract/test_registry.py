@@ -699,17 +699,17 @@ def test_a_registry_s_own_clock_is_aware(name: str, tmp_path: Path) -> None:
 
 
 def test_a_name_is_held_by_one_until_its_time_is_over(registry: JobRegistry) -> None:
-    assert registry.hold("tables", "here", 0.2)
-    assert registry.hold("tables", "here", 0.2), "its holder may go on holding it"
-    assert not registry.hold("tables", "there", 60)
-    assert registry.hold("other", "there", 60)
+    assert registry.lock("tables", "here", 0.2)
+    assert registry.lock("tables", "here", 0.2), "its holder may go on holding it"
+    assert not registry.lock("tables", "there", 60)
+    assert registry.lock("other", "there", 60)
 
 
 def test_a_name_that_nobody_holds_any_more_is_free(registry: JobRegistry, clock: ManualClock) -> None:
-    assert registry.hold("tables", "here", 0.05)
+    assert registry.lock("tables", "here", 0.05)
     clock.advance(0.05)
     deadline = time.monotonic() + PATIENCE  # a shared store counts this by its own clock
-    while not registry.hold("tables", "there", 60):
+    while not registry.lock("tables", "there", 60):
         assert time.monotonic() < deadline
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sqlite3
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -54,6 +56,24 @@ def test_a_file_that_holds_no_jobs_is_refused_and_left_alone(tmp_path: Path) -> 
     before = other.read_bytes()
     assert "registry.url" in refusal(tmp_path, registry__url=f"sqlite:///{other}")
     assert other.read_bytes() == before
+
+
+@pytest.mark.parametrize("store", ["sqlite", "redis"])
+def test_a_store_that_a_newer_release_wrote_is_refused_and_says_what_to_do(
+    tmp_path: Path, valkey: Valkey, store: str
+) -> None:
+    url = valkey.url
+    if store == "redis":
+        with valkey.client() as client:
+            client.set("tagapi:schema", 1000)
+    else:
+        url = f"sqlite:///{tmp_path}/newer.db"
+        with closing(sqlite3.connect(tmp_path / "newer.db")) as db:
+            db.execute("PRAGMA user_version = 1000")
+    told = refusal(tmp_path, registry__url=url)
+    assert "registry.url" in told
+    assert "written by a newer release: its version is 1000" in told
+    assert "Start that release again" in told
 
 
 def test_several_workers_cannot_share_memory(tmp_path: Path) -> None:
