@@ -11,10 +11,12 @@ import enum
 import logging
 import math
 import threading
+import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from datetime import datetime
 from functools import partial
+from typing import TypeVar
 
 from tagapi.jobs import changes
 from tagapi.jobs.errors import JobCancelled, StoreUnavailable
@@ -22,6 +24,8 @@ from tagapi.jobs.model import Change, Job, Json, Progress
 from tagapi.jobs.registry import JobRegistry, new_token
 
 log = logging.getLogger(__name__)
+
+Written = TypeVar("Written")
 
 PROGRESS_EVERY = 0.25  # seconds between two writes of how far an attempt is
 INSIST_EVERY = 0.2  # seconds between tries to write while the store is away
@@ -43,6 +47,26 @@ class Interrupt(enum.Enum):
 
     FENCED = "fenced"
     """Another attempt has replaced it: it may write nothing any more."""
+
+
+def insist(
+    write: Callable[[], Written],
+    seconds: float,
+    monotonic: Callable[[], float],
+    in_doubt: Callable[[], bool] = lambda: True,
+) -> Written:
+    """Try a write again while the store is away, for so long. It has to know itself again: by a token.
+
+    Raises StoreUnavailable after that, and at once where it is not `in_doubt`: then nothing was begun.
+    """
+    until = monotonic() + seconds
+    while True:
+        try:
+            return write()
+        except StoreUnavailable:
+            if not in_doubt() or monotonic() >= until:
+                raise
+            time.sleep(INSIST_EVERY)
 
 
 class Attempt:
@@ -140,15 +164,8 @@ class Attempt:
 
     def write(self, change: Change) -> Job:
         """Write a change that must not be lost: tried again, under one token, while the store is away."""
-        token = new_token()
-        until = self._monotonic() + self._insist
-        while True:
-            try:
-                return self._registry.update(self.job.id, change, token)
-            except StoreUnavailable:
-                if self._monotonic() >= until:
-                    raise
-                self.ended.wait(INSIST_EVERY)
+        write = partial(self._registry.update, self.job.id, change, new_token())
+        return insist(write, self._insist, self._monotonic)
 
     def interrupt(self, reason: Interrupt, now: float) -> None:
         """Tell the attempt to stop, unless it is past its point of no return or was told before."""

@@ -87,8 +87,13 @@ def accept(request: Request, now: datetime, number: int = 0) -> Job:
     return Job(request=request, number=number, submitted_at=now, events=(accepted,))
 
 
-def claim(job: Job, now: datetime, *, worker: str, lease: timedelta) -> Job:
-    """Begin an attempt: QUEUED, or WAITING whose time has come → RUNNING."""
+def claim(job: Job, now: datetime, *, worker: str, lease: timedelta, token: str = "") -> Job:
+    """Begin an attempt: QUEUED, or WAITING whose time has come → RUNNING.
+
+    A job that this very claim has begun to run hears its own write again, whoever has asked for a cancel since.
+    """
+    if token and job.state is JobState.RUNNING and job.claim_token == token:
+        return job
     if job.not_before is not None and now < job.not_before:
         raise IllegalTransition(job_id=job.id, state="waiting for its time", wanted="running")
     claimed = _to(
@@ -97,6 +102,7 @@ def claim(job: Job, now: datetime, *, worker: str, lease: timedelta) -> Job:
         epoch=job.epoch + 1,
         attempt=job.attempt + 1,
         worker=worker,
+        claim_token=token,
         lease_until=now + lease,
         not_before=None,
         started_at=job.started_at or now,

@@ -166,6 +166,9 @@ class Job:
     recoveries: int = 0
     """How many attempts were lost with their process."""
 
+    claim_token: str = ""
+    """Of the claim that began the attempt: one whose reply was lost is sent again, and knows its job by it."""
+
     worker: str | None = None
     lease_until: datetime | None = None
     not_before: datetime | None = None

@@ -24,7 +24,7 @@ from functools import partial
 from typing import Any
 
 from tagapi.jobs import changes
-from tagapi.jobs.errors import IllegalTransition, KeyReused, OwnerQueueFull, QueueFull, StaleAttempt
+from tagapi.jobs.errors import IllegalTransition, JobNotFound, KeyReused, OwnerQueueFull, QueueFull, StaleAttempt
 from tagapi.jobs.lists import Listing, Page, Query
 from tagapi.jobs.model import Change, Job, Request
 
@@ -51,6 +51,15 @@ class Added:
     job: Job
     replayed: bool
     """The key was known: this is the job of the first request."""
+
+
+class Claim:
+    """One claim, however often it is sent."""
+
+    def __init__(self) -> None:
+        self.token = new_token()
+        self.job_id: str | None = None
+        """The job that it was last sent for: it may have it. None: it has none."""
 
 
 QUEUE_RETRY_AFTER = 5  # seconds: a full queue of small jobs has drained well below its bound by then
@@ -84,13 +93,19 @@ class JobRegistry(ABC):
             if self._swap(before, after):
                 return after
 
-    def claim(self, worker: str, lease: timedelta) -> Job | None:
-        """Begin an attempt on the job that has been due longest; None where none is due."""
-        while (job_id := self._next_due(self.now())) is not None:
+    def claim(self, worker: str, lease: timedelta, sent: Claim | None = None) -> Job | None:
+        """Begin an attempt on the job that has been due longest; None where none is due.
+
+        After StoreUnavailable it may be sent again, and then answers with the job that it got, if it did.
+        """
+        sent = sent or Claim()
+        change = partial(changes.claim, worker=worker, lease=lease, token=sent.token)
+        while (job_id := sent.job_id or self._next_due(self.now())) is not None:
+            sent.job_id = job_id
             try:
-                return self.update(job_id, partial(changes.claim, worker=worker, lease=lease))
-            except (IllegalTransition, StaleAttempt):
-                continue  # somebody else was faster
+                return self.update(job_id, change, sent.token)
+            except (IllegalTransition, StaleAttempt, JobNotFound):
+                sent.job_id = None  # somebody else was faster
         return None
 
     def find(self, query: Query) -> Page:

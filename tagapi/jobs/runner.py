@@ -16,7 +16,7 @@ from datetime import timedelta
 from functools import partial
 
 from tagapi.jobs import changes
-from tagapi.jobs.attempt import Attempt, Interrupt
+from tagapi.jobs.attempt import Attempt, Interrupt, insist
 from tagapi.jobs.errors import (
     Contended,
     JobCancelled,
@@ -29,7 +29,7 @@ from tagapi.jobs.errors import (
 )
 from tagapi.jobs.model import Job, JobState
 from tagapi.jobs.outcome import Outcome, OutcomeKind, reason_of
-from tagapi.jobs.registry import JobRegistry
+from tagapi.jobs.registry import Claim, JobRegistry
 from tagapi.jobs.task import Task, running_job
 
 log = logging.getLogger(__name__)
@@ -78,7 +78,7 @@ class JobRunner:
         """Claim the next job and run an attempt of it. False where there was nothing to run."""
         if not self.ready():
             return False
-        job = self._registry.claim(self._worker, timedelta(seconds=self._limits.lease))
+        job = self._claim()
         if job is None:
             return False
         attempt = Attempt(job, self._registry, self._monotonic, self._limits.lease)
@@ -98,6 +98,13 @@ class JobRunner:
             attempt.ended.set()
             running_job.reset(logged)
         return True
+
+    def _claim(self) -> Job | None:
+        """A claim that may have got a job is sent until it is answered: nobody else would run that job for a lease."""
+        sent = Claim()
+        lease = timedelta(seconds=self._limits.lease)
+        ask = partial(self._registry.claim, self._worker, lease, sent)
+        return insist(ask, self._limits.lease, self._monotonic, in_doubt=lambda: sent.job_id is not None)
 
     def _leaving_meanwhile(self) -> bool:
         return self._leaving

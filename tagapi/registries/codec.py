@@ -22,6 +22,7 @@ MOVING = (
     "epoch",
     "attempt",
     "recoveries",
+    "claim_token",
     "worker",
     "lease_until",
     "not_before",

@@ -24,10 +24,11 @@ from tagapi.jobs.errors import (
     KeyReused,
     OwnerQueueFull,
     QueueFull,
+    StoreUnavailable,
 )
 from tagapi.jobs.lists import Query
 from tagapi.jobs.model import Job, JobState, Progress, Request
-from tagapi.jobs.registry import Added, Bounds, IdempotencyKey, JobRegistry
+from tagapi.jobs.registry import Added, Bounds, Claim, IdempotencyKey, JobRegistry
 from tests.clock import ManualClock
 from tests.contract.backends import BACKENDS, open_backend
 from tests.contract.recount import LABELS, NAMESPACES, OWNERS, assert_counters_agree, assert_lists_agree
@@ -413,6 +414,85 @@ def test_a_renewal_moves_the_lease_and_nothing_else(registry: JobRegistry, clock
     renewed = attempt_ends(registry, held, changes.renew, lease=LEASE)
     assert renewed == replace(held, lease_until=clock.now() + LEASE, version=held.version + 1, token=renewed.token)
     assert list(registry.active()) == [renewed]
+
+
+# -- a claim whose reply is lost ------------------------------------------------------------
+
+
+def losing(registry: JobRegistry, monkeypatch: pytest.MonkeyPatch, written: bool) -> None:
+    """The store goes away in the middle of the next write: it has happened or not, and nobody hears which."""
+    swap = registry._swap
+
+    def lossy(before: Job, after: Job) -> bool:
+        monkeypatch.setattr(registry, "_swap", swap)
+        if written:
+            assert swap(before, after)
+        raise StoreUnavailable(retry_after=1)
+
+    monkeypatch.setattr(registry, "_swap", lossy)
+
+
+def unheard(registry: JobRegistry, monkeypatch: pytest.MonkeyPatch, written: bool = True) -> Claim:
+    sent = Claim()
+    losing(registry, monkeypatch, written)
+    with pytest.raises(StoreUnavailable):
+        registry.claim("w1", LEASE, sent)
+    return sent
+
+
+@pytest.mark.parametrize("written", [True, False], ids=["written", "not written"])
+def test_a_claim_that_is_sent_again_gets_the_job_that_it_has(
+    registry: JobRegistry, monkeypatch: pytest.MonkeyPatch, written: bool
+) -> None:
+    first, second = add(registry), add(registry)
+    sent = unheard(registry, monkeypatch, written)
+    got = registry.claim("w1", LEASE, sent)
+    assert got == registry.get(first.id)
+    assert got is not None
+    assert (got.state, got.attempt, got.epoch, got.recoveries) == (JobState.RUNNING, 1, 1, 0)
+    assert registry.claim("w1", LEASE, sent) == got, "however often"
+    assert claim(registry).id == second.id
+
+
+def test_it_does_so_whatever_was_written_over_it(registry: JobRegistry, monkeypatch: pytest.MonkeyPatch) -> None:
+    job = add(registry)
+    sent = unheard(registry, monkeypatch)
+    asked = registry.update(job.id, changes.request_cancel)
+    assert registry.claim("w1", LEASE, sent) == asked
+
+
+def test_a_claim_for_which_another_was_faster_gets_the_next_job(
+    registry: JobRegistry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = add(registry), add(registry)
+    sent = unheard(registry, monkeypatch, written=False)
+    other = registry.claim("w2", LEASE)
+    assert other is not None
+    mine = registry.claim("w1", LEASE, sent)
+    assert mine is not None
+    assert (other.id, mine.id) == (first.id, second.id)
+
+
+def test_a_claim_whose_job_is_gone_gets_the_next_job(registry: JobRegistry, monkeypatch: pytest.MonkeyPatch) -> None:
+    first, second = add(registry), add(registry)
+    sent = unheard(registry, monkeypatch, written=False)
+    registry.update(first.id, changes.request_cancel)
+    registry.forget([first.id])
+    mine = registry.claim("w1", LEASE, sent)
+    assert mine is not None
+    assert mine.id == second.id
+
+
+def test_a_claim_that_comes_after_its_lease_begins_another_attempt(
+    registry: JobRegistry, monkeypatch: pytest.MonkeyPatch, clock: ManualClock
+) -> None:
+    job = add(registry)
+    sent = unheard(registry, monkeypatch)
+    clock.advance(LEASE.total_seconds())
+    registry.update(job.id, partial(changes.recover, max_recoveries=3))
+    mine = registry.claim("w1", LEASE, sent)
+    assert mine is not None
+    assert (mine.id, mine.state, mine.attempt) == (job.id, JobState.RUNNING, 2)
 
 
 # -- parked jobs ----------------------------------------------------------------------------

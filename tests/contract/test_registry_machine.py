@@ -19,7 +19,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from tagapi.jobs import changes
 from tagapi.jobs.errors import JobCancelled, JobError, KeyReused, OwnerQueueFull, QueueFull, StoreUnavailable
 from tagapi.jobs.model import Change, Job, JobState, Progress, Request
-from tagapi.jobs.registry import Bounds, IdempotencyKey, new_token
+from tagapi.jobs.registry import Bounds, Claim, IdempotencyKey, new_token
 from tests.clock import ManualClock
 from tests.contract.backends import BACKENDS, open_backend
 from tests.contract.recount import LABELS, NAMESPACES, OWNERS, assert_counters_agree, assert_lists_agree
@@ -185,8 +185,8 @@ class Histories(RuleBasedStateMachine):
         """Claims, and what the attempts write. Some of them stop half-way, as if their process were lost."""
         for way in ways:
             due = self.next_due()
-            self.losing = 0  # a claim whose reply is lost is nobody's, and lapses: `recover` has it
-            claimed = outcome(lambda: self.registry.claim("w1", LEASE))
+            ask = partial(self.registry.claim, "w1", LEASE, Claim())
+            claimed = outcome(partial(self.insisting, ask))
             if due is None:
                 assert claimed is None
                 return
@@ -280,8 +280,8 @@ def outcome(step: Callable[[], Any]) -> Any:
 
 
 def forgetful(job: Job) -> Job:
-    """Without the token: it is random."""
-    return replace(job, token="")
+    """Without the tokens: they are random."""
+    return replace(job, token="", claim_token="")
 
 
 @pytest.mark.timeout(400)  # a failure is made small first, for up to five minutes

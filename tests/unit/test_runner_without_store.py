@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from tagapi.jobs.errors import StoreUnavailable
@@ -23,6 +25,7 @@ class Outage:
         self.refused = self.unheard = 0
         self.each_takes = 0.0
         """Seconds until a refusal is told: a store that does not answer is waited for."""
+        self.on_loss: Callable[[], None] = lambda: None
 
     def swap(self, before: Job, after: Job) -> bool:
         if self.refused:
@@ -32,6 +35,7 @@ class Outage:
         written = self._swap(before, after)
         if self.unheard:
             self.unheard -= 1
+            self.on_loss()
             raise StoreUnavailable(retry_after=1)
         return written
 
@@ -154,3 +158,52 @@ def test_a_time_limit_is_kept_while_the_store_is_away() -> None:
     world.run_next()
     assert world.job(job_id).state is JobState.FAILED
     assert "took longer" in (world.job(job_id).error or "")
+
+
+@pytest.mark.parametrize("lost", ["refused", "unheard"])
+def test_a_claim_is_sent_again_until_it_is_answered(lost: str) -> None:
+    world = World(lambda _: {"rows": 1})
+    outage = Outage(world)
+    job_id = world.submit()
+    setattr(outage, lost, 1)
+    world.run_next()
+    job = world.job(job_id)
+    assert ended(world, job_id) == (JobState.SUCCEEDED, 1)
+    assert (job.attempt, job.recoveries) == (1, 0)
+
+
+def test_a_claim_is_not_sent_any_more_once_its_lease_is_over() -> None:
+    world = World(lambda _: {"rows": 1}, limits=SHORT)
+    outage = Outage(world)
+    world.submit()
+    outage.refused, outage.each_takes = 100, 0.5
+    with pytest.raises(StoreUnavailable):
+        world.run_next()
+    assert 100 - outage.refused == 2
+
+
+def test_a_claim_that_began_nothing_is_left_to_the_next_one() -> None:
+    """Where the queue could not even be read, nobody has to insist."""
+    world = World(lambda _: {"rows": 1})
+    world.submit()
+    asked = []
+
+    def away(_: object) -> str | None:
+        asked.append(1)
+        raise StoreUnavailable(retry_after=1)
+
+    world.registry._next_due = away  # type: ignore[method-assign]
+    with pytest.raises(StoreUnavailable):
+        world.run_next()
+    assert asked == [1]
+
+
+def test_a_claim_that_is_answered_while_the_process_leaves_goes_back_to_the_queue() -> None:
+    world = World(lambda _: {"rows": 1})
+    outage = Outage(world)
+    job_id = world.submit()
+    outage.unheard = 1
+    outage.on_loss = world.runner.refuse_new
+    world.run_next()
+    job = world.job(job_id)
+    assert (job.state, job.attempt, job.recoveries) == (JobState.WAITING, 0, 0)

@@ -13,7 +13,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from contextlib import closing
-from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -107,7 +106,7 @@ def record(registry: JobRegistry) -> dict[str, Any]:
             _take(registry, clock, request.job_id, step)
         for job in registry.active():
             registry.update(job.id, partial(changes.renew, epoch=job.epoch, lease=LEASE))
-    jobs = [orjson.loads(orjson.dumps(_without_token(registry, job_id))) for job_id in _ids(registry)]
+    jobs = [_told(job) for job in registry.find(Query(limit=1000)).jobs]
     registry.close()
     return {"seconds": clock.seconds, "jobs": jobs, "keys": keys}
 
@@ -127,13 +126,10 @@ def _take(registry: JobRegistry, clock: ManualClock, job_id: str, step: Step | s
             registry.update(job_id, partial(step, epoch=registry.get(job_id).epoch))  # type: ignore[arg-type]
 
 
-def _ids(registry: JobRegistry) -> list[str]:
-    return [job.id for job in registry.find(Query(limit=1000)).jobs]
-
-
-def _without_token(registry: JobRegistry, job_id: str) -> Job:
-    """As it is told: the token is random, and nobody is told it."""
-    return replace(registry.get(job_id), token="")
+def _told(job: Job) -> dict[str, Any]:
+    """Without tokens: they are random, and nobody is told them."""
+    facts: dict[str, Any] = orjson.loads(orjson.dumps(job))
+    return {name: "" if name.endswith("token") else fact for name, fact in facts.items()}
 
 
 def _below(client: redis.Redis, key: bytes) -> Any:
