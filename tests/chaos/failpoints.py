@@ -32,8 +32,9 @@ NAMES = (
     "recovered",  # a lapsed job was given back to the queue, its next attempt has not begun
     "cancelling",  # a cancel is stored, the attempt goes on
 )
-"""In an order that serves a run of kills: what comes needs what came before. There is one more, `leaving`: the
-attempt is out of its task, and its outcome is not written; a kill there is one at `committed`, or at `mid_run`."""
+"""In an order that serves a run of kills: what comes needs what came before. There are two more. `leaving`: the
+attempt is out of its task, and its outcome is not written; a kill there is one at `committed`, or at `mid_run`.
+`claim_unheard`: a claim is stored, and its reply has not come; a kill there is one at `after_claim`."""
 
 KILL, KILL_WORKER, FREEZE, HOLD, LOSE = "kill", "kill_worker", "freeze", "hold", "lose"
 HOLD_EVERY = 0.01  # seconds between two looks of somebody held
@@ -108,8 +109,10 @@ class Failpoints:
         self._order: Order | None = None
         self._hits = 0
 
-    def hit(self, name: str, check: Callable[[], None] = lambda: None) -> None:
-        """Be at a failpoint. `check` is called by somebody held, and may raise."""
+    def hit(
+        self, name: str, check: Callable[[], None] = lambda: None, lost: Callable[[], BaseException] | None = None
+    ) -> None:
+        """Be at a failpoint. `check` is called by somebody held, and may raise; `lost` makes the error of a loss."""
         order = self._due(name)
         if order is None or not self._orders.take():
             return
@@ -120,7 +123,7 @@ class Failpoints:
         elif order.do == FREEZE:
             _freeze()
         elif order.do == LOSE:
-            raise self._lost()
+            raise (lost or self._lost)()
         else:
             _hold(order.seconds, check)
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
-from tests.chaos import away, cancels, disk_full, drains, insisting, kills, workers, zombies
+from tests.chaos import away, cancels, disk_full, drains, insisting, kills, lost_claims, workers, zombies
 from tests.chaos.ground import Arena
 from tests.chaos.report import Result
 from tests.chaos.verdict import Verdict
@@ -37,6 +37,8 @@ class Size:
     workers_killed: int = 5
     insisting: int = 2
     """Outages, on each store."""
+    lost_claims: int = 50
+    """On each store."""
 
 
 Run = Callable[[Arena], Result]
@@ -88,6 +90,11 @@ def _insisting(size: Size, stores: Sequence[str]) -> Iterator[tuple[str, Run]]:
         yield store, partial(insisting.run, store_name=store, rounds=size.insisting)
 
 
+def _lost_claims(size: Size, stores: Sequence[str]) -> Iterator[tuple[str, Run]]:
+    for store in stores:
+        yield store, partial(lost_claims.run, store_name=store, rounds=size.lost_claims)
+
+
 PARTS: Mapping[str, Callable[[Size, Sequence[str]], Iterator[tuple[str, Run]]]] = {
     "kills": _kills,
     "redis_restart": _redis_restart,
@@ -98,6 +105,7 @@ PARTS: Mapping[str, Callable[[Size, Sequence[str]], Iterator[tuple[str, Run]]]] 
     "drains": _drains,
     "workers": _workers,
     "insisting": _insisting,
+    "lost_claims": _lost_claims,
 }
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from functools import wraps
+from functools import partial, wraps
 from pathlib import Path
 from typing import Any
 
@@ -86,6 +86,7 @@ def _wrap(
 def _wrap_update(registry: type, points: Failpoints) -> None:
     """Every change goes through `update`: which one it is decides what is hit."""
     from tagapi.jobs import changes
+    from tagapi.jobs.errors import StoreUnavailable
 
     original = registry.update  # type: ignore[attr-defined]
 
@@ -95,6 +96,8 @@ def _wrap_update(registry: type, points: Failpoints) -> None:
         if kind is changes.recover:
             points.hit("recovering")
         job = original(self, job_id, change, token)
+        if kind is changes.claim:
+            points.hit("claim_unheard", lost=partial(StoreUnavailable, retry_after=1))
         if kind is changes.recover:
             points.hit("recovered")
         if kind is changes.request_cancel and not job.finished:

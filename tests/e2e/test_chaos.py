@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.chaos import away, cancels, disk_full, drains, insisting, kills, workers, zombies
+from tests.chaos import away, cancels, disk_full, drains, insisting, kills, lost_claims, workers, zombies
 from tests.chaos.checker import judge_jobs, judge_lists
 from tests.chaos.failpoints import NAMES
 from tests.chaos.ground import Arena
@@ -97,6 +97,12 @@ def test_two_workers_are_one_service(arena: Arena, store: str) -> None:
 @pytest.mark.parametrize("store", STORES)
 def test_an_attempt_that_insists_on_its_outcome_costs_its_neighbour_nothing(arena: Arena, store: str) -> None:
     clean(insisting.run(arena, store, rounds=1))
+
+
+@pytest.mark.timeout(180)
+@pytest.mark.parametrize("store", STORES)
+def test_a_claim_whose_reply_is_lost_costs_its_job_nothing(arena: Arena, store: str) -> None:
+    clean(lost_claims.run(arena, store, rounds=4))
 
 
 # -- the checker ---------------------------------------------------------------------------
