@@ -14,7 +14,7 @@ from tagapi.jobs.model import Job, JobState
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Query:
-    """Which jobs a list shows, newest first. None means any."""
+    """Which jobs a list shows, newest first. None means any. Raises ValueError for a label without its namespace."""
 
     namespace: str | None = None
     owner: str | None = None
@@ -25,6 +25,10 @@ class Query:
 
     offset: int = 0
     limit: int = 50
+
+    def __post_init__(self) -> None:
+        if self.label is not None and self.namespace is None:
+            raise ValueError("a label is asked for within a namespace: without one it would find nothing")
 
     def listings(self) -> list[Listing]:
         """The listings whose union is what the query asks for; no two of them share a job."""

@@ -597,6 +597,14 @@ def test_a_list_holds_what_was_asked_for_newest_first(shelf: JobRegistry, query:
     assert (numbers(page.jobs), page.total) == (found, len(found))
 
 
+def test_a_label_is_asked_for_within_a_namespace() -> None:
+    """It would find nothing, since a job is listed under its labels nowhere else."""
+    with pytest.raises(ValueError, match="namespace"):
+        Query(label="tag:1")
+    with pytest.raises(ValueError, match="namespace"):
+        replace(Query(namespace="tags", label="tag:1"), namespace=None)
+
+
 @pytest.mark.parametrize("states", [None, frozenset(JobState)], ids=["one listing", "several listings"])
 @pytest.mark.parametrize(
     ("offset", "limit", "found"),
