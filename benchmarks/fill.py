@@ -15,7 +15,7 @@ from tagapi.jobs.lists import moves
 from tagapi.jobs.model import Job, Request
 from tagapi.registries import open_registry
 from tagapi.registries.codec import dump_moving, dump_request, micros
-from tagapi.registries.redis import RedisRegistry, _listing
+from tagapi.registries.redis import RedisRegistry, _list_name
 from tagapi.registries.sqlite import ADMIT, SqliteRegistry, admission
 
 BATCH = 5000
@@ -64,8 +64,8 @@ def _into_redis(registry: RedisRegistry, jobs: list[Job]) -> None:
         fields = {"number": job.number, "version": job.version, "moving": dump_moving(job), "key": ""}
         pipeline.hset(f"tagapi:job:{job.id}", mapping={**fields, "request": dump_request(job.request)})
         pipeline.hset("tagapi:ids", str(job.number), job.id)
-        for listing in moves(None, job)[1]:
-            pipeline.zadd(f"tagapi:list:{_listing(listing)}", {str(job.number): job.number})
+        for key in moves(None, job)[1]:
+            pipeline.zadd(f"tagapi:list:{_list_name(key)}", {str(job.number): job.number})
         name, moment = ("finished", job.finished_at) if job.finished_at else ("due", job.submitted_at)
         pipeline.zadd(f"tagapi:{name}", {f"{job.number:016d}": micros(moment)})
     pipeline.set("tagapi:numbers", jobs[-1].number)

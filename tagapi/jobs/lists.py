@@ -30,13 +30,13 @@ class Query:
         if self.label is not None and self.namespace is None:
             raise ValueError("a label is asked for within a namespace: without one it would find nothing")
 
-    def listings(self) -> list[Listing]:
-        """The listings whose union is what the query asks for; no two of them share a job."""
+    def list_keys(self) -> list[ListKey]:
+        """Of the lists whose union is what the query asks for; no two of them share a job."""
         states = [None] if self.states is None else sorted(self.states, key=lambda state: state.value)
-        return [Listing(self.namespace, self.owner, state, self.label) for state in states]
+        return [ListKey(self.namespace, self.owner, state, self.label) for state in states]
 
 
-class Listing(NamedTuple):
+class ListKey(NamedTuple):
     """One combination of filters whose jobs are kept in order of their numbers."""
 
     namespace: str | None
@@ -54,8 +54,8 @@ class ListedBy(NamedTuple):
 
 
 class Moves(NamedTuple):
-    left: frozenset[Listing]
-    entered: frozenset[Listing]
+    left: frozenset[ListKey]
+    entered: frozenset[ListKey]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -69,25 +69,25 @@ class Page:
 
 
 @lru_cache(10_000)
-def listings(request: ListedBy, state: JobState) -> frozenset[Listing]:
-    """Every listing that a job is in. A label is meant within its namespace, so it is listed only there."""
+def lists_of(request: ListedBy, state: JobState) -> frozenset[ListKey]:
+    """Every list that a job is in. A label is meant within its namespace, so it is listed only there."""
     namespace, owner, labels = request
     found = set()
     for whose, where in product((None, owner), (None, state)):
-        found.add(Listing(None, whose, where, None))
-        found.update(Listing(namespace, whose, where, label) for label in (None, *labels))
+        found.add(ListKey(None, whose, where, None))
+        found.update(ListKey(namespace, whose, where, label) for label in (None, *labels))
     return frozenset(found)
 
 
 @lru_cache(10_000)
 def _moved(request: ListedBy, before: JobState | None, after: JobState | None) -> Moves:
-    was = listings(request, before) if before is not None else frozenset()
-    becomes = listings(request, after) if after is not None else frozenset()
+    was = lists_of(request, before) if before is not None else frozenset()
+    becomes = lists_of(request, after) if after is not None else frozenset()
     return Moves(was - becomes, becomes - was)
 
 
 def moves(before: Job | None, after: Job | None) -> Moves:
-    """The listings that a write takes a job out of, and those that it puts it into. None is a job that is not there."""
+    """The lists that a write takes a job out of, and those that it puts it into. None is a job that is not there."""
     job = after or before
     if job is None:
         return Moves(frozenset(), frozenset())
@@ -102,6 +102,6 @@ def due(job: Job) -> datetime | None:
     return job.not_before if job.state is JobState.WAITING else None
 
 
-def waiting(owner: str | None) -> list[Listing]:
-    """The listings of the jobs that are due or will be: those that the bounds of the queue count."""
-    return [Listing(None, owner, state, None) for state in (JobState.QUEUED, JobState.WAITING)]
+def waiting(owner: str | None) -> list[ListKey]:
+    """The lists of the jobs that are due or will be: those that the bounds of the queue count."""
+    return [ListKey(None, owner, state, None) for state in (JobState.QUEUED, JobState.WAITING)]

@@ -25,7 +25,7 @@ from typing import Any
 
 from tagapi.jobs import changes
 from tagapi.jobs.errors import IllegalTransition, JobNotFound, KeyReused, OwnerQueueFull, QueueFull, StaleAttempt
-from tagapi.jobs.lists import Listing, Page, Query
+from tagapi.jobs.lists import ListKey, Page, Query
 from tagapi.jobs.model import Change, Job, Request
 
 
@@ -110,7 +110,7 @@ class JobRegistry(ABC):
 
     def find(self, query: Query) -> Page:
         """One page of a list, newest first, and the total."""
-        page = self._page(query.listings(), query.before, query.offset, query.limit + 1)
+        page = self._page(query.list_keys(), query.before, query.offset, query.limit + 1)
         if len(page.jobs) <= query.limit:
             return page
         jobs = page.jobs[: query.limit]
@@ -163,8 +163,8 @@ class JobRegistry(ABC):
         """The id of the job with the earliest `due` that is not after `now`."""
 
     @abstractmethod
-    def _page(self, wanted: Sequence[Listing], before: int | None, offset: int, limit: int) -> Page:
-        """A page of the union of these listings, by descending number, from below `before` on; without `next`."""
+    def _page(self, wanted: Sequence[ListKey], before: int | None, offset: int, limit: int) -> Page:
+        """A page of the union of these lists, by descending number, from below `before` on; without `next`."""
 
     @abstractmethod
     def next_due_at(self) -> datetime | None:

@@ -14,7 +14,7 @@ from sortedcontainers import SortedList
 
 from tagapi.jobs import changes
 from tagapi.jobs.errors import JobNotFound
-from tagapi.jobs.lists import Listing, Page, due, moves
+from tagapi.jobs.lists import ListKey, Page, due, moves
 from tagapi.jobs.model import Job, Request
 from tagapi.jobs.registry import Bounds, IdempotencyKey, JobRegistry
 
@@ -29,7 +29,7 @@ class MemoryRegistry(JobRegistry):
         self._keys: dict[IdempotencyKey, str] = {}
         self._key_of: dict[str, IdempotencyKey] = {}
         self._last_number = 0
-        self._listings: dict[Listing, SortedList[int]] = defaultdict(SortedList)
+        self._lists: dict[ListKey, SortedList[int]] = defaultdict(SortedList)
         self._queue: SortedList[tuple[datetime, int]] = SortedList()
         self._queued_of: Counter[str] = Counter()
         self._active: set[str] = set()
@@ -94,12 +94,12 @@ class MemoryRegistry(JobRegistry):
         else:
             self._jobs[job.id] = self._by_number[job.number] = after
         left, entered = moves(before, after)
-        for listing in left:
-            self._listings[listing].remove(job.number)
-            if not self._listings[listing]:
-                del self._listings[listing]
-        for listing in entered:
-            self._listings[listing].add(job.number)
+        for key in left:
+            self._lists[key].remove(job.number)
+            if not self._lists[key]:
+                del self._lists[key]
+        for key in entered:
+            self._lists[key].add(job.number)
         if not left and not entered:
             return
         for one, step in ((before, -1), (after, 1)):
@@ -126,9 +126,9 @@ class MemoryRegistry(JobRegistry):
         with self._lock:
             return self._queue[0][0] if self._queue else None
 
-    def _page(self, wanted: Sequence[Listing], before: int | None, offset: int, limit: int) -> Page:
+    def _page(self, wanted: Sequence[ListKey], before: int | None, offset: int, limit: int) -> Page:
         with self._lock:
-            found = [self._listings[listing] for listing in wanted if listing in self._listings]
+            found = [self._lists[key] for key in wanted if key in self._lists]
             total = sum(map(len, found))
             ends = [len(numbers) if before is None else numbers.bisect_left(before) for numbers in found]
             if len(found) == 1:  # by rank: the cost does not depend on the depth

@@ -22,12 +22,12 @@ from redis.retry import Retry
 
 from tagapi.jobs import changes
 from tagapi.jobs.errors import JobNotFound
-from tagapi.jobs.lists import Listing, Page, moves, waiting
+from tagapi.jobs.lists import ListKey, Page, moves, waiting
 from tagapi.jobs.model import Job, Request
 from tagapi.jobs.registry import Bounds, IdempotencyKey, JobRegistry
 from tagapi.registries import redis_scripts as scripts
+from tagapi.registries.availability import Availability
 from tagapi.registries.codec import Decoded, dump_moving, dump_request, from_micros, micros, places
-from tagapi.registries.reach import Reach
 from tagapi.registries.versions import check_version
 
 TIMEOUT = 0.8  # seconds for an answer; with it a request is told within about a second that the store is away
@@ -48,7 +48,7 @@ class RedisRegistry(JobRegistry):
             # A connection that the server dropped is made anew at once; scripts are safe to send again.
             retry=Retry(NoBackoff(), 1, supported_errors=(RedisConnectionError,)),
         )
-        self._reach = Reach("redis", RedisError, OSError)
+        self._available = Availability("redis", RedisError, OSError)
         self._decoded = Decoded()
         self._admit_script = self._redis.register_script(scripts.ADMIT)
         self._swap_script = self._redis.register_script(scripts.SWAP)
@@ -61,7 +61,7 @@ class RedisRegistry(JobRegistry):
         """The server's clock less ours, and when that was found, in monotonic seconds."""
 
     def check(self) -> None:
-        self._reach.check(self.queued)
+        self._available.check(self.queued)
 
     def close(self) -> None:
         self._redis.close()
@@ -69,7 +69,7 @@ class RedisRegistry(JobRegistry):
     @contextmanager
     def _asking(self) -> Iterator[None]:
         """Around whatever the server is asked. Raises StoreUnavailable, also where what is there is too new."""
-        with self._reach():
+        with self._available.asked():
             if not self._opened:
                 check_version(int(self._open_script(args=[scripts.SCHEMA_VERSION])), scripts.SCHEMA_VERSION)
                 self._opened = True
@@ -142,9 +142,9 @@ class RedisRegistry(JobRegistry):
             "" if key is None else _digest(key),
             bounds.queued,
             bounds.queued_per_owner,
-            *map(_listing, waiting(request.owner)),
+            *map(_list_name, waiting(request.owner)),
         ]
-        arguments += [dump_moving(job), dump_request(request), micros(job.submitted_at), _lists(entered)]
+        arguments += [dump_moving(job), dump_request(request), micros(job.submitted_at), _list_names(entered)]
         arguments += [micros(self._server_time() + HEARD_WITHIN)]
         while True:
             with self._asking():
@@ -155,7 +155,7 @@ class RedisRegistry(JobRegistry):
                 case b"full":
                     self._check_bounds(told[1], told[2], request.owner, bounds)
                 case b"late":
-                    raise self._reach.lost(TimeoutError("the server was not heard of in time"))
+                    raise self._available.lost(TimeoutError("the server was not heard of in time"))
                 case b"known" if known := self.get_all([told[1].decode()]):
                     return known[0], known[0].id != request.job_id
             # else the key's job was forgotten in between: there is room for a new one
@@ -163,7 +163,7 @@ class RedisRegistry(JobRegistry):
     def _swap(self, before: Job, after: Job) -> bool:
         left, entered = moves(before, after)
         arguments: list[Any] = [before.id, before.number, before.version, after.version, dump_moving(after)]
-        arguments += [*_derived(before), _lists(left), *_derived(after), _lists(entered)]
+        arguments += [*_derived(before), _list_names(left), *_derived(after), _list_names(entered)]
         with self._asking():
             return bool(self._swap_script(args=arguments))
 
@@ -174,7 +174,7 @@ class RedisRegistry(JobRegistry):
             for job in finished:
                 left, _ = moves(job, None)
                 _, ended, _ = _derived(job)
-                self._forget_script(args=[job.id, job.number, job.version, ended, _lists(left)], client=pipeline)
+                self._forget_script(args=[job.id, job.number, job.version, ended, _list_names(left)], client=pipeline)
             pipeline.execute()
 
     # -- many jobs -------------------------------------------------------------------------
@@ -190,10 +190,10 @@ class RedisRegistry(JobRegistry):
             first = self._redis.zrange(f"{P}due", 0, 0, withscores=True)
         return from_micros(int(first[0][1])) if first else None
 
-    def _page(self, wanted: Sequence[Listing], before: int | None, offset: int, limit: int) -> Page:
+    def _page(self, wanted: Sequence[ListKey], before: int | None, offset: int, limit: int) -> Page:
         highest = "+inf" if before is None else f"({before}"
         with self._asking():
-            total, *rows = self._page_script(args=[highest, offset, limit, *map(_listing, wanted)])
+            total, *rows = self._page_script(args=[highest, offset, limit, *map(_list_name, wanted)])
         return Page(jobs=self._read([(job_id.decode(), moving) for job_id, *moving in rows]), total=total)
 
     def active(self) -> Sequence[Job]:
@@ -245,14 +245,14 @@ def _derived(job: Job) -> list[int | str]:
 
 
 @lru_cache(10_000)
-def _listing(listing: Listing) -> str:
-    state = None if listing.state is None else listing.state.value
-    return json.dumps([listing.namespace, listing.owner, state, listing.label])
+def _list_name(key: ListKey) -> str:
+    state = None if key.state is None else key.state.value
+    return json.dumps([key.namespace, key.owner, state, key.label])
 
 
 @lru_cache(10_000)
-def _lists(listings: frozenset[Listing]) -> str:
-    return json.dumps([_listing(listing) for listing in listings])
+def _list_names(keys: frozenset[ListKey]) -> str:
+    return json.dumps([_list_name(key) for key in keys])
 
 
 def _digest(key: IdempotencyKey) -> str:

@@ -1,7 +1,7 @@
 """What the Redis registry does in one step on the server: Lua, each script atomic and safe to send again.
 
 Keys, all below `tagapi:`. `job:<id>` is a hash of number, version, moving, request and key;
-`ids` maps numbers to ids; `list:<listing>`, `due` and `finished` are sorted sets of numbers
+`ids` maps numbers to ids; `list:<its key>`, `due` and `finished` are sorted sets of numbers
 (by number, and by microseconds); `active` is a set of ids; `key:<digest>` holds a job's id.
 Numbers in `due` and `finished` are padded, so that equal times come in the order of numbers.
 `schema` is the version of all this; version 1 had no such key.
@@ -23,7 +23,7 @@ return tonumber(found)
 _PLACE = """
 local P = 'tagapi:'
 local function place(id, number, old, new)
-  -- old and new: what is derived from the job before and after: {due, finished, leased, listings...}
+  -- old and new: what is derived from the job before and after: {due, finished, leased, lists}
   local padded = string.format('%016d', number)
   if new.due ~= '' then redis.call('ZADD', P..'due', new.due, padded)
   elseif old.due ~= '' then redis.call('ZREM', P..'due', padded) end

@@ -16,12 +16,12 @@ import apsw
 
 from tagapi.jobs import changes
 from tagapi.jobs.errors import JobNotFound
-from tagapi.jobs.lists import Listing, Page, moves, waiting
+from tagapi.jobs.lists import ListKey, Page, moves, waiting
 from tagapi.jobs.model import Job, Request
 from tagapi.jobs.registry import Bounds, IdempotencyKey, JobRegistry
 from tagapi.registries import sqlite_lists as lists
+from tagapi.registries.availability import Availability
 from tagapi.registries.codec import Decoded, dump_moving, dump_request, from_micros, micros, places
-from tagapi.registries.reach import Reach
 from tagapi.registries.sqlite_tables import make_tables
 from tagapi.registries.sqlite_writer import GroupWriter
 
@@ -43,16 +43,16 @@ class SqliteRegistry(JobRegistry):
 
     def __init__(self, path: str) -> None:
         self._path = Path(path)
-        self._reach = Reach("sqlite", apsw.Error, OSError)
+        self._available = Availability("sqlite", apsw.Error, OSError)
         # A disk that is full, or another process that holds the file, stops nobody from reading.
-        self._reach_to_write = Reach("sqlite, to write", apsw.Error, OSError)
+        self._writable = Availability("sqlite, to write", apsw.Error, OSError)
         self._decoded = Decoded()
         self._idle: list[apsw.Connection] = []
         self._writer = GroupWriter(self._connect_to_write)
         self._made = False  # the file is not known to have its tables
 
     def check(self) -> None:
-        self._reach.check(self.queued)
+        self._available.check(self.queued)
 
     def close(self) -> None:
         self._writer.close()
@@ -79,7 +79,7 @@ class SqliteRegistry(JobRegistry):
     @contextmanager
     def _reading(self) -> Iterator[apsw.Connection]:
         """A connection to read from. One that failed is not used again."""
-        with self._reach():
+        with self._available.asked():
             if not self._made:  # by the writer, so that nobody reads a file without tables
                 self._writer.write(lambda _: None)
                 self._made = True
@@ -103,7 +103,7 @@ class SqliteRegistry(JobRegistry):
             db.execute("COMMIT")
 
     def _write(self, step: Callable[[apsw.Connection], Answer]) -> Answer:
-        with self._reach_to_write():
+        with self._writable.asked():
             return self._writer.write(step)
 
     # -- one job ---------------------------------------------------------------------------
@@ -152,7 +152,7 @@ class SqliteRegistry(JobRegistry):
     def _admitted(
         self, db: apsw.Connection, request: Request, stored: bytes, bounds: Bounds, key: IdempotencyKey | None
     ) -> tuple[Job, bool]:
-        totals = (lists.keys(waiting(None)), lists.keys(waiting(request.owner)))
+        totals = (lists.digests(waiting(None)), lists.digests(waiting(request.owner)))
         known, number, queued, of_owner = db.execute(BEFORE_ADMISSION, (*_columns(key), request.job_id, *totals)).get
         if known is not None:
             (job,) = self._jobs(db, "number", [known])
@@ -198,7 +198,7 @@ class SqliteRegistry(JobRegistry):
             first = db.execute("SELECT min(due) FROM jobs WHERE due IS NOT NULL").get
         return None if first is None else from_micros(first)
 
-    def _page(self, wanted: Sequence[Listing], before: int | None, offset: int, limit: int) -> Page:
+    def _page(self, wanted: Sequence[ListKey], before: int | None, offset: int, limit: int) -> Page:
         with self._reading_one_moment() as db:
             total, numbers = lists.page(db, wanted, before, offset, limit)
             found = {job.number: job for job in self._jobs(db, "number", numbers)}
@@ -211,7 +211,7 @@ class SqliteRegistry(JobRegistry):
 
     def queued(self) -> int:
         with self._reading() as db:
-            return int(db.execute(f"SELECT {lists.TOTAL}", (lists.keys(waiting(None)),)).get)
+            return int(db.execute(f"SELECT {lists.TOTAL}", (lists.digests(waiting(None)),)).get)
 
     def finished_before(self, moment: datetime, limit: int) -> Sequence[str]:
         with self._reading() as db:
@@ -242,7 +242,7 @@ class SqliteRegistry(JobRegistry):
 
 def admission(job: Job, request: bytes, key: IdempotencyKey | None) -> tuple[Any, ...]:
     """A new job as ADMIT takes it."""
-    entered = lists.keys(moves(None, job).entered)
+    entered = lists.digests(moves(None, job).entered)
     return (job.number, job.id, job.version, dump_moving(job), *places(job), request, entered, *_columns(key))
 
 

@@ -14,13 +14,13 @@ from typing import Any
 
 import apsw
 
-from tagapi.jobs.lists import Listing, moves
+from tagapi.jobs.lists import ListKey, moves
 from tagapi.jobs.model import Job
 from tagapi.registries.sqlite_tables import BLOCK
 
 EACH = "SELECT value FROM json_each(?)"
 TOTAL = f"(SELECT coalesce(sum(jobs), 0) FROM tally WHERE listing IN ({EACH}))"
-"""How many jobs some listings have, given as their keys; no two of them may share a job."""
+"""How many jobs some lists have, given as digests of their keys; no two of them may share a job."""
 
 
 def move(db: apsw.Connection, before: Job | None, after: Job | None) -> None:
@@ -28,29 +28,29 @@ def move(db: apsw.Connection, before: Job | None, after: Job | None) -> None:
     if job := after or before:
         left, entered = moves(before, after)
         if left or entered:
-            db.execute("INSERT INTO moved VALUES (?, ?, ?)", (job.number, keys(left), keys(entered)))
+            db.execute("INSERT INTO moved VALUES (?, ?, ?)", (job.number, digests(left), digests(entered)))
 
 
 def page(
-    db: apsw.Connection, wanted: Sequence[Listing], before: int | None, offset: int, limit: int
+    db: apsw.Connection, wanted: Sequence[ListKey], before: int | None, offset: int, limit: int
 ) -> tuple[int, list[int]]:
-    """The total of the listings, and the job numbers of one page of their union, highest first."""
+    """The total of the lists, and the job numbers of one page of their union, highest first."""
     blocks = _blocks(db, wanted)
     below, offset = _skipped(blocks, offset) if before is None else (before, offset)
     numbers: list[int] = []
-    for key in map(_key, wanted):
+    for digest in map(_digest, wanted):
         found = db.execute(
             "SELECT number FROM listed WHERE listing = ? AND number < ? ORDER BY number DESC LIMIT ?",
-            (key, below, offset + limit),
+            (digest, below, offset + limit),
         )
         numbers += [number for (number,) in found]
     return sum(jobs for _, jobs in blocks), sorted(numbers, reverse=True)[offset : offset + limit]
 
 
-def _blocks(db: apsw.Connection, wanted: Sequence[Listing]) -> list[tuple[int, int]]:
-    """Every block that has jobs of these listings, highest first, with how many."""
+def _blocks(db: apsw.Connection, wanted: Sequence[ListKey]) -> list[tuple[int, int]]:
+    """Every block that has jobs of these lists, highest first, with how many."""
     counted = f"SELECT block, sum(jobs) FROM tally WHERE listing IN ({EACH}) GROUP BY block ORDER BY block DESC"
-    blocks: list[Any] = db.execute(counted, (keys(wanted),)).fetchall()
+    blocks: list[Any] = db.execute(counted, (digests(wanted),)).fetchall()
     return blocks
 
 
@@ -64,18 +64,18 @@ def _skipped(blocks: Sequence[tuple[int, int]], offset: int) -> tuple[int, int]:
 
 
 @lru_cache(100_000)
-def _key(listing: Listing) -> int:
-    """A listing as a number of 63 bits: a digest, so that no table has to give it one."""
-    state = None if listing.state is None else listing.state.value
-    name = repr((listing.namespace, listing.owner, state, listing.label)).encode()
+def _digest(key: ListKey) -> int:
+    """The key of a list as a number of 63 bits, so that no table has to give it one."""
+    state = None if key.state is None else key.state.value
+    name = repr((key.namespace, key.owner, state, key.label)).encode()
     return int.from_bytes(blake2b(name, digest_size=8).digest()) >> 1
 
 
-def keys(listings: Iterable[Listing]) -> str:
-    """As a statement takes many."""
-    return _keys(frozenset(listings))
+def digests(keys: Iterable[ListKey]) -> str:
+    """As a statement takes many: JSON."""
+    return _digests(frozenset(keys))
 
 
 @lru_cache(10_000)
-def _keys(listings: frozenset[Listing]) -> str:
-    return json.dumps([_key(listing) for listing in listings])
+def _digests(keys: frozenset[ListKey]) -> str:
+    return json.dumps([_digest(key) for key in keys])

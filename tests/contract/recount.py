@@ -71,9 +71,9 @@ def assert_counters_agree(registry: JobRegistry, jobs: Iterable[Job]) -> None:
     times = [job.not_before or job.submitted_at for job in waiting]
     assert registry.queued() == len(waiting)
     assert registry.next_due_at() == min(times, default=None)
-    held = {job.id for job in known if job.state in (JobState.RUNNING, JobState.COMMITTING)}
+    leased = {job.id for job in known if job.state in (JobState.RUNNING, JobState.COMMITTING)}
     active = [job.id for job in registry.active()]
-    assert (len(active), set(active)) == (len(held), held)
+    assert (len(active), set(active)) == (len(leased), leased)
     ended = sorted((job.finished_at, job.number, job.id) for job in known if job.finished_at is not None)
     past = [job_id for moment, _, job_id in ended if moment < registry.now()]
     assert list(registry.finished_before(registry.now(), 1000)) == past

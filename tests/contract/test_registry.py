@@ -310,12 +310,12 @@ def test_a_write_whose_reply_was_lost_is_made_once(registry: JobRegistry, monkey
 
 def test_one_of_many_ends_a_job(registry: JobRegistry) -> None:
     job = add(registry)
-    held = claim(registry)
+    running = claim(registry)
     ends = [
-        partial(attempt_ends, registry, held, changes.succeed, result={}),
-        partial(attempt_ends, registry, held, changes.fail, reason="no"),
-        partial(attempt_ends, registry, held, changes.cancelled),
-        partial(attempt_ends, registry, held, changes.release),
+        partial(attempt_ends, registry, running, changes.succeed, result={}),
+        partial(attempt_ends, registry, running, changes.fail, reason="no"),
+        partial(attempt_ends, registry, running, changes.cancelled),
+        partial(attempt_ends, registry, running, changes.release),
     ]
     answers = at_once(8, lambda n: ends[n % 4]())
     assert [answer for answer in answers if isinstance(answer, Job)] == [registry.get(job.id)]
@@ -333,10 +333,10 @@ def test_nothing_to_claim(registry: JobRegistry) -> None:
 
 def test_a_claim_takes_a_lease(registry: JobRegistry, clock: ManualClock) -> None:
     job = add(registry)
-    held = claim(registry)
-    assert held == registry.get(job.id)
-    assert (held.state, held.worker, held.lease_until) == (JobState.RUNNING, "w1", clock.now() + LEASE)
-    assert list(registry.active()) == [held]
+    running = claim(registry)
+    assert running == registry.get(job.id)
+    assert (running.state, running.worker, running.lease_until) == (JobState.RUNNING, "w1", clock.now() + LEASE)
+    assert list(registry.active()) == [running]
     assert registry.claim("w2", LEASE) is None
 
 
@@ -399,20 +399,21 @@ def test_a_cancelled_job_is_not_claimed(registry: JobRegistry) -> None:
 
 def test_a_lapsed_lease_is_still_seen_and_can_be_recovered(registry: JobRegistry, clock: ManualClock) -> None:
     add(registry)
-    held = claim(registry)
+    running = claim(registry)
     clock.advance(LEASE.total_seconds())
-    assert list(registry.active()) == [held]
-    registry.update(held.id, partial(changes.recover, max_recoveries=3))
+    assert list(registry.active()) == [running]
+    registry.update(running.id, partial(changes.recover, max_recoveries=3))
     assert list(registry.active()) == []
-    assert claim(registry).epoch > held.epoch
+    assert claim(registry).epoch > running.epoch
 
 
 def test_a_renewal_moves_the_lease_and_nothing_else(registry: JobRegistry, clock: ManualClock) -> None:
     add(registry)
-    held = claim(registry)
+    running = claim(registry)
     clock.advance(10)
-    renewed = attempt_ends(registry, held, changes.renew, lease=LEASE)
-    assert renewed == replace(held, lease_until=clock.now() + LEASE, version=held.version + 1, token=renewed.token)
+    renewed = attempt_ends(registry, running, changes.renew, lease=LEASE)
+    facts = {"lease_until": clock.now() + LEASE, "version": running.version + 1, "token": renewed.token}
+    assert renewed == replace(running, **facts)
     assert list(registry.active()) == [renewed]
 
 
@@ -605,7 +606,7 @@ def test_a_label_is_asked_for_within_a_namespace() -> None:
         replace(Query(namespace="tags", label="tag:1"), namespace=None)
 
 
-@pytest.mark.parametrize("states", [None, frozenset(JobState)], ids=["one listing", "several listings"])
+@pytest.mark.parametrize("states", [None, frozenset(JobState)], ids=["one list", "several lists"])
 @pytest.mark.parametrize(
     ("offset", "limit", "found"),
     [
@@ -629,8 +630,8 @@ def test_a_page_of_a_list(
 
 def test_a_list_shows_jobs_as_they_are(registry: JobRegistry) -> None:
     add(registry)
-    held = claim(registry)
-    told = attempt_ends(registry, held, changes.advance, progress=Progress(done=1, total=2))
+    running = claim(registry)
+    told = attempt_ends(registry, running, changes.advance, progress=Progress(done=1, total=2))
     page = registry.find(Query())
     assert (list(page.jobs), page.total) == ([told], 1)
 
@@ -669,7 +670,7 @@ def test_lists_and_totals_agree_with_a_recount_after_histories_at_once(
 def _history(registry: JobRegistry, clock: ManualClock, dice: random.Random, steps: int) -> list[str]:
     """Adds and claims, and lets what it claimed go on in some way; answers with the ids of its jobs."""
     known: list[str] = []
-    held: list[Job] = []
+    running: list[Job] = []
     ends: list[Callable[..., Job]] = [
         partial(changes.begin_commit, result={}),
         partial(changes.succeed, result={}),
@@ -684,9 +685,9 @@ def _history(registry: JobRegistry, clock: ManualClock, dice: random.Random, ste
             facts = {"owner": dice.choice(OWNERS), "task": f"{dice.choice(NAMESPACES)}.work"}
             known.append(add(registry, labels=tuple(dice.sample(LABELS, dice.randint(0, 2))), **facts).id)
         elif step < 0.6:
-            held += [job for job in [registry.claim("w1", LEASE)] if job is not None]
-        elif step < 0.9 and held:
-            _try(registry, dice.choice(held), dice.choice(ends))
+            running += [job for job in [registry.claim("w1", LEASE)] if job is not None]
+        elif step < 0.9 and running:
+            _try(registry, dice.choice(running), dice.choice(ends))
         elif step < 0.95 and known:
             with_cancel = registry.get(dice.choice(known))
             _try(registry, with_cancel, lambda job, now, epoch: changes.request_cancel(job, now))
@@ -783,17 +784,17 @@ def test_a_registry_s_own_clock_is_aware(name: str, tmp_path: Path) -> None:
     assert BACKENDS[name](tmp_path).now().utcoffset() == timedelta(0)
 
 
-# -- what processes settle among themselves -------------------------------------------------
+# -- locks ----------------------------------------------------------------------------------
 
 
-def test_a_name_is_held_by_one_until_its_time_is_over(registry: JobRegistry) -> None:
+def test_a_lock_is_one_holder_s_until_its_time_is_over(registry: JobRegistry) -> None:
     assert registry.lock("tables", "here", 0.2)
-    assert registry.lock("tables", "here", 0.2), "its holder may go on holding it"
+    assert registry.lock("tables", "here", 0.2), "its holder may keep it"
     assert not registry.lock("tables", "there", 60)
     assert registry.lock("other", "there", 60)
 
 
-def test_a_name_that_nobody_holds_any_more_is_free(registry: JobRegistry, clock: ManualClock) -> None:
+def test_a_lock_whose_time_is_over_is_free(registry: JobRegistry, clock: ManualClock) -> None:
     assert registry.lock("tables", "here", 0.05)
     clock.advance(0.05)
     deadline = time.monotonic() + PATIENCE  # a shared store counts this by its own clock

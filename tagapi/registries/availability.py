@@ -16,8 +16,8 @@ RETRY_AFTER = 1  # seconds
 ASK_AGAIN = 1.0  # seconds between two who ask a store that is away; the others are refused without waiting for it
 
 
-class Reach:
-    """Around every call to a driver. Safe to use from many threads."""
+class Availability:
+    """Whether one store answers, as its callers have seen it. Safe to use from many threads."""
 
     def __init__(self, store: str, *errors: type[Exception], monotonic: Callable[[], float] = time.monotonic) -> None:
         self._store = store
@@ -28,7 +28,8 @@ class Reach:
         self._asked_at = -ASK_AGAIN
 
     @contextmanager
-    def __call__(self) -> Iterator[None]:
+    def asked(self) -> Iterator[None]:
+        """Around a call to the driver: raises StoreUnavailable for its errors."""
         try:
             yield
         except self._errors as error:

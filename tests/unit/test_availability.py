@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tagapi.jobs.errors import StoreUnavailable
-from tagapi.registries.reach import Reach
+from tagapi.registries.availability import Availability
 from tests.clock import ManualClock
 
 
@@ -16,10 +16,10 @@ class Store:
         self.away = False
         self.asked = 0
         self.clock = ManualClock()
-        self.reach = Reach("test", OSError, monotonic=self.clock.monotonic)
+        self.availability = Availability("test", OSError, monotonic=self.clock.monotonic)
 
     def ask(self) -> None:
-        with self.reach():
+        with self.availability.asked():
             self.asked += 1
             if self.away:
                 raise OSError("a text that only the log may have")
@@ -28,7 +28,7 @@ class Store:
 def test_a_store_that_answers_is_not_asked_before_every_request() -> None:
     store = Store()
     store.ask()
-    store.reach.check(store.ask)
+    store.availability.check(store.ask)
     assert store.asked == 1
 
 
@@ -48,7 +48,7 @@ def test_while_it_is_away_one_a_second_asks_and_nobody_slips_through() -> None:
         store.ask()
     for _ in range(24):
         with pytest.raises(StoreUnavailable):
-            store.reach.check(store.ask)
+            store.availability.check(store.ask)
         store.clock.advance(0.125)
     assert store.asked == 1 + 3
 
@@ -59,6 +59,6 @@ def test_whoever_asks_finds_it_back() -> None:
     with pytest.raises(StoreUnavailable):
         store.ask()
     store.away = False
-    store.reach.check(store.ask)
-    store.reach.check(store.ask)
+    store.availability.check(store.ask)
+    store.availability.check(store.ask)
     assert store.asked == 2
