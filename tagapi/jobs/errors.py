@@ -123,6 +123,7 @@ class StoreTooNew(StoreUnavailable):
         "The job store was written by a newer release: its version is {found}, and this release knows them up to "
         "{known}. Start that release again, or restore a copy of the store from before it."
     )
+    code = "store_too_new"
 
 
 class Contended(Transient):

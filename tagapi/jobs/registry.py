@@ -8,7 +8,8 @@ The contract, which one suite checks on every backend:
 - `update` is the only way to change a job: the change is pure, applied to the job as it is,
   and written only if nobody wrote in between, else applied anew. `now` is the registry's clock.
 - A write whose outcome is unknown, since the store went away in the middle, raises
-  StoreUnavailable; repeated with the same token (or the same request) it happens once.
+  StoreUnavailable; repeated with the same token (or the same request, or claim) it happens once.
+- What is stored carries a version: an earlier release's is read, a newer one's is refused (StoreTooNew).
 - Lists and totals are kept by the same write as the job, so they never disagree with it.
 - Everything that a list, the queue or a bound needs is a pure function of the job: `lists.py`.
 """

@@ -28,6 +28,7 @@ ERRORS: Mapping[str, tuple[str, str]] = {
     "task_failed": ("Data cannot be read now", "数据暂时无法读取，请稍后重试"),
     "shutting_down": ("Service is shutting down", "服务正在停止，请稍后重试"),
     "store_unavailable": ("Job store is not available", "任务存储暂时不可用，请稍后重试"),
+    "store_too_new": ("Job store is not available", "任务存储暂时不可用，请稍后重试"),
     "not_ready": ("Service is not ready", "服务尚未就绪，请稍后重试"),
     "authentication_required": ("Authentication required", "需要有效的访问令牌"),
     "permission_denied": ("Permission denied", "没有权限"),

@@ -69,6 +69,7 @@ ERRORS: Mapping[str, tuple[str, str]] = {
     "rate_limited": ("RATE_LIMITED", "Слишком много неверных токенов, повторите позже"),
     "tokens_unavailable": ("STORE_UNAVAILABLE", "Токены сейчас нельзя проверить, повторите позже"),
     "store_unavailable": ("STORE_UNAVAILABLE", "Хранилище задач недоступно, повторите позже"),
+    "store_too_new": ("STORE_UNAVAILABLE", "Хранилище задач недоступно, повторите позже"),
     "job_not_found": ("TASK_NOT_FOUND", "Задача не найдена"),
     "already_finished": ("TASK_CANNOT_CANCEL", "Задачу нельзя отменить: она уже завершена или завершается"),
     "result_not_ready": ("RESULT_NOT_READY", "Результат еще не готов"),

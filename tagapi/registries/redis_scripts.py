@@ -14,10 +14,10 @@ OPEN = """
 -- ARGV: the version of this release. Answers the version of what is there; what is older has this one from now on.
 -- From 1 to 2 no key changes: what is below them is brought up to date when it is read.
 local P, version = 'tagapi:', ARGV[1]
-local found = redis.call('GET', P..'schema')
-if not found then found = redis.call('EXISTS', P..'numbers') == 1 and '1' or version end
-if tonumber(found) <= tonumber(version) then redis.call('SET', P..'schema', version) end
-return tonumber(found)
+local stored = redis.call('GET', P..'schema')
+local found = tonumber(stored or (redis.call('EXISTS', P..'numbers') == 1 and 1 or version))
+if not stored or found < tonumber(version) then redis.call('SET', P..'schema', version) end
+return found
 """
 
 _PLACE = """

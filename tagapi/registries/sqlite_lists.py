@@ -1,7 +1,8 @@
 """Lists and totals of a SQLite registry: rows beside the jobs, written in the same transaction.
 
-`listed` has a row for each place of a job in a list; `tally` counts these rows by blocks of job
-numbers, so that a total, and a numbered page, cost nearly the same at any depth.
+`listed` has a row for each place of a job in a list, whose key is a digest there (`listing`); `tally`
+counts these rows by blocks of job numbers, so that a total, and a numbered page, cost nearly the same at
+any depth.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tagapi.auth import PermissionDenied
-from tagapi.jobs.errors import NotFoundInData, ResultNotReady, StoreUnavailable
+from tagapi.jobs.errors import NotFoundInData, ResultNotReady, StoreTooNew, StoreUnavailable
 from tagapi.jobs.lists import Page
 from tagapi.jobs.model import Event, EventKind, Job, JobState, Progress, Request
 from tagapi.namespaces import workers_words as words
@@ -213,8 +213,9 @@ def test_every_refusal_has_its_words() -> None:
     assert untold <= words.ERRORS.keys()
 
 
-def test_a_store_that_is_away_is_told_as_decided() -> None:
-    problem = problem_of(StoreUnavailable(retry_after=5))
+@pytest.mark.parametrize("error", [StoreUnavailable(retry_after=5), StoreTooNew(found=3, known=2, retry_after=5)])
+def test_a_store_that_cannot_be_used_is_told_as_decided(error: StoreUnavailable) -> None:
+    problem = problem_of(error)
     assert problem.status == 503
     assert render_error(problem)["error"]["code"] == "STORE_UNAVAILABLE"
 
