@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 
@@ -16,6 +18,7 @@ from tagapi.jobs.registry import Bounds, new_token
 from tagapi.registries import codec, unusable
 from tagapi.registries.sqlite import SqliteRegistry
 
+PATIENCE = 10.0  # seconds
 BOUNDS = Bounds(queued=10_000, queued_per_owner=10_000)
 
 
@@ -62,6 +65,27 @@ def test_a_file_that_was_restored_without_its_log_gets_one(file: Path, tmp_path:
         assert registry.get(job.id) == job
         assert add(registry).number == job.number + 1
         assert pragma(copy, "journal_mode") == "wal"
+
+
+def test_a_disk_that_does_not_answer_is_a_store_that_is_away(registry: SqliteRegistry) -> None:
+    begun, go_on = threading.Event(), threading.Event()
+
+    def slow(_: apsw.Connection) -> None:
+        begun.set()
+        assert go_on.wait(PATIENCE)
+
+    first = add(registry)
+    with ThreadPoolExecutor(1) as pool:
+        writing = pool.submit(registry._write, slow)
+        assert begun.wait(PATIENCE)
+        registry._writer.patience = 0.05
+        with pytest.raises(StoreUnavailable) as told:
+            add(registry)
+        go_on.set()
+        writing.result(PATIENCE)
+    assert isinstance(told.value.__cause__, TimeoutError)
+    registry._writer.patience = PATIENCE
+    assert add(registry).number == first.number + 1, "what was refused is not accepted after all"
 
 
 def test_what_was_read_is_not_decoded_again(registry: SqliteRegistry, monkeypatch: pytest.MonkeyPatch) -> None:
