@@ -8,7 +8,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from dataclasses import replace
+from dataclasses import fields, replace
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -23,7 +23,7 @@ from tagapi.jobs.errors import KeyReused, StoreTooNew
 from tagapi.jobs.lists import Query
 from tagapi.jobs.model import Job, JobState, Request
 from tagapi.jobs.registry import Bounds, IdempotencyKey, JobRegistry, new_token
-from tagapi.registries import open_registry, unusable
+from tagapi.registries import codec, open_registry, unusable
 from tagapi.registries.redis_scripts import SCHEMA_VERSION as REDIS_VERSION
 from tagapi.registries.sqlite_tables import SCHEMA_VERSION as SQLITE_VERSION
 from tests.clock import ManualClock
@@ -94,6 +94,16 @@ def every_job(registry: JobRegistry) -> list[Job]:
 def in_json(job: Job) -> Any:
     """Without tokens: they are random."""
     return orjson.loads(orjson.dumps(replace(job, token="", claim_token="")))
+
+
+def names(kind: type[Job | Request]) -> set[str]:
+    return {field.name for field in fields(kind)}
+
+
+def test_every_fact_is_stored() -> None:
+    """A new one needs a step in `versions.py`, and a release before it recorded."""
+    assert set(codec.MOVING) == names(Job) - {"request", "number", "version"}
+    assert set(codec.ASKED) == names(Request) - {"job_id"}
 
 
 # -- an older release's ---------------------------------------------------------------------
