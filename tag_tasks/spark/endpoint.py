@@ -17,6 +17,7 @@ log = logging.getLogger(__name__)
 RESPAWN_AT_LEAST = 0.05  # seconds before a dead child is replaced
 RESPAWN_AT_MOST = 5.0  # doubled up to this while children die young
 YOUNG = 10.0  # seconds
+BORN_WITHIN = 120.0  # seconds until a child listens, or is killed: a JVM on a busy machine takes half a minute
 CLIENT_ONLY = "SPARK_CONNECT_MODE_ENABLED"
 """Set by PySpark with the first session: a JVM server that inherits it takes itself for a client, and never starts."""
 
@@ -30,8 +31,8 @@ class SparkEndpoint(Protocol):
     def address(self) -> str | None:
         """`sc://host:port`, or None while there is no server."""
 
-    def restart(self) -> None:
-        """Give up on the server as it is, where that is ours to do."""
+    def restart(self) -> bool:
+        """Give up on the server as it is, where that is ours to do; answers whether it was."""
 
     def stop(self) -> None:
         """Let go of the server."""
@@ -58,8 +59,9 @@ class RemoteServer:
     def address(self) -> str | None:
         return self._address
 
-    def restart(self) -> None:
+    def restart(self) -> bool:
         log.warning("spark_restart_skipped", extra={"why": "the server is not ours"})
+        return False
 
     def stop(self) -> None:
         """Nothing to do: it goes on."""
@@ -80,10 +82,12 @@ class ChildServer:
     def address(self) -> str | None:
         return self._address
 
-    def restart(self) -> None:
-        if (child := self._child) is not None:
-            log.warning("spark_killed", extra={"pid": child.pid})
-            child.kill()
+    def restart(self) -> bool:
+        if (child := self._child) is None:
+            return False
+        log.warning("spark_killed", extra={"pid": child.pid})
+        child.kill()
+        return True
 
     def stop(self) -> None:
         self._stopping.set()
@@ -97,7 +101,10 @@ class ChildServer:
         pause = RESPAWN_AT_LEAST
         while not self._stopping.is_set():
             born = time.monotonic()
-            self._run_child()
+            try:
+                self._run_child()
+            except Exception:  # no memory or no handles for a child now: there may be some later
+                log.exception("spark_not_started")
             if self._stopping.is_set():
                 return
             pause = RESPAWN_AT_LEAST if time.monotonic() - born > YOUNG else min(RESPAWN_AT_MOST, pause * 2)
@@ -116,7 +123,11 @@ class ChildServer:
         self._child = child
         assert child.stdout is not None
         with child:
+            hanging = threading.Timer(BORN_WITHIN, child.kill)
+            hanging.daemon = True
+            hanging.start()
             line = child.stdout.readline()
+            hanging.cancel()
             if line.strip().isdigit():
                 self._address = f"sc://127.0.0.1:{int(line)}"
                 log.info("spark_started", extra={"engine": self._engine, "address": self._address, "pid": child.pid})

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import atexit
 import logging
+import math
 import os
 import re
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import cast
@@ -32,6 +33,7 @@ from tagapi.jobs.task import TaskContext
 log = logging.getLogger(__name__)
 
 ASK_AGAIN = 0.25  # seconds after a server did not answer
+ANSWERS_WITHIN = 20.0  # seconds: one that takes longer for its first answer hangs
 RETRY_AFTER = 2  # seconds: a lost server is back by then
 DETAILS = re.compile(r'details = "(.*)"')
 LOST = ("UNAVAILABLE", "SESSION_NOT_FOUND", "SESSION_CHANGED", "SESSION_CLOSED", "RETRIES_EXCEEDED", "Socket closed")
@@ -52,6 +54,19 @@ class _Idle:
     since: float
 
 
+@dataclass(slots=True)
+class _Probe:
+    """A question whether a server answers."""
+
+    address: str
+    since: float
+    again: float = math.inf
+    """When the server may be asked anew, once this question has failed."""
+
+    late: bool = False
+    """It was waited for too long already."""
+
+
 class Spark:
     """The way to Spark for everyone in this process. Safe to use from many threads."""
 
@@ -61,18 +76,16 @@ class Spark:
         """The address of the server that has answered a query."""
         self._idle: list[_Idle] = []
         self._lock = threading.Lock()
-        self._probing = threading.Lock()
-        self._silent: str | None = None
-        """The address of a server that was asked and did not answer, not to be asked before `_ask_again`."""
-        self._ask_again = 0.0
+        self._probe: _Probe | None = None
+        """The last question whether a server answers."""
 
     def start(self) -> None:
         """Begin to bring Spark up; returns at once."""
         self._endpoint.start()
 
-    def restart(self) -> None:
-        """Kill an embedded server: for work that no interrupt can reach."""
-        self._endpoint.restart()
+    def restart(self) -> bool:
+        """Kill an embedded server, for work that no interrupt can reach; answers whether there was one."""
+        return self._endpoint.restart()
 
     def stop(self) -> None:
         """Let go of the server and of every session."""
@@ -83,29 +96,33 @@ class Spark:
         self._endpoint.stop()
 
     def ready(self) -> bool:
-        """Whether Spark answers. Asks it, where this server has not answered yet: one caller at a time, and not
-        again at once, since many threads wait for the answer and asking costs."""
+        """Whether Spark answers. Where this server has not answered yet it is asked, by a thread of its own and one
+        question at a time: nobody waits for a server that hangs, and an embedded one that does is restarted."""
         address = self._endpoint.address()
-        if address is None or address == self._answered_at:
-            return address is not None
-        if not self._probing.acquire(blocking=False):
-            return False
-        try:
-            if self._silent == address and time.monotonic() < self._ask_again:
-                return False
-            return self._answers(address)
-        finally:
-            self._probing.release()
+        if address is not None and address != self._answered_at:
+            self._ask(address)
+        return address is not None and address == self._answered_at
 
-    def _answers(self, address: str) -> bool:
+    def _ask(self, address: str) -> None:
+        with self._lock:
+            asked, now = self._probe, time.monotonic()
+            if asked is None or asked.address != address or now > asked.again:
+                self._probe = _Probe(address, now)
+                threading.Thread(target=self._answers, args=(self._probe,), name="spark-probe", daemon=True).start()
+            elif not asked.late and now - asked.since > ANSWERS_WITHIN:
+                asked.late = True
+                self._endpoint.restart()
+
+    def _answers(self, probe: _Probe) -> None:
         try:
             with self.session() as session:
                 session.range(1).collect()
+            self._answered_at, self._probe = probe.address, None
         except (Transient, TaskFailed, NotReady):
-            self._silent, self._ask_again = address, time.monotonic() + ASK_AGAIN
-            return False
-        self._answered_at = address
-        return True
+            probe.again = time.monotonic() + ASK_AGAIN
+        except BaseException:
+            probe.again = time.monotonic() + ASK_AGAIN
+            raise
 
     def is_up(self) -> bool:
         """Whether Spark has answered and is still there; does not ask."""
@@ -121,17 +138,25 @@ class Spark:
         address = self._endpoint.address()
         if address is None:
             raise Transient(reason="Spark is starting") if context else NotReady(part="Spark", retry_after=RETRY_AFTER)
+        if context is None:
+            with self._session(address) as session:
+                yield session
+            return
+        interrupter = _Interrupter(context.job_id)
+        # To open a session and to close it may hang as well as any query.
+        with context.on_cancel(interrupter.interrupt), self._session(address) as session:
+            session.addTag(context.job_id)
+            interrupter.session = session
+            yield session
+
+    @contextmanager
+    def _session(self, address: str) -> Iterator[SparkSession]:
         with translated_errors():
             session = self._open(address)
             # A timestamp literal asks the thread's "active session" how it is meant: that must not be a dead one.
             ConnectSession._active_session.session = session
             try:
-                if context is None:
-                    yield session
-                else:
-                    session.addTag(context.job_id)
-                    with context.on_cancel(_interrupter(session, context.job_id)):
-                        yield session
+                yield session
             except BaseException as error:
                 lost = isinstance(error, Exception) and is_lost(error)
                 if lost:
@@ -186,14 +211,20 @@ class Spark:
         atexit.unregister(session.client._on_exit)
 
 
-def _interrupter(session: SparkSession, tag: str) -> Callable[[], None]:
-    def interrupt() -> None:
+class _Interrupter:
+    """Interrupts what carries a tag, from when there is a session for it."""
+
+    def __init__(self, tag: str) -> None:
+        self.session: SparkSession | None = None
+        self._tag = tag
+
+    def interrupt(self) -> None:
+        if self.session is None:
+            return
         try:
-            session.interruptTag(tag)
+            self.session.interruptTag(self._tag)
         except Exception as error:  # the server, or the session, is gone: then there is nothing to interrupt
             log.debug("interrupt_not_sent", extra={"error": type(error).__name__})
-
-    return interrupt
 
 
 @contextmanager

@@ -99,7 +99,7 @@ class ThreadPoolExecutor:
             step()
         except StoreUnavailable:
             return False  # the registry has said so already
-        except Exception:
+        except BaseException:  # a panic of a library is no Exception
             log.exception("executor_step_failed")
             return False
         return True

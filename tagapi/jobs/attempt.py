@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
+from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from typing import TypeVar
@@ -30,6 +31,7 @@ Written = TypeVar("Written")
 PROGRESS_EVERY = 0.25  # seconds between two writes of how far an attempt is
 INSIST_EVERY = 0.2  # seconds between tries to write while the store is away
 STUCK_AFTER = 10.0  # seconds between an interrupt and giving up on the thread's own good will
+ABANDONED_AFTER = 60.0  # seconds between an interrupt and giving up on the thread, wherever it is
 INTERRUPT_EVERY = 0.05  # seconds between calls of `stop`: it may come before the operation it should stop
 
 
@@ -69,6 +71,16 @@ def insist(
             time.sleep(INSIST_EVERY)
 
 
+@dataclass(eq=False, slots=True)
+class _Stretch:
+    """A part of the work that only `stop` reaches."""
+
+    stop: Callable[[], None]
+    since: float
+    given_up: bool = False
+    """Spark was restarted under it, or cannot be: no use in doing so for its sake."""
+
+
 class Attempt:
     """The TaskContext of one attempt."""
 
@@ -78,19 +90,21 @@ class Attempt:
         self.began = monotonic()
         self.interrupted_by: Interrupt | None = None
         self.interrupted_at: float | None = None
-        self.past_return = False
-        """begin_commit was entered: interrupts come too late."""
+        self.past_return_at: float | None = None
+        """When begin_commit was entered: from then on interrupts come too late."""
         self.settled = not job.commit_unsettled
         """It is known what became of an earlier attempt's commit, and of this one's."""
         self.disturbed = False
         """Spark was restarted under it, to end an attempt that was stuck: a failure is not its own."""
+        self.abandoned = False
+        """Its thread is past hope: its lease is kept no longer, so that another attempt can take over."""
         self.left = threading.Event()
         """The task's thread is out of the task."""
         self.ended = threading.Event()
         """The outcome is written."""
         self._registry = registry
         self._lock = threading.Lock()
-        self._stops: list[Callable[[], None]] = []
+        self._stretches: list[_Stretch] = []
         self._monotonic = monotonic
         self._insist = insist
         self._progress = self._told = Progress()
@@ -127,24 +141,24 @@ class Attempt:
             raise JobCancelled
 
     def on_cancel(self, stop: Callable[[], None]) -> ExitStack:
-        until = ExitStack()
+        until, stretch = ExitStack(), _Stretch(stop, self._monotonic())
         with self._lock:
-            self._stops.append(stop)
-        until.callback(self._forget_stop, stop)
+            self._stretches.append(stretch)
+        until.callback(self._leave, stretch)
         return until
 
-    def _forget_stop(self, stop: Callable[[], None]) -> None:
+    def _leave(self, stretch: _Stretch) -> None:
         with self._lock:
-            self._stops.remove(stop)
+            self._stretches.remove(stretch)
 
     def begin_commit(self, result: Json) -> None:
         with self._lock:
             self.check()
-            self.past_return, self.settled = True, False
+            self.past_return_at, self.settled = self._monotonic(), False
         try:
             self.write(partial(changes.begin_commit, epoch=self.job.epoch, result=result))
         except JobCancelled:  # asked elsewhere: so the point was not passed, and nothing was begun
-            self.past_return, self.settled = False, True
+            self.past_return_at, self.settled = None, True
             self.interrupted_by = Interrupt.CANCEL
             raise
 
@@ -170,29 +184,48 @@ class Attempt:
     def interrupt(self, reason: Interrupt, now: float) -> None:
         """Tell the attempt to stop, unless it is past its point of no return or was told before."""
         with self._lock:
-            if self.past_return or self.interrupted_by is not None:
+            if self.past_return_at is not None or self.interrupted_by is not None:
                 return
             self.interrupted_by, self.interrupted_at = reason, now
-        threading.Thread(target=self._keep_stopping, name=f"stop-{self.job.id[:8]}", daemon=True).start()
+            try:
+                threading.Thread(target=self._keep_stopping, name=f"stop-{self.job.id[:8]}", daemon=True).start()
+            except RuntimeError:  # no thread can be had now: whoever asked asks again
+                self.interrupted_by = self.interrupted_at = None
+                log.exception("stop_failed")
 
     def stuck(self, now: float) -> bool:
-        """Whether it was told to stop STUCK_AFTER ago, and still is where only its `stop` reaches it.
+        """Whether it was told to stop, and for STUCK_AFTER since then has been where only its `stop` reaches it.
 
-        An attempt that merely insists on writing its outcome is not. Neither is one under which Spark was
-        restarted already: the next restart would reach it no better, and costs its neighbours their work again.
+        An attempt that merely insists on writing its outcome is not. Neither is one that was given up there:
+        another restart would reach it no better, and costs its neighbours their work again.
         """
-        if self.disturbed or self.interrupted_at is None or now - self.interrupted_at <= STUCK_AFTER:
+        told = self.interrupted_at
+        if told is None or self.left.is_set():
             return False
         with self._lock:
-            return bool(self._stops) and not self.left.is_set()
+            return any(not one.given_up and now - max(one.since, told) > STUCK_AFTER for one in self._stretches)
+
+    def give_up(self) -> bool:
+        """What it does now where only a `stop` reaches is past that; answers whether there is any such thing."""
+        with self._lock:
+            for one in self._stretches:
+                one.given_up = True
+            return bool(self._stretches)
+
+    def hopeless(self, now: float, longest_commit: float) -> bool:
+        """Whether its thread hangs: told to stop long ago, or for so many seconds past its point of no return."""
+        if self.left.is_set():
+            return False
+        told = self.interrupted_at is not None and now - self.interrupted_at > ABANDONED_AFTER
+        return told or (self.past_return_at is not None and now - self.past_return_at > longest_commit)
 
     def _keep_stopping(self) -> None:
         while not self.left.is_set():
             with self._lock:
-                stops = list(self._stops)
-            for stop in stops:
+                stretches = list(self._stretches)
+            for one in stretches:
                 try:
-                    stop()
+                    one.stop()
                 except Exception:
                     log.warning("stop_failed", exc_info=True)
             self.left.wait(INTERRUPT_EVERY)

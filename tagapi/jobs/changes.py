@@ -199,14 +199,13 @@ def retry(
     """The attempt met something transient: run again after `delay`. `reason` is kept until then.
 
     `settled` says that a commit, if one was begun, is known not to have happened. An attempt that is
-    not `counted` was ended by what others did: the job has one more. A job in doubt for the
-    DOUBTS_AT_MOST-th time is parked.
+    not `counted` was ended by what others did, and is none of the task's tries; one in doubt is none
+    either, and a job in doubt for the DOUBTS_AT_MOST-th time is parked.
     """
     _fence(job, epoch)
-    facts = {"error": reason, "attempt": job.attempt if counted else job.attempt - 1}
     if not settled and _in_doubt(job):
-        return _doubt(job, now, delay, reason, **facts)
-    waiting = _wait(job, now, delay, reason, **facts)
+        return _doubt(job, now, delay, reason, error=reason)
+    waiting = _wait(job, now, delay, reason, error=reason, tries=job.tries + counted)
     return replace(waiting, commit_unsettled=False, doubts=0, result=None) if settled else waiting
 
 

@@ -163,6 +163,9 @@ class Job:
     attempt: int = 0
     """How many attempts have begun."""
 
+    tries: int = 0
+    """How many attempts ended with something transient that the task met by itself."""
+
     recoveries: int = 0
     """How many attempts were lost with their process."""
 

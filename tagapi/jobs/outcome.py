@@ -36,7 +36,7 @@ class Outcome:
     reason: str = ""
     error: BaseException | None = None
     counted: bool = True
-    """Of a retry: whether the attempt is one of those that a task may have."""
+    """Of a retry: whether it was one of the tries that a task may have."""
 
     def change(self, job: Job, settled: bool) -> Change:
         """What is written of it. An unsettled job stays so until somebody knows what became of its commit."""

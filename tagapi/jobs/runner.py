@@ -56,9 +56,10 @@ class JobRunner:
         tasks: Mapping[str, Task],
         worker: str,
         limits: RunnerLimits,
-        on_stuck: Callable[[], None] = lambda: None,
+        on_stuck: Callable[[], bool] = lambda: False,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
+        """`on_stuck` restarts what attempts get stuck in, and answers whether it could."""
         self._registry = registry
         self._tasks = tasks
         self._worker = worker
@@ -155,7 +156,7 @@ class JobRunner:
                 return Outcome(OutcomeKind.CANCELLED)
             case Interrupt.TIMEOUT if attempt.settled:
                 return Outcome(OutcomeKind.FAILED, reason=str(TimedOut(seconds=self._limits.timeout)), error=error)
-        if attempt.past_return:
+        if attempt.past_return_at is not None:
             return self._after_failed_commit(error, attempt)
         if not attempt.settled:  # an earlier attempt's commit may be there: the next one asks again
             return Outcome(OutcomeKind.RETRIED, reason=reason_of(error), error=error)
@@ -164,15 +165,17 @@ class JobRunner:
         return self._again_or_failed(error, attempt)
 
     def _again_or_failed(self, error: BaseException, attempt: Attempt) -> Outcome:
-        if isinstance(error, Transient) and attempt.disturbed:
-            return Outcome(OutcomeKind.RETRIED, reason=reason_of(error), error=error, counted=False)
-        tries = 0
-        if isinstance(error, Transient):
-            tries = self._tasks[attempt.job.request.task].max_attempts
+        """Only what the task itself met counts as one of its tries: not what neighbours, others or the store did."""
+        job, counted = attempt.job, False
         if isinstance(error, Contended):
-            tries = CONTENDED_ATTEMPTS
-        kind = OutcomeKind.RETRIED if attempt.job.attempt < tries else OutcomeKind.FAILED
-        return Outcome(kind, reason=reason_of(error), error=error)
+            again = job.attempt < CONTENDED_ATTEMPTS
+        elif isinstance(error, Transient):
+            counted = not attempt.disturbed
+            again = not counted or job.tries + 1 < self._tasks[job.request.task].max_attempts
+        else:
+            again = False
+        kind = OutcomeKind.RETRIED if again else OutcomeKind.FAILED
+        return Outcome(kind, reason=reason_of(error), error=error, counted=counted)
 
     def _after_failed_commit(self, error: BaseException, attempt: Attempt) -> Outcome:
         """The commit raised: it may have happened all the same, so ask before saying anything."""
@@ -186,7 +189,7 @@ class JobRunner:
             if self._tasks[job.request.task].find_commit(job):
                 return Outcome(OutcomeKind.SUCCEEDED)
             attempt.settled = True
-        except Exception as unanswered:
+        except BaseException as unanswered:  # delta-rs may panic, which is no Exception, and must not end the thread
             # Nobody can say: the next attempt asks again, and the job stays unsettled until it knows.
             return Outcome(OutcomeKind.RETRIED, reason=reason_of(unanswered), error=unanswered)
         return self._again_or_failed(error, attempt)
@@ -259,6 +262,10 @@ class JobRunner:
                 self._look_after(attempt, jobs.get(attempt.job.id), now, renewing)
             except (StaleAttempt, JobNotFound):
                 attempt.interrupt(Interrupt.FENCED, now)
+            except StoreUnavailable:
+                raise  # it is away for the others too
+            except Exception:
+                log.exception("heartbeat_failed", extra={"job_id": attempt.job.id})
         if renewing:
             self._renewed = now
 
@@ -268,7 +275,7 @@ class JobRunner:
             return
         if job.cancel_requested:
             attempt.interrupt(Interrupt.CANCEL, now)
-        if renewing:
+        if renewing and not attempt.abandoned:
             lease = timedelta(seconds=self._limits.lease)
             self._registry.update(job.id, partial(changes.renew, epoch=attempt.job.epoch, lease=lease))
         attempt.tell_progress()
@@ -278,9 +285,13 @@ class JobRunner:
             attempt.interrupt(Interrupt.TIMEOUT, now)
         if attempt.stuck(now):
             log.error("attempt_stuck", extra={"job_id": attempt.job.id})
-            for disturbed in self._attempts():
-                disturbed.disturbed = True
-            self._on_stuck()
+            attempt.give_up()
+            if self._on_stuck():
+                for neighbour in self._attempts():
+                    neighbour.disturbed = neighbour.give_up() or neighbour.disturbed
+        if not attempt.abandoned and attempt.hopeless(now, self._limits.timeout):
+            log.error("attempt_abandoned", extra={"job_id": attempt.job.id})
+            attempt.abandoned = True
 
     def _attempts(self) -> list[Attempt]:
         with self._lock:

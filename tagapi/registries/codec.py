@@ -21,6 +21,7 @@ MOVING = (
     "token",
     "epoch",
     "attempt",
+    "tries",
     "recoveries",
     "claim_token",
     "worker",

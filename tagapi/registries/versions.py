@@ -24,7 +24,7 @@ def _request_2(stored: list[Any]) -> Stored:
 
 
 def _moving_2(stored: Stored) -> Stored:
-    return {**stored, "doubts": 0, "claim_token": ""}
+    return {**stored, "tries": 0, "doubts": 0, "claim_token": ""}
 
 
 REQUEST_STEPS: Mapping[int, Callable[[Any], Stored]] = {2: _request_2}

@@ -33,7 +33,7 @@ from tests.contract.test_registry import at_once
 
 STORED = Path(__file__).with_name("stored") / "v1"
 TOLD = orjson.loads((STORED / "told.json").read_bytes())
-SINCE = {"doubts": 0, "claim_token": ""}
+SINCE = {"tries": 0, "doubts": 0, "claim_token": ""}
 """What a job has that it had not then; a request has its `request_id`."""
 LEASE = timedelta(seconds=30)
 ROOM = Bounds(queued=1000, queued_per_owner=1000)

@@ -97,6 +97,7 @@ class World:
         self.registry = Door(self.clock)
         self.task = FakeTask(work, find)
         self.restarts = 0
+        self.restartable = True
         self.runner = JobRunner(
             self.registry,
             {TASK: self.task, **(other_tasks or {})},
@@ -109,8 +110,9 @@ class World:
         self.service = JobService(self.registry, self.executor, Bounds(queued=100, queued_per_owner=100))
         self.run_next = self.runner.run_next
 
-    def _restart(self) -> None:
+    def _restart(self) -> bool:
         self.restarts += 1
+        return self.restartable
 
     # -- what clients and other processes do -------------------------------------------------
 

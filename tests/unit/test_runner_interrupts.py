@@ -7,8 +7,7 @@ from functools import partial
 import pytest
 
 from tagapi.jobs import changes
-from tagapi.jobs.attempt import STUCK_AFTER
-from tagapi.jobs.errors import JobCancelled, StoreUnavailable, TaskFailed, Transient
+from tagapi.jobs.errors import JobCancelled, TaskFailed, Transient
 from tagapi.jobs.model import Job, JobState, Json
 from tagapi.jobs.runner import RunnerLimits
 from tagapi.jobs.task import TaskContext
@@ -19,7 +18,6 @@ from tests.unit.fakes import (
     SECRET,
     Pause,
     Sink,
-    Work,
     World,
     elsewhere,
     interruptible,
@@ -88,115 +86,6 @@ def test_the_heartbeat_ends_an_attempt_past_its_limit() -> None:
     job = world.job(job_id)
     assert (job.state, job.attempt) == (JobState.FAILED, 1)
     assert job.error == "The attempt took longer than its limit of 60 s and was stopped."
-
-
-def deaf(pause: Pause) -> Work:
-    """Work that is told to stop, and stays where it is."""
-
-    def work(context: TaskContext) -> Json:
-        with context.on_cancel(lambda: None):
-            pause()
-        context.check()
-        return {}
-
-    return work
-
-
-def interrupt_and_wait(world: World) -> None:
-    """Let the time limit pass, and then the time that an attempt has to leave."""
-    world.clock.advance(61)
-    world.runner.heartbeat()
-    world.clock.advance(STUCK_AFTER)
-    world.runner.heartbeat()
-    assert world.restarts == 0
-    world.clock.advance(1)
-    world.runner.heartbeat()
-
-
-def test_an_attempt_that_does_not_leave_has_spark_restarted_once() -> None:
-    pause = Pause()
-    world = World(deaf(pause), limits=RunnerLimits(timeout=60))
-    job_id = world.submit()
-    with elsewhere(world.run_next):
-        pause.reached()
-        interrupt_and_wait(world)
-        assert world.restarts == 1
-        for _ in range(3):
-            world.clock.advance(STUCK_AFTER + 1)
-            world.runner.heartbeat()
-        assert world.restarts == 1, "the next one would cost the neighbours their work again"
-        pause.go_on()
-    assert world.job(job_id).state is JobState.FAILED
-
-
-def test_a_restart_for_a_stuck_attempt_costs_its_neighbours_none_of_theirs() -> None:
-    stuck, neighbour = Pause(), Pause()
-
-    def work(context: TaskContext) -> Json:
-        if context.arguments["stuck"]:
-            return deaf(stuck)(context)
-        neighbour()
-        raise Transient(reason="the Spark server was lost")
-
-    world = World(work)
-    first, second = world.submit(stuck=True), world.submit(stuck=False)
-    with elsewhere(world.run_next), elsewhere(world.run_next):
-        stuck.reached()
-        neighbour.reached()
-        world.ask_to_cancel(first)
-        world.runner.heartbeat()
-        world.clock.advance(STUCK_AFTER + 1)
-        world.runner.heartbeat()
-        assert world.restarts == 1
-        neighbour.go_on()
-        stuck.go_on()
-    job = world.job(second)
-    assert (job.state, job.attempt, job.error) == (JobState.WAITING, 0, "the Spark server was lost")
-
-
-def test_an_attempt_that_only_insists_on_its_outcome_is_not_stuck() -> None:
-    """The store is away while an interrupted attempt, out of Spark, has its outcome to write."""
-    pause, asked = Pause(), Pause()
-
-    def refuse(_before: Job, after: Job) -> None:
-        if after.state is JobState.FAILED and not asked.was_reached():
-            asked()
-            raise StoreUnavailable(retry_after=1)
-
-    world = World(interruptible(pause), limits=RunnerLimits(timeout=60))
-    job_id = world.submit()
-    world.registry.before_write = refuse
-    with elsewhere(world.run_next):
-        pause.reached()
-        world.clock.advance(61)
-        world.runner.heartbeat()
-        asked.reached()
-        world.clock.advance(STUCK_AFTER + 1)
-        world.runner.heartbeat()
-        assert world.restarts == 0
-        asked.go_on()
-    assert world.job(job_id).state is JobState.FAILED
-
-
-def test_an_attempt_that_has_left_spark_is_not_stuck_in_it() -> None:
-    """It is told to stop while it writes a file on a slow disk: that is not Spark's fault, nor its neighbours'."""
-    pause = Pause()
-
-    def work(context: TaskContext) -> Json:
-        with context.on_cancel(lambda: None):
-            pass
-        pause()
-        context.check()
-        return {}
-
-    world = World(work, limits=RunnerLimits(timeout=60))
-    job_id = world.submit()
-    with elsewhere(world.run_next):
-        pause.reached()
-        interrupt_and_wait(world)
-        assert world.restarts == 0
-        pause.go_on()
-    assert world.job(job_id).state is JobState.FAILED
 
 
 def test_an_interrupted_attempt_keeps_its_lease_until_it_has_left() -> None:
