@@ -11,8 +11,9 @@ from apscheduler.schedulers.background import BackgroundScheduler
 
 from tagapi.jobs import changes
 from tagapi.jobs.errors import JobError, JobNotFound
+from tagapi.jobs.lists import Query
 from tagapi.jobs.model import JobState
-from tagapi.jobs.registry import JobRegistry
+from tagapi.jobs.registry import JobRegistry, new_token
 
 log = logging.getLogger(__name__)
 
@@ -23,6 +24,7 @@ TABLES_FIRST = (
     60  # seconds after the start: a service that is restarted more often than every six hours has its turn too
 )
 TABLES_HELD = TABLES_EVERY / 2  # seconds for which others leave the tables to the process that tends them
+PARKED_JOBS = Query(states=frozenset({JobState.PARKED}), limit=1)
 BATCH = 100  # jobs forgotten in one go, so that nobody waits long for the registry
 
 
@@ -75,11 +77,12 @@ class Upkeep:
         recover = partial(changes.recover, max_recoveries=self._max_recoveries)
         for job in self._registry.active():
             if job.lease_until is not None and job.lease_until <= now:
+                token = new_token()
                 try:
-                    recovered = self._registry.update(job.id, recover)
+                    recovered = self._registry.update(job.id, recover, token)
                 except JobNotFound:
                     continue  # somebody else's upkeep was faster
-                if recovered.epoch != job.epoch:  # else its attempt was heard of meanwhile
+                if recovered.token == token:  # else somebody else did it, or its attempt was heard of meanwhile
                     parked = recovered.state is JobState.PARKED
                     log.log(
                         logging.ERROR if parked else logging.WARNING,
@@ -96,8 +99,13 @@ class Upkeep:
             log.info("jobs_forgotten", extra={"jobs": len(old)})
 
     def tend(self) -> None:
-        """Tend the tables, where no other process that shares the registry does."""
-        if self._registry.lock("tables", self._worker, TABLES_HELD):
+        """Tend the tables, where no other process that shares the registry does.
+
+        Not while a job is parked: what it has staged, however old, may still be committed once it is settled.
+        """
+        if parked := self._registry.find(PARKED_JOBS).total:
+            log.warning("tables_not_tended", extra={"parked": parked})
+        elif self._registry.lock("tables", self._worker, TABLES_HELD):
             self._tend_tables()
 
 

@@ -142,6 +142,33 @@ def test_one_process_tends_the_tables_for_all_and_another_once_it_is_gone(house:
     assert house.tended == ["there", "there", "here"]
 
 
+def test_the_tables_are_left_alone_while_a_job_is_parked(house: House) -> None:
+    house.accepted("parked")
+    job = house.claimed()
+    house.registry.update(job.id, partial(changes.begin_commit, epoch=job.epoch, result={}))
+    for _ in range(changes.DOUBTS_AT_MOST):
+        house.clock.advance(31)
+        house.upkeep.recover()
+        job = house.registry.claim("worker", LEASE) or house.registry.get("parked")
+    assert job.state is JobState.PARKED
+    house.upkeep.tend()
+    assert house.tended == [], "what it has staged may still be committed"
+    house.registry.update(job.id, partial(changes.settle_by_hand, by="root", verdict=changes.Verdict.COMPLETED))
+    house.upkeep.tend()
+    assert house.tended == ["here"]
+
+
+def test_of_two_that_find_a_lost_job_one_says_so(house: House, caplog: pytest.LogCaptureFixture) -> None:
+    house.accepted("lost")
+    house.claimed()
+    house.clock.advance(31)
+    seen = house.registry.active()
+    house.registry.active = lambda: seen  # type: ignore[method-assign]  # both looked before either wrote
+    house.upkeep.recover()
+    house.other.recover()
+    assert [record.message for record in caplog.records].count("job_recovered") == 1
+
+
 def test_the_files_of_a_forgotten_job_go_first(house: House) -> None:
     house.finished("old")
     house.clock.advance(KEPT.total_seconds() + 1)
