@@ -44,7 +44,7 @@ class Analysis(Task):
         return self._spark.ready()
 
     def find_commit(self, job: Job) -> bool:
-        return self._results.find(job.id)
+        return self._results.find(job.id, job.epoch)
 
     def run(self, context: TaskContext) -> Json:
         with self._results.stage(context.attempt_name) as folder:
@@ -52,7 +52,7 @@ class Analysis(Task):
                 figures = self._figures(session, context)
             with StagedFile(folder / self.file, self.content_type) as file:
                 file.write(self.rendered(figures))
-            file.settle()
+            file.sync()
             result = _headline(figures) | {"file": file.described()}
             context.begin_commit(result)
             self._results.publish(context.attempt_name, context.job_id)

@@ -24,12 +24,11 @@ from tag_tasks.datasets.cleaned import CleanedTables, Staged
 from tag_tasks.datasets.documents import JSON, to_json
 from tag_tasks.datasets.faults import CHECKS, REASON, REASONS, Checks, flagged
 from tag_tasks.datasets.progress import Steps
-from tag_tasks.datasets.results import ResultFolder, StagedFile
+from tag_tasks.datasets.results import ResultFolder, StagedFile, TakenOver
 from tag_tasks.datasets.select import Selection, rows_of, selected
 from tag_tasks.datasets.tables import Table
 from tag_tasks.spark.session import Spark
 from tag_tasks.spark.sources import Sources
-from tagapi.jobs.errors import Transient
 from tagapi.jobs.model import Job, Json
 from tagapi.jobs.task import Task, TaskContext
 
@@ -65,7 +64,7 @@ class DataCleanup(Task):
         return self._spark.ready()
 
     def find_commit(self, job: Job) -> bool:
-        if not self._results.find(job.id):
+        if not self._results.find(job.id, job.epoch):
             return False
         self._carry_out(job.id, job.submitted_at)
         return True
@@ -83,7 +82,7 @@ class DataCleanup(Task):
             kept = undo.pop_all()  # from here on the plan may be there, and refer to what was staged
             try:
                 self._results.publish(context.attempt_name, context.job_id)
-            except Transient:  # it is not, and never will be
+            except TakenOver:  # it is not, and never will be
                 kept.close()
                 raise
         self._carry_out(context.job_id, context.submitted_at)
@@ -145,7 +144,7 @@ class DataCleanup(Task):
         total, removed = sum(one.rows for one in found.values()), sum(one.removed for one in found.values())
         with StagedFile(folder / NAME, JSON) as file:
             file.write(to_json(report))
-        file.settle()
+        file.sync()
         return {
             "file": file.described(),
             "total_records": total,
@@ -166,7 +165,7 @@ class DataCleanup(Task):
 def _write_plan(path: Path, staged: list[Staged]) -> None:
     with StagedFile(path, JSON) as file:
         file.write(json.dumps([one.to_json() for one in staged]).encode())
-    file.settle()
+    file.sync()
 
 
 def _summary(rows: DataFrame, checks: Checks) -> Found:

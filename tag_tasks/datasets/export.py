@@ -45,7 +45,7 @@ class Export(Task):
         return self._spark.ready()
 
     def find_commit(self, job: Job) -> bool:
-        return self._results.find(job.id)
+        return self._results.find(job.id, job.epoch)
 
     def run(self, context: TaskContext) -> Json:
         form = FORMATS[context.arguments.get("format") or "csv"]
@@ -55,7 +55,7 @@ class Export(Task):
                 count = self._write(target, form, context)
             result = {"file": target.described(), "total_records": count, "processed_records": count}
             context.check()
-            target.settle()
+            target.sync()
             context.begin_commit(result)
             self._results.publish(context.attempt_name, context.job_id)
         return result

@@ -2,13 +2,16 @@
 
 An attempt writes in a folder of its own, and one rename makes that the job's result. Whoever
 doubts whether it happened takes the attempt's folder away first, so that a rename which
-comes late has nothing to rename. The folder is local, or shared and with a POSIX rename.
+comes late has nothing to rename. Nobody touches the folder of a later attempt than their own: who
+was given up and wakes up must not harm who has taken over. The results lie on a local disk, or on
+a shared one with a POSIX rename.
 """
 
 from __future__ import annotations
 
 import hashlib
 import logging
+import math
 import os
 import shutil
 import uuid
@@ -23,6 +26,13 @@ log = logging.getLogger(__name__)
 
 STAGING, TRASH = ".staging", ".trash"
 BUFFER = 1 << 20  # bytes collected before they are written
+
+
+class TakenOver(Transient):
+    """Nothing of this attempt is published, nor will be: what it staged elsewhere may go, too."""
+
+    message = "the result was taken over by another attempt"
+    code = "taken_over"
 
 
 class ResultFolder:
@@ -40,34 +50,46 @@ class ResultFolder:
         Raises TaskFailed where the disk refuses.
         """
         staged = self._staging(attempt_name)
+        job_id, epoch = _split(attempt_name)
         try:
-            self._clear(attempt_name.rpartition("-")[0])  # of predecessors, which are fenced off
+            self._clear(job_id, epoch)  # of predecessors, which are fenced off
             staged.mkdir(parents=True)
             try:
                 yield staged
             finally:
-                self._discard(staged)
+                with suppress(OSError):  # whatever happened is told; what is left goes with the job
+                    self._discard(staged)
         except OSError as error:
-            raise TaskFailed(
-                reason=f"the result cannot be written: {error.strerror or type(error).__name__}"
-            ) from error
+            raise TaskFailed(reason=f"the result cannot be written: {_reason(error)}") from error
 
     def publish(self, attempt_name: str, job_id: str) -> None:
         """Make what the attempt staged the job's result: one rename, on disk when this returns.
 
-        Raises Transient where another attempt has taken the staged files away, or was faster.
+        Raises TakenOver where another attempt has taken the staged files away, or was faster. Any other Transient
+        leaves open whether it happened, since a shared disk may do what it reports as failed.
         """
         staged, target = self._staging(attempt_name), self._folder / _plain(job_id)
         try:
-            staged.rename(target)
+            mine = _identity(staged)
+            try:
+                staged.rename(target)
+            except OSError:
+                there = _identity(target)
+                if there is None and _identity(staged):
+                    raise
+                if there is None or there != mine:
+                    raise TakenOver from None
+            _sync(self._folder)
         except OSError as error:
-            raise Transient(reason="the result was taken over by another attempt") from error
-        _sync(self._folder)
+            raise Transient(reason=f"the result cannot be published: {_reason(error)}") from error
 
-    def find(self, job_id: str) -> bool:
-        """Whether the job's result is there, having made sure that no attempt can publish it later."""
-        self._clear(job_id)
-        return (self._folder / _plain(job_id)).is_dir()
+    def find(self, job_id: str, epoch: int) -> bool:
+        """Whether the job's result is there, having made sure that no attempt up to this one can publish it later."""
+        self._clear(job_id, epoch)
+        if not _identity(self._folder / _plain(job_id)):
+            return False
+        _sync(self._folder)  # whoever published it may have died before this
+        return True
 
     # -- everyone else's ---------------------------------------------------------------------
 
@@ -104,11 +126,12 @@ class ResultFolder:
     def _staging(self, attempt_name: str) -> Path:
         return self._folder / STAGING / _plain(attempt_name)
 
-    def _clear(self, job_id: str) -> None:
-        """Take away whatever attempts of this job have staged."""
+    def _clear(self, job_id: str, epoch: float = math.inf) -> None:
+        """Take away whatever attempts of this job have staged, up to the one of this epoch."""
         with suppress(FileNotFoundError):
             for staged in (self._folder / STAGING).iterdir():
-                if staged.name.startswith(f"{job_id}-"):
+                owner, its_epoch = _split(staged.name)
+                if owner == job_id and its_epoch <= epoch:
                     self._discard(staged)
 
     def _discard(self, folder: Path) -> None:
@@ -175,7 +198,7 @@ class StagedFile:
         sha256 = self._digest.hexdigest()
         return {"name": self._path.name, "content_type": self._content_type, "size": self._size, "sha256": sha256}
 
-    def settle(self) -> None:
+    def sync(self) -> None:
         """Have it on disk: the last step before the point of no return, since it may take long."""
         _sync(self._path)
         _sync(self._path.parent)
@@ -186,6 +209,26 @@ def _plain(name: str) -> str:
     if not name or name.startswith(".") or "/" in name or "\0" in name:
         raise ValueError(f"not a plain name: {name!r}")
     return name
+
+
+def _split(attempt_name: str) -> tuple[str, int]:
+    """`<job_id>-<epoch>` as its two parts; what is no such name belongs to no job."""
+    job_id, _, epoch = attempt_name.rpartition("-")
+    return (job_id, int(epoch)) if epoch.isdecimal() else ("", 0)
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """What stays the same when a folder is renamed, and differs from any other's; None where there is none."""
+    try:
+        found = path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    return found.st_dev, found.st_ino
+
+
+def _reason(error: OSError) -> str:
+    """What the system says, without the path."""
+    return error.strerror or type(error).__name__
 
 
 def _sync(path: Path) -> None:

@@ -15,7 +15,7 @@ from deltalake import DeltaTable, write_deltalake
 
 from tag_tasks.datasets.tables import TABLES
 from tagapi.jobs import changes
-from tagapi.jobs.errors import TaskFailed
+from tagapi.jobs.errors import TaskFailed, Transient
 from tagapi.jobs.model import JobState, Json
 from tests.spark.business import BOOKED, Business, Gate, Hooked
 from tests.spark.world import NOON, in_thread
@@ -260,6 +260,20 @@ def test_an_attempt_that_froze_before_its_rename_changes_nothing(dirty: Business
     assert [row["id"] for row in dirty.cleaned_rows("bookings")] == [77]
     assert set(versions(dirty).values()) == {1}
     assert staged(dirty) == set()
+
+
+def test_a_plan_whose_publication_is_in_doubt_keeps_its_files(dirty: Business) -> None:
+    """A shared disk does what it reports as failed: the next question finds the plan, and what it needs is there."""
+    publish = dirty.results.publish
+
+    def doubtful(*what: Any) -> None:
+        publish(*what)
+        raise Transient(reason="the disk hiccups")
+
+    dirty.results.publish = doubtful  # type: ignore[method-assign]
+    clean(dirty)
+    assert set(versions(dirty).values()) == {1}
+    assert len(dirty.cleaned_rows("bookings")) == len(DIRT["bookings"][""])
 
 
 def test_a_commit_that_comes_after_a_later_jobs_is_left_out(dirty: Business) -> None:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
+import os
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
-from tag_tasks.datasets.results import ResultFolder, StagedFile
+from tag_tasks.datasets.results import ResultFolder, StagedFile, TakenOver
 from tagapi.jobs.errors import TaskFailed, Transient
 
 JOB = str(uuid.UUID(int=1))
@@ -24,7 +27,7 @@ def results(tmp_path: Path) -> ResultFolder:
 def write(staged: Path, text: str = "a,b", name: str = "it.csv") -> None:
     with StagedFile(staged / name, "text/csv") as file:
         file.write(text.encode())
-    file.settle()
+    file.sync()
 
 
 def publish(results: ResultFolder, job_id: str = JOB, epoch: int = 1, text: str = "a,b") -> None:
@@ -44,7 +47,7 @@ def test_a_published_file_is_found_and_read(results: ResultFolder) -> None:
     assert file is not None
     with file:
         assert file.read() == path.read_bytes() == b"a,b"
-    assert results.find(JOB)
+    assert results.find(JOB, 1)
 
 
 def test_a_staged_file_knows_what_it_is(tmp_path: Path) -> None:
@@ -59,7 +62,7 @@ def test_what_is_not_published_goes_away(results: ResultFolder) -> None:
     with results.stage(f"{JOB}-1") as staged:
         write(staged)
         assert results.path(JOB, "it.csv") is None
-    assert not results.find(JOB)
+    assert not results.find(JOB, 1)
     assert list(files(results)) == []
 
 
@@ -81,12 +84,12 @@ def test_who_looks_shuts_the_door(results: ResultFolder) -> None:
     """A frozen attempt is about to publish; its successor asks whether it did; then it wakes up."""
     with results.stage(f"{JOB}-1") as staged:
         write(staged)
-        assert not results.find(JOB)
-        with pytest.raises(Transient):
+        assert not results.find(JOB, 1)
+        with pytest.raises(TakenOver):
             results.publish(f"{JOB}-1", JOB)
-    assert not results.find(JOB)
+    assert not results.find(JOB, 1)
     publish(results, epoch=2)
-    assert results.find(JOB)
+    assert results.find(JOB, 1)
 
 
 def test_a_result_is_published_once(results: ResultFolder) -> None:
@@ -94,7 +97,7 @@ def test_a_result_is_published_once(results: ResultFolder) -> None:
     publish(results, text="first")
     with results.stage(f"{JOB}-2") as staged:
         write(staged, "second")
-        with pytest.raises(Transient):
+        with pytest.raises(TakenOver):
             results.publish(f"{JOB}-2", JOB)
     path = results.path(JOB, "it.csv")
     assert path is not None
@@ -109,7 +112,57 @@ def test_an_attempt_clears_away_its_predecessors_and_nobody_elses(results: Resul
             assert not old.exists()
             assert foreign.exists()
         results.publish(f"{OTHER}-1", OTHER)
-    assert results.find(OTHER)
+    assert results.find(OTHER, 1)
+
+
+def test_a_stale_attempt_that_wakes_up_leaves_its_successors_files_alone(results: ResultFolder) -> None:
+    """It was given up before it staged anything, or while it asked for its predecessor's commit."""
+    with results.stage(f"{JOB}-10") as staged:
+        write(staged)
+        with results.stage(f"{JOB}-9") as stale:
+            write(stale)
+        assert not results.find(JOB, 9)
+        results.publish(f"{JOB}-10", JOB)
+    assert results.find(JOB, 10)
+
+
+class Disk:
+    """Fails renames, before or after it has done them."""
+
+    def __init__(self, code: int, after: Callable[[str, str], object] = lambda *_: None) -> None:
+        self.code = code
+        self.after = after
+
+    def rename(self, source: str, target: str) -> NoReturn:
+        self.after(source, target)
+        raise OSError(self.code, "the disk hiccups")
+
+
+@pytest.mark.parametrize("code", [errno.EIO, errno.EACCES, errno.ENOSPC, errno.ESTALE])
+def test_a_disk_that_fails_for_a_moment_is_nobody_who_was_faster(
+    results: ResultFolder, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    with results.stage(f"{JOB}-1") as staged:
+        write(staged)
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "rename", Disk(code).rename)
+            with pytest.raises(Transient, match=r"^the result cannot be published: the disk hiccups$") as raised:
+                results.publish(f"{JOB}-1", JOB)
+        assert not isinstance(raised.value, TakenOver)
+        assert staged.is_dir()
+
+
+@pytest.mark.parametrize("code", [errno.EIO, errno.ENOENT])
+def test_a_rename_that_happened_and_was_reported_as_failed_has_happened(
+    results: ResultFolder, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    """A shared disk sends a rename again when its reply is lost, and is then told that there is nothing to rename."""
+    with results.stage(f"{JOB}-1") as staged:
+        write(staged)
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "rename", Disk(code, after=os.rename).rename)
+            results.publish(f"{JOB}-1", JOB)
+    assert results.find(JOB, 1)
 
 
 def test_removed_results_are_gone_and_others_are_not(results: ResultFolder) -> None:
