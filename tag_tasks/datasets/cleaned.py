@@ -2,8 +2,9 @@
 
 Spark writes Parquet into a folder of the attempt's own below the table; delta-rs puts the
 files into the table by one commit, which carries the job's id. Whoever finds that commit
-there leaves the table alone, so that a commit may be asked for as often as one likes. delta-rs
-is named here and in the memberships' table, and nowhere else.
+there leaves the table alone, so that a commit may be asked for as often as one likes. A table
+takes the columns of what replaces it; whether it can be replaced at all is asked beforehand.
+delta-rs is named here and in the memberships' table, and nowhere else.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from pyarrow.fs import FileSelector, FileSystem, FileType
 from pyspark.sql import DataFrame, SparkSession
 
 from tag_tasks.spark.stream import arrow_schema
-from tagapi.jobs.errors import TaskFailed
+from tagapi.jobs.errors import TaskFailed, Transient
 
 PROPERTIES = {
     # A job's transaction must outlive its doubts; the mark, without a time, never expires.
@@ -39,6 +40,12 @@ MARK = "cleaned"
 
 COMMITS_TRIED = 50  # while other jobs replace the same table: each try is a hundredth of a second
 PAUSE = 0.05  # seconds at most between two tries
+
+PLAIN_WRITER = 2
+"""The version of Delta's protocol for writers, above which a table may have features that are not written here."""
+
+FEATURES = frozenset({"appendOnly", "invariants", "timestampNtz"})
+"""Of those that a newer table names, the ones that a whole overwrite leaves true."""
 
 PLAIN_PARQUET = {"encoding": "plain", "dictionary_enabled": "true"}
 """The embedded server's own choice is made for text alone; a Spark that has no such options ignores them."""
@@ -108,16 +115,22 @@ class CleanedTables:
         except OSError:
             return
 
+    def check(self, staged: Staged) -> None:
+        """Raise TaskFailed where the table is one that `commit` cannot replace; one that is not there yet, it makes."""
+        path = f"{self._folder}/{staged.table}"
+        with _explained(staged.table):
+            problem = _problem(DeltaTable(path)) if DeltaTable.is_deltatable(path) else None
+        if problem:
+            raise TaskFailed(reason=f"the cleaned table {staged.table} {problem}: it cannot be replaced")
+
     def commit(self, staged: Staged, job_id: str, submitted_at: datetime) -> None:
         """Make the staged rows all that the table has, unless this job, or one submitted later, has done so."""
         for _ in range(COMMITS_TRIED):
-            try:
+            with _explained(staged.table):
                 if self._committed(staged, job_id, submitted_at):
                     return
-            except DeltaError as error:
-                raise TaskFailed(reason=f"the cleaned table {staged.table} cannot be written: {error}") from error
             time.sleep(random.uniform(0, PAUSE))
-        raise TaskFailed(reason=f"the cleaned table {staged.table} was replaced by others again and again")
+        raise Transient(reason=f"the cleaned table {staged.table} was replaced by others again and again")
 
     def vacuum(self, retention_hours: float) -> None:
         """Remove files that no version within the retention needs, staged ones that were left behind among them."""
@@ -159,22 +172,39 @@ class CleanedTables:
             AddAction(part.path, part.size, {}, now, True, json.dumps({"numRecords": part.rows}))
             for part in staged.parts
         ]
+        schema = Schema.from_json(staged.schema)
         try:
-            table = self._opened(staged)
+            table = DeltaTable.create(f"{self._folder}/{staged.table}", schema, mode="ignore", configuration=PROPERTIES)
             newest = table.transaction_version(MARK)
             if table.transaction_version(job_id) is None and (newest is None or newest <= mark):
-                table.create_write_transaction(files, "overwrite", table.schema(), [], commit_properties=properties)
+                table.create_write_transaction(files, "overwrite", schema, [], commit_properties=properties)
         except CommitFailedError:
             return False
         return True
 
-    def _opened(self, staged: Staged) -> DeltaTable:
-        schema = Schema.from_json(staged.schema)
-        path = f"{self._folder}/{staged.table}"
-        table = DeltaTable.create(path, schema, mode="ignore", configuration=PROPERTIES)
-        if table.schema() != schema:
-            raise TaskFailed(reason=f"the cleaned table {staged.table} has other columns than its source")
-        return table
+
+@contextmanager
+def _explained(table: str) -> Iterator[None]:
+    """What delta-rs and the storage raise, as the core's errors: the one place where that is decided."""
+    try:
+        yield
+    except DeltaError as error:
+        raise TaskFailed(reason=f"the cleaned table {table} cannot be written: {error}") from error
+    except OSError as error:
+        raise Transient(reason=f"the cleaned table {table} cannot be reached: {error}") from error
+
+
+def _problem(table: DeltaTable) -> str | None:
+    """Why a whole overwrite would be refused, or would break what the table promises: somebody else has made it so."""
+    facts, protocol = table.metadata(), table.protocol()
+    named = {*(protocol.writer_features or ()), *(protocol.reader_features or ())}
+    if facts.partition_columns:
+        return "is partitioned"
+    if facts.configuration.get("delta.appendOnly") == "true":
+        return "is append-only"
+    if named - FEATURES or (protocol.min_writer_version > PLAIN_WRITER and not named):
+        return "has features that the cleanup does not write"
+    return None
 
 
 def _delta_schema(rows: DataFrame) -> str:

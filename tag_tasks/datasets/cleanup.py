@@ -1,16 +1,17 @@
 """`workers.data_cleanup`: find what is broken, and on request write what is left into tables of its own.
 
 A dry run leaves a report. Otherwise eight tables change as well, `<table>` and
-`<table>_removed` for each of the four, and no file system commits to all of them at once. So the
-decision is one rename, that of the report's folder, which also holds the list of what is to be
-committed; the commits follow, each taken once. Whoever finds the folder finishes what is left
-of the list: the job that was interrupted there is done, never undone.
+`<table>_removed` for each of the four, and no file system commits to all of them at once. So
+whatever can be refused is found out first. The decision is one rename, that of the report's
+folder, which also holds the list of what is to be committed; the commits follow, each taken
+once. Whoever finds the folder finishes what is left of the list: the job that was interrupted
+there is done, never undone.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime
@@ -77,7 +78,7 @@ class DataCleanup(Task):
                 found = self._look(session, context, None if dry else staged, undo)
             result = self._report(folder, context, found, dry)
             if staged:
-                _write_plan(folder / PLAN, staged)
+                self._plan(folder / PLAN, staged)
             context.begin_commit(result)
             kept = undo.pop_all()  # from here on the plan may be there, and refer to what was staged
             try:
@@ -153,6 +154,14 @@ class DataCleanup(Task):
             "dry_run": dry,
         }
 
+    def _plan(self, path: Path, staged: Sequence[Staged]) -> None:
+        """Write the list of what is to be committed, once it is sure that every table on it can be."""
+        for one in staged:
+            self._cleaned.check(one)
+        with StagedFile(path, JSON) as file:
+            file.write(to_json([one.to_json() for one in staged]))
+        file.sync()
+
     def _carry_out(self, job_id: str, submitted_at: datetime) -> None:
         """Commit whatever of the job's plan is not committed yet."""
         plan = self._results.path(job_id, PLAN)
@@ -160,12 +169,6 @@ class DataCleanup(Task):
             return
         for told in json.loads(plan.read_text(encoding="utf-8")):
             self._cleaned.commit(Staged.from_json(told), job_id, submitted_at)
-
-
-def _write_plan(path: Path, staged: list[Staged]) -> None:
-    with StagedFile(path, JSON) as file:
-        file.write(json.dumps([one.to_json() for one in staged]).encode())
-    file.sync()
 
 
 def _summary(rows: DataFrame, checks: Checks) -> Found:

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from collections.abc import Iterable, Mapping
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from deltalake import DeltaTable, write_deltalake
 
+from tag_tasks.datasets import cleaned
 from tag_tasks.datasets.tables import TABLES
 from tagapi.jobs import changes
-from tagapi.jobs.errors import TaskFailed, Transient
+from tagapi.jobs.errors import Transient
 from tagapi.jobs.model import JobState, Json
 from tests.spark.business import BOOKED, Business, Gate, Hooked
 from tests.spark.world import NOON, in_thread
@@ -312,11 +316,57 @@ def test_a_range_without_rows_empties_the_cleaned_tables(dirty: Business) -> Non
     assert all(dirty.cleaned_rows(name) == [] for name in versions(dirty))
 
 
-def test_a_table_of_other_columns_is_not_overwritten(dirty: Business) -> None:
+def widen(business: Business, table: str, column: str) -> None:
+    """The source as it is, with this whole number twice as wide."""
+    file = business.sources / table / "part-00000.parquet"
+    rows = pq.read_table(file)
+    pq.write_table(rows.set_column(rows.schema.get_field_index(column), column, rows[column].cast(pa.int64())), file)
+
+
+def test_the_cleaned_tables_follow_a_source_whose_columns_change(dirty: Business) -> None:
     clean(dirty)
-    other = DeltaTable(str(dirty.folder / "cleaned" / "bookings")).to_pyarrow_table().select(["id"])
-    write_deltalake(dirty.folder / "cleaned" / "bookings", other, mode="overwrite", schema_mode="overwrite")
-    with pytest.raises(TaskFailed, match="bookings has other columns"):
+    widen(dirty, "payments", "user_id")
+    clean(dirty)
+    assert set(versions(dirty).values()) == {2}
+    for table in ("payments", "payments_removed"):
+        rows = DeltaTable(str(dirty.folder / "cleaned" / table)).to_pyarrow_table()
+        assert rows.schema.field("user_id").type == pa.int64()
+        assert rows.num_rows == len(dirty.cleaned_rows(table)) > 0
+
+
+NOT_OURS: Mapping[str, Mapping[str, Any]] = {
+    "is partitioned": {"partition_by": ["status"]},
+    "is append-only": {"configuration": {"delta.appendOnly": "true"}},
+    "has features": {"configuration": {"delta.enableChangeDataFeed": "true"}},
+}
+
+
+@pytest.mark.parametrize("why", NOT_OURS)
+def test_where_one_table_cannot_be_replaced_none_is(dirty: Business, why: str) -> None:
+    """It is found out before the point of no return: the job fails, once, and leaves nothing."""
+    clean(dirty)
+    before = versions(dirty)
+    last = dirty.folder / "cleaned" / "services_removed"
+    rows = DeltaTable(str(last)).to_pyarrow_table().append_column("status", pa.array(["x"] * 2))
+    shutil.rmtree(last)
+    write_deltalake(last, rows, **NOT_OURS[why])
+    left = dirty.left()
+
+    job = dirty.run("data_cleanup", filters={"dry_run": False})
+
+    assert (job.state, job.attempt) == (JobState.FAILED, 1)
+    assert f"cleaned table services_removed {why}" in str(job.error)
+    assert versions(dirty) == before | {"services_removed": 0}
+    assert staged(dirty) == set()
+    assert dirty.left() == left
+
+
+def test_a_table_that_others_replace_again_and_again_is_tried_later(
+    dirty: Business, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cleaned, "PAUSE", 0)
+    dirty.cleaned._committed = lambda *_: False  # type: ignore[method-assign]
+    with pytest.raises(Transient, match="bookings was replaced by others again and again"):
         dirty.cleaned.commit(_staged(dirty), "job", NOON)
 
 
