@@ -17,7 +17,7 @@ from pyspark.errors import PySparkException
 from pyspark.sql import functions as F
 
 from tag_tasks.datasets.files import FORMATS, ExportFile, Format
-from tag_tasks.datasets.order import settled
+from tag_tasks.datasets.order import break_ties
 from tag_tasks.datasets.progress import Steps
 from tag_tasks.datasets.results import ResultFolder, StagedFile
 from tag_tasks.datasets.select import Selection, rows_of, selected
@@ -72,7 +72,7 @@ class Export(Task):
                 shown = shown.sort(next(iter(self.table.export)))  # by id, which comes first
                 columns = {header: self.table.kind(header) for header in self.table.export}
                 file = form.open(target, columns, arrow_schema(shown))
-                pieces = settled(arrow_pieces(session, shown, form.piece, context.check))
+                pieces = break_ties(arrow_pieces(session, shown, form.piece, context.check))
                 with closing(file):
                     count = self._pump(pieces, file, steps)
             except PySparkException:

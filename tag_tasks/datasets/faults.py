@@ -149,14 +149,14 @@ def _with_repeated(rows: DataFrame, table: Table, column: str, reason: str) -> D
 
     Only they are sorted, and they are few: over a whole table that takes ten times as long.
     """
-    several = rows.groupBy(column).count().filter("count > 1").filter(F.col(column).isNotNull()).select(column)
+    repeated = rows.groupBy(column).count().filter("count > 1").filter(F.col(column).isNotNull()).select(column)
     others = [name for name in table.columns if name != column]
     order = Window.partitionBy(column).orderBy(F.col(REASON) != "", *others)
-    sharing = rows.join(several, column, "left_semi").withColumn("_place", F.row_number().over(order))
+    sharing = rows.join(repeated, column, "left_semi").withColumn("_place", F.row_number().over(order))
     first_time = ~F.col(REASON).contains("duplicate_")  # who repeats another row does so in every column
     counted = sharing.withColumn(REASON, _more((F.col("_place") > 1) & first_time, reason)).drop("_place")
     return (
-        rows.join(several, column, "left_anti")
+        rows.join(repeated, column, "left_anti")
         .select(*table.columns, REASON)
         .unionByName(counted.select(*table.columns, REASON))
     )

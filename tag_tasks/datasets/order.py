@@ -21,7 +21,7 @@ NO_ID = -(2**63)
 """Stands for a null, which comes first; a real id that is as small is put in order with the nulls, and after them."""
 
 
-def settled(pieces: Iterable[pa.Table]) -> Iterator[pa.Table]:
+def break_ties(pieces: Iterable[pa.Table]) -> Iterator[pa.Table]:
     """The same rows, from pieces that are sorted by their first column, in an order that only the rows decide.
 
     Where the pieces are cut moves to where the first column changes. Raises TaskFailed for a

@@ -17,6 +17,7 @@ import pytest
 from tag_tasks.datasets.files import FORMATS
 from tag_tasks.datasets.files.csv import CsvFile
 from tag_tasks.datasets.files.target import Target
+from tag_tasks.datasets.files.text import empty_where_null
 from tag_tasks.datasets.files.xlsx import XlsxFile
 from tag_tasks.datasets.tables import Kind
 
@@ -127,3 +128,9 @@ def test_a_slice_of_a_table_is_written_and_nothing_around_it() -> None:
     file = CsvFile(paper, COLUMNS, table.schema)
     file.write(table.slice(2, 3))
     assert paper.content.getvalue() == b'ID,Name\r\n2,"b"\r\n3,"\'=c"\r\n4,\r\n'
+
+
+def test_a_cell_of_which_a_part_is_null_is_empty() -> None:
+    days, clock = (pa.array(values, pa.large_string()) for values in (["a", None, "c"], ["x", "y", "z"]))
+    assert [part.to_pylist() for part in empty_where_null(days, "T", clock)] == [["aTx", "", "cTz"]]
+    assert empty_where_null(clock, "T", clock) == (clock, "T", clock)

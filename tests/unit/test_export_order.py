@@ -29,7 +29,7 @@ def passed(rows: list[tuple[Any, ...]], piece: int) -> list[tuple[Any, ...]]:
     columns = [pa.array(column, kind) for column, kind in zip(zip(*rows, strict=True), SCHEMA.types, strict=True)]
     table = pa.table(columns, schema=SCHEMA)
     pieces = (table.slice(first, piece) for first in range(0, len(rows), piece))
-    return [tuple(row.values()) for one in order.settled(pieces) for row in one.to_pylist()]
+    return [tuple(row.values()) for one in order.break_ties(pieces) for row in one.to_pylist()]
 
 
 @pytest.mark.parametrize("piece", [1, 2, 3, 7, 100])
@@ -42,7 +42,7 @@ def test_the_order_depends_on_the_rows_alone(piece: int) -> None:
 
 
 def test_nothing_is_in_order() -> None:
-    assert list(order.settled(iter([]))) == []
+    assert list(order.break_ties(iter([]))) == []
 
 
 def test_a_run_that_is_too_long_to_be_held_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tag_tasks.datasets.files.target import Target
-from tag_tasks.datasets.files.text import bytes_of, defused, flat, holds, iso, joined, plain, present, words
+from tag_tasks.datasets.files.text import bytes_of, defused, empty_where_null, flat, holds, iso, joined, plain, words
 from tag_tasks.datasets.tables import Kind
 
 END = "\r\n"
@@ -30,7 +30,7 @@ class CsvFile:
     def write(self, rows: pa.Table) -> None:
         line: list[pa.Array | str] = []
         for column, kind in zip(rows.columns, self._kinds, strict=True):
-            line += [*present(*_cell(flat(column), kind)), ","]
+            line += [*empty_where_null(*_cell(flat(column), kind)), ","]
         self._target.write(bytes_of(joined(*line[:-1], END)).data)
 
     def close(self) -> None:

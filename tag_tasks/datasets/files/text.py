@@ -27,7 +27,7 @@ def joined(*parts: pa.Array | str) -> pa.Array:
     return pc.binary_join_element_wise(*large)
 
 
-def present(*parts: pa.Array | str) -> tuple[pa.Array | str, ...]:
+def empty_where_null(*parts: pa.Array | str) -> tuple[pa.Array | str, ...]:
     """The same parts, or one array with nothing where any of them is null."""
     if not any(part.null_count for part in parts if not isinstance(part, str)):
         return parts

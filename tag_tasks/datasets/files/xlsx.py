@@ -51,7 +51,7 @@ class XlsxFile:
 
     def close(self) -> None:
         self._end_sheet()
-        for name, text in parts.around(self._sheets).items():
+        for name, text in parts.package_parts(self._sheets).items():
             self._archive.writestr(_entry(name), text)
         self._archive.close()
 

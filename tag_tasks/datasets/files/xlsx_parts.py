@@ -39,7 +39,7 @@ STYLES = (
 )
 
 
-def around(sheets: int) -> Mapping[str, str]:
+def package_parts(sheets: int) -> Mapping[str, str]:
     """Every part but the sheets themselves, by its name in the archive."""
     numbers = range(1, sheets + 1)
     kinds = "".join(
