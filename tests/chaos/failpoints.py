@@ -23,7 +23,7 @@ NAMES = (
     "before_accept",  # the request is valid, nothing is stored
     "after_accept",  # stored, not acknowledged
     "after_claim",  # an attempt holds the job, nothing has begun
-    "mid_run",  # evaluated, nothing staged
+    "mid_run",  # evaluated, nothing staged; an export's file is written, and not on disk for sure
     "recovering",  # a lapsed job was read, the recovery is not written
     "staged",  # files lie beside the table, begin_commit was not called
     "committing",  # begin_commit is stored, the table is not changed

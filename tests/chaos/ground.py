@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from tests.chaos.ledger import Ledger
 from tests.chaos.load import Load, Mixture
 from tests.chaos.process import ChaosServer
 from tests.chaos.verdict import Verdict, take_census
+from tests.chaos.works import WORKERS, take_works
 from tests.e2e.oracle import users
 from tests.e2e.server import Client, make_sample, until
 
@@ -53,6 +54,15 @@ class Ground:
         assert answer.status_code == 202, answer.text
         return str(answer.json()["task_id"])
 
+    def create(self, client: Client, body: Mapping[str, Any]) -> str:
+        """Have a job of the workers API accepted; answers with its id."""
+        line = self.ledger.write(send="create", body=body)
+        answer = client.post(WORKERS, body)
+        told = answer.json()
+        self.ledger.write(of=line, code=answer.status_code, job=told.get("task_id"), error=told.get("error"))
+        assert answer.status_code == 201, answer.text
+        return str(told["task_id"])
+
     def finish(self, server: ChaosServer, submits: int = 0) -> None:
         """Send what is still to be sent, and wait until every job that there is has finished."""
         self.load.begin(server.url, max(0, submits - self.load.unsent()))
@@ -65,10 +75,12 @@ class Ground:
 
     def verdict(self, server: ChaosServer) -> Verdict:
         """Of everything so far."""
-        census = take_census(server, self.load.acknowledged)
+        census = replace(take_census(server, self.load.acknowledged), works=take_works(server))
         return check(self.ledger.path, self.folder / "data", census, self.began)
 
 
 def _busy(server: ChaosServer) -> int:
-    open_states = ("submitted", "running")
-    return sum(int(server.read("/api/v1/tasks", page_size=1, status=state)["total"]) for state in open_states)
+    lists = (("/api/v1/tasks", "total", ("submitted", "running")), (WORKERS, "count", ("pending", "processing")))
+    return sum(
+        int(server.read(path, page_size=1, status=state)[total]) for path, total, states in lists for state in states
+    )

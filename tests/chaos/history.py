@@ -14,6 +14,7 @@ Line = Mapping[str, Any]
 
 EXPECTED: Mapping[str, tuple[int | None, ...]] = {
     "submit": (None, 202, 429, 503),
+    "create": (None, 201, 429, 503),
     "read": (None, 200, 404, 503),
     "cancel": (None, 200, 202, 404, 409, 503),
 }
@@ -31,6 +32,8 @@ class History:
         """By job: the line that first called it finished, and how."""
         self._jobs_of: dict[str, set[str]] = {}
         """By marker of a request: the jobs that it was answered with."""
+        self._created: dict[str, int] = {}
+        """By job of the workers API: the line that acknowledged it."""
         self._everyone: set[str] = set()
         """Markers of requests whose jobs do not show them, being over everyone."""
         self._asked: set[str] = set()
@@ -52,7 +55,7 @@ class History:
             if line["code"] not in EXPECTED[asked["send"]]:
                 told = f"{asked['send']} was answered {line['code']} in line {line['seq']}: {line['error']}"
                 self._verdict.failed.append(told)
-            (self._accepted if asked["send"] == "submit" else self._told)(asked, line)
+            {"submit": self._accepted, "create": self._made}.get(asked["send"], self._told)(asked, line)
 
     def _accepted(self, asked: Line, told: Line) -> None:
         marker = asked["marker"]
@@ -61,6 +64,10 @@ class History:
             self._jobs_of.setdefault(marker, set()).add(told["job"])
         else:
             (self._unanswered if told["code"] is None else self._refused).add(marker)
+
+    def _made(self, asked: Line, told: Line) -> None:
+        if told["code"] == 201:
+            self._created[told["job"]] = told["seq"]
 
     def _told(self, asked: Line, told: Line) -> None:
         """An answer about a job against what was told before the question was sent."""
@@ -89,7 +96,9 @@ class History:
             now = census.statuses.get(job, {}).get("status", state)
             if now != state:
                 verdict.lied.append(f"{job} was {state} in line {line} and is {now}")
-        verdict.facts["acknowledged"] = len(known)
+        verdict.lost += [f"{job} is not listed" for job in self._created if job not in census.works]
+        verdict.duplicated += [f"{job} was never asked for" for job in census.works if job not in self._created]
+        verdict.facts["acknowledged"] = len(known) + len(self._created)
         verdict.facts["accepted without an answer"] = len(census.listed - known.keys())
         self._compare_requests(census)
 

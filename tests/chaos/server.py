@@ -40,6 +40,8 @@ def _signed(response: Any) -> Any:
 
 
 def _arm(folder: Path) -> None:
+    from tag_tasks.datasets.cleanup import DataCleanup
+    from tag_tasks.datasets.export import Export
     from tag_tasks.tags.compute import ComputeTags
     from tag_tasks.tags.table import MembershipTable
     from tagapi import upkeep
@@ -57,6 +59,8 @@ def _arm(folder: Path) -> None:
     _wrap(MembershipTable, "find_commit", after=_at(points, "settling"))
     # The context is interrupted like the work itself: whoever is held there leaves when told to.
     _wrap(ComputeTags, "_compute", after=lambda _draft, _task, _order, context, _: points.hit("mid_run", context.check))
+    _wrap(Export, "_write", after=lambda _, _task, _file, _form, context: points.hit("mid_run", context.check))
+    _wrap(DataCleanup, "_look", after=lambda _, _task, _spark, context, *__: points.hit("mid_run", context.check))
     _wrap(JobRunner, "_record", before=_at(points, "leaving"))
     _wrap_update(JobRegistry, points)
 

@@ -11,6 +11,18 @@ from tests.e2e.server import FINISHED, Client
 
 
 @dataclass(frozen=True, slots=True)
+class Work:
+    """A job of the workers API as it is told in the end."""
+
+    number: int
+    task_type: str
+    state: str
+    told: tuple[int, str] | None = None
+    """Size and SHA-256 of its result, where it has one."""
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Census:
     """Every job that the service lists, or had acknowledged."""
 
@@ -19,6 +31,8 @@ class Census:
     """Of the list, by its filter."""
     statuses: Mapping[str, Mapping[str, Any]]
     """By job; nothing for one that is unknown."""
+    works: Mapping[str, Work] = field(default_factory=dict)
+    """By job: those of the workers API."""
 
 
 @dataclass(slots=True)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +19,8 @@ from tests.chaos.history import History
 from tests.chaos.ledger import Ledger
 from tests.chaos.report import Result
 from tests.chaos.table_log import Commit
-from tests.chaos.verdict import KINDS, Census, Verdict
+from tests.chaos.verdict import KINDS, Census, Verdict, Work
+from tests.chaos.works import CLEANED, files_of, judge_works
 
 SEED = 20
 STORES = ("sqlite", "redis")
@@ -70,7 +73,11 @@ def test_on_a_full_disk_nothing_is_half_written(arena: Arena) -> None:
 @pytest.mark.timeout(180)
 @pytest.mark.parametrize("store", STORES)
 def test_a_server_that_wakes_up_after_its_lease_changes_nothing(arena: Arena, store: str) -> None:
-    assert clean(zombies.run(arena, store, zombies=2)).notes["zombies"] == 2
+    result = clean(zombies.run(arena, store, zombies=3, first=3 * STORES.index(store)))
+
+    assert result.notes["zombies"] == 3
+    assert result.verdict.facts["bookings_export"] > 0
+    assert result.verdict.facts["commits of cleanups"] > 0
 
 
 @pytest.mark.timeout(180)
@@ -193,6 +200,95 @@ def test_a_false_story_is_seen_through(tmp_path: Path, what: str) -> None:
 
     assert kind in KINDS
     assert story.verdict().counts[kind] > 0, list(story.verdict().evidence())
+
+
+# -- the checker, of exports and cleanups ----------------------------------------------------
+
+
+class Legacy:
+    """What one export and one cleanup left, and what was told of them: everything true."""
+
+    def __init__(self, folder: Path) -> None:
+        self.data = folder
+        self.file = folder / "results" / "export" / "bookings_export.csv"
+        self.leave(self.file, "a,b")
+        self.leave(folder / "results" / "cleanup" / "data_cleanup.json", "{}")
+        for table in CLEANED:
+            self.commit(table, 0, "cleanup")
+        told = {name: next(iter(files_of(folder / "results", name).values())) for name in ("export", "cleanup")}
+        self.works = {
+            "export": Work(1, "bookings_export", "completed", told["export"]),
+            "cleanup": Work(2, "data_cleanup", "completed", told["cleanup"]),
+        }
+
+    def leave(self, path: Path, text: str) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+
+    def commit(self, table: str, version: int, job: str) -> None:
+        lines = [{"txn": {"appId": job, "version": 1}}, {"txn": {"appId": "cleaned", "version": 1}}]
+        log = self.data / "cleaned" / table / "_delta_log" / f"{version:020}.json"
+        self.leave(log, "\n".join(map(json.dumps, lines)))
+
+    def change(self, job: str, **facts: Any) -> None:
+        self.works[job] = replace(self.works[job], **facts)
+
+    def verdict(self) -> Verdict:
+        found = Verdict()
+        judge_works(found, self.works, self.data)
+        return found
+
+
+def test_true_files_and_commits_are_clean(tmp_path: Path) -> None:
+    legacy = Legacy(tmp_path)
+    assert legacy.verdict().clean
+    legacy.works["earlier"] = replace(legacy.works["cleanup"], number=0)
+    legacy.leave(tmp_path / "results" / "earlier" / "data_cleanup.json", "{}")
+    assert legacy.verdict().clean, "a later cleanup was there before it"
+
+
+FALSE_FILES: Mapping[str, tuple[str, Callable[[Legacy], object]]] = {
+    "the file is gone": ("lied", lambda legacy: legacy.file.unlink()),
+    "the file is not what was told": ("lied", lambda legacy: legacy.file.write_text("a;b")),
+    "what was sent is not what was told": ("lied", lambda legacy: legacy.change("export", told=None)),
+    "a cancelled export left a file": ("lied", lambda legacy: legacy.change("export", state="cancelled")),
+    "a failed cleanup committed": ("lied", lambda legacy: legacy.change("cleanup", state="failed")),
+    "a cleanup committed to seven tables": (
+        "lied",
+        lambda legacy: shutil.rmtree(legacy.data / "cleaned" / "users_removed"),
+    ),
+    "a cleanup committed twice": ("duplicated", lambda legacy: legacy.commit("users", 1, "cleanup")),
+    "a job does not end": ("stuck", lambda legacy: legacy.change("export", state="processing")),
+    "a job failed": ("failed", lambda legacy: legacy.change("export", state="failed", error="internal error")),
+    "a file belongs to no job": ("wrong", lambda legacy: legacy.leave(legacy.data / "results" / "x" / "y", "")),
+    "staged files are left": ("wrong", lambda legacy: legacy.leave(legacy.data / "results/.staging/export-1/y", "")),
+    "the same export gave another file": (
+        "wrong",
+        lambda legacy: legacy.works.update(other=replace(legacy.works["export"], told=(3, "another"))),
+    ),
+}
+
+
+@pytest.mark.parametrize("what", FALSE_FILES)
+def test_false_files_and_commits_are_seen_through(tmp_path: Path, what: str) -> None:
+    kind, falsify = FALSE_FILES[what]
+    legacy = Legacy(tmp_path)
+
+    falsify(legacy)
+
+    assert legacy.verdict().counts[kind] > 0, list(legacy.verdict().evidence())
+
+
+def test_a_worker_job_is_looked_for_by_its_acknowledgement(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path / "ledger.jsonl")
+    line = ledger.write(send="create", body={})
+    ledger.write(of=line, code=201, job=JOB, error=None)
+    found = Verdict()
+    history = History(found)
+    history.read(ledger.path)
+    history.compare(Census(frozenset(), {}, {}, {OTHER: Work(1, "bookings_export", "completed")}))
+    assert found.lost == [f"{JOB} is not listed"]
+    assert found.duplicated == [f"{OTHER} was never asked for"]
 
 
 def test_only_being_lost_too_often_is_a_good_reason_to_fail(tmp_path: Path) -> None:

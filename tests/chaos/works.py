@@ -1,0 +1,109 @@
+"""Exports and cleanups: what the workers API says of them in the end, and what lies there."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from tests.chaos.table_log import commits_of, read_log
+from tests.chaos.verdict import Verdict, Work
+from tests.e2e.server import FINISHED, Client
+
+WORKERS = "/api/v1/workers/"
+EXPORT: Mapping[str, Any] = {"task_type": "bookings_export"}
+CLEANUP: Mapping[str, Any] = {"task_type": "data_cleanup", "filters": {"dry_run": False}}
+TABLES = ("bookings", "payments", "users", "services")
+CLEANED = (*TABLES, *(f"{table}_removed" for table in TABLES))
+STAGING = ".staging"
+
+
+def work_status(client: Client, job: str) -> dict[str, Any]:
+    return client.read(f"{WORKERS}{job}/status/")
+
+
+def take_works(client: Client) -> dict[str, Work]:
+    """Follow the list to its end, and download every result."""
+    found: dict[str, Work] = {}
+    path: str | None = f"{WORKERS}?page_size=100"
+    while path is not None:
+        page = client.read(path)
+        for item in page["results"]:
+            told = _told(client, item["result_file"]) if item["result_file"] else None
+            found[item["task_id"]] = Work(item["id"], item["task_type"], item["status"], told, item["error_message"])
+        path = page["next"] and page["next"].removeprefix(client.url)
+    return found
+
+
+def _told(client: Client, link: str) -> tuple[int, str] | None:
+    """Size and SHA-256, where what is sent is what is said of it."""
+    answer = client.get(link.removeprefix(client.url))
+    if answer.status_code != 200:
+        return None
+    size, sha256 = int(answer.headers["Content-Length"]), answer.headers["ETag"].strip('"')
+    return (size, sha256) if (size, sha256) == _facts(answer.content) else None
+
+
+def _facts(content: bytes) -> tuple[int, str]:
+    return len(content), hashlib.sha256(content).hexdigest()
+
+
+# -- effects -------------------------------------------------------------------------------
+
+
+def files_of(results: Path, job: str) -> dict[str, tuple[int, str]]:
+    """By name: size and SHA-256 of whatever is a job's result."""
+    folder = results / job
+    return {path.name: _facts(path.read_bytes()) for path in folder.iterdir()} if folder.is_dir() else {}
+
+
+def cleaned_commits(data: Path) -> dict[str, Counter[str]]:
+    """By cleaned table: in how many of its commits each job is."""
+    tables = {name: data / "cleaned" / name for name in CLEANED}
+    return {name: commits_of(read_log(path)) if path.is_dir() else Counter() for name, path in tables.items()}
+
+
+# -- judgement -----------------------------------------------------------------------------
+
+
+def judge_works(verdict: Verdict, works: Mapping[str, Work], data: Path) -> None:
+    """What each job says of itself against what it left."""
+    results, commits = data / "results", cleaned_commits(data)
+    for job, work in works.items():
+        if work.state not in FINISHED:
+            verdict.stuck.append(f"{job} is {work.state}")
+        if work.state == "failed":
+            verdict.failed.append(f"{job}: {work.error}")
+        _judge_file(verdict, job, work, files_of(results, job))
+        for table, made in commits.items():
+            _judge_commits(verdict, job, works, table, made)
+        verdict.facts[work.task_type] += 1
+    there = {path.name for path in results.iterdir() if not path.name.startswith(".")} if results.is_dir() else set()
+    verdict.wrong += [f"{job} has a result and is no job" for job in there - works.keys()]
+    staged = list((results / STAGING).iterdir()) if (results / STAGING).is_dir() else []
+    verdict.wrong += [f"{path.name} was left behind" for path in staged]
+    exports = {work.told for work in works.values() if work.task_type == EXPORT["task_type"] and work.told}
+    if len(exports) > 1:
+        verdict.wrong.append(f"the same export gave {len(exports)} different files")
+
+
+def _judge_file(verdict: Verdict, job: str, work: Work, files: Mapping[str, tuple[int, str]]) -> None:
+    """Who completed has the file that was told, and who did not has none."""
+    if work.state == "completed" and (work.told is None or work.told not in files.values()):
+        verdict.lied.append(f"{job} completed, told {work.told}, and left {files}")
+    if work.state != "completed" and files:
+        verdict.lied.append(f"{job} is {work.state} and left {files}")
+
+
+def _judge_commits(verdict: Verdict, job: str, works: Mapping[str, Work], table: str, made: Counter[str]) -> None:
+    """A completed cleanup is one commit in each table, or none where a later one's was there before it."""
+    work, count = works[job], made[job]
+    due = work.state == "completed" and work.task_type == CLEANUP["task_type"]
+    later = any(made[other] and one.number > work.number for other, one in works.items())
+    if count > 1:
+        verdict.duplicated.append(f"{job} is in {count} commits of {table}")
+    elif count != due and not (due and later):
+        verdict.lied.append(f"{job} ({work.task_type}) is {work.state} with {count} commits in {table}")
+    verdict.facts["commits of cleanups"] += count
