@@ -161,7 +161,8 @@ class Workers(WorkersResource):
         - `data_cleanup`: `dry_run` (по умолчанию true; false — только для администратора)
         - `data_analysis`, `report_generation`: те же ключи под именем таблицы, `{"bookings": {"status": "confirmed"}}`
 
-        Период включает оба конца; формат (`csv`, `parquet`, `xlsx`) — только для экспорта.
+        Период включает оба конца; формат (`csv`, `parquet`, `xlsx`) — только для экспорта,
+        язык (`language`: `ru` или `en`) — только для отчета.
         """
         added = self.front.create(load_body(shapes.CreateRequest), self.caller, idempotency_key())
         return render_created(added, site())

@@ -24,6 +24,7 @@ EXPORTED: Mapping[str, str] = {
 """The exports, and the table that each reads."""
 
 CLEANUP = "data_cleanup"
+REPORT = "report_generation"
 LONGEST = 1000  # characters of a text to look for
 MOST_INT = 2**63 - 1
 MOST_MONEY = 99_999_999.99  # what a decimal(10,2) holds

@@ -18,7 +18,7 @@ from tagapi.namespaces import workers_words as words
 from tagapi.namespaces.fields import iso
 from tagapi.namespaces.headers import REPLAYED
 from tagapi.namespaces.problems import Invalid, Problem
-from tagapi.namespaces.workers_filters import CLEANUP, EXPORTED, FilterKinds, checked_filters
+from tagapi.namespaces.workers_filters import CLEANUP, EXPORTED, REPORT, FilterKinds, checked_filters
 
 NAMESPACE = "workers"
 PATH = "/api/v1/workers/"
@@ -33,10 +33,14 @@ def job_arguments(body: Mapping[str, Any], kinds: FilterKinds) -> dict[str, Any]
         raise Invalid("date_from", words.DATES)
     arguments = {key: body[key] for key in ("batch_size", "date_from", "date_to")}
     arguments["filters"] = checked_filters(task_type, body["filters"], kinds)
-    if task_type in EXPORTED:
-        return {**arguments, "format": body.get("format", "csv")}
-    if "format" in body:
-        raise Invalid("format", words.NO_FORMAT)
+    for key, allowed, default, refusal in (
+        ("format", task_type in EXPORTED, "csv", words.NO_FORMAT),
+        ("language", task_type == REPORT, "ru", words.NO_LANGUAGE),
+    ):
+        if allowed:
+            arguments[key] = body.get(key, default)
+        elif key in body:
+            raise Invalid(key, refusal)
     return arguments
 
 

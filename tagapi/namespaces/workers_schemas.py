@@ -18,6 +18,7 @@ MOMENT = re.compile(
 STATUSES = tuple(words.STATUS_DISPLAY)
 TYPES = tuple(words.TYPE_DISPLAY)
 FORMATS = ("csv", "parquet", "xlsx")
+LANGUAGES = ("ru", "en")
 MOST_BATCH = 10_000
 PAGE_SIZE = 20
 MOST_PAGE_SIZE = 100
@@ -85,6 +86,11 @@ class CreateRequest(Input):
         validate=_one_of(FORMATS),
         error_messages=_messages(words.TEXT),
         metadata={"description": "Формат файла, только для экспорта (по умолчанию csv)"},
+    )
+    language = fields.String(
+        validate=_one_of(LANGUAGES),
+        error_messages=_messages(words.TEXT),
+        metadata={"description": "Язык отчета, только для report_generation (по умолчанию ru)"},
     )
 
     example = {

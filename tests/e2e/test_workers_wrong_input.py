@@ -101,7 +101,7 @@ def test_a_nesting_that_is_deep_and_still_json(still: Server) -> None:
 WRONG_VALUES: list[Any] = [None, True, 0, 1.5, "", "x", [], {}, [None], {"a": 1}]
 
 
-@pytest.mark.parametrize("field", ["task_type", "batch_size", "filters", "date_from", "date_to", "format"])
+@pytest.mark.parametrize("field", ["task_type", "batch_size", "filters", "date_from", "date_to", "format", "language"])
 @pytest.mark.parametrize("value", WRONG_VALUES, ids=repr)
 def test_a_wrong_type_names_its_field(still: Server, field: str, value: Any) -> None:
     if (field == "filters" and value == {}) or (field.startswith("date") and value is None):
@@ -141,6 +141,16 @@ def test_a_format_is_for_exports(still: Server, task_type: str) -> None:
 @pytest.mark.parametrize("name", ["CSV", "xls", "json", "../csv", ""])
 def test_an_unknown_format(still: Server, name: str) -> None:
     refused(still.post(WORKERS, {**EXPORT, "format": name}), naming="format")
+
+
+@pytest.mark.parametrize("task_type", [name for name in TYPES if name != "report_generation"])
+def test_a_language_is_for_reports(still: Server, task_type: str) -> None:
+    refused(still.post(WORKERS, {"task_type": task_type, "language": "en"}), naming="language")
+
+
+@pytest.mark.parametrize("language", ["RU", "de", "en-GB", ""])
+def test_an_unknown_language(still: Server, language: str) -> None:
+    refused(still.post(WORKERS, {"task_type": "report_generation", "language": language}), naming="language")
 
 
 # -- dates ---------------------------------------------------------------------------------

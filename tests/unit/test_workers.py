@@ -61,6 +61,15 @@ def test_only_exports_have_a_format(task_type: str) -> None:
     assert ("format" in arguments(task_type=task_type)) == task_type.endswith("_export")
 
 
+@pytest.mark.parametrize("task_type", TYPES)
+def test_only_reports_have_a_language(task_type: str) -> None:
+    assert arguments(task_type=task_type).get("language") == ("ru" if task_type == "report_generation" else None)
+
+
+def test_a_report_is_in_the_language_asked_for() -> None:
+    assert arguments(task_type="report_generation", language="en")["language"] == "en"
+
+
 @pytest.mark.parametrize("name", FORMATS)
 def test_formats(name: str) -> None:
     assert arguments(format=name)["format"] == name
