@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any, ClassVar
 
 from pyspark.errors import PySparkException
@@ -11,12 +12,13 @@ from pyspark.sql import DataFrame, SparkSession
 
 from tag_tasks.datasets import trends
 from tag_tasks.datasets.documents import JSON, to_json
+from tag_tasks.datasets.faults import CHECKS, without_duplicates
 from tag_tasks.datasets.profile import profile
 from tag_tasks.datasets.progress import Steps
-from tag_tasks.datasets.report import HTML, page
+from tag_tasks.datasets.report import HTML, LANGUAGES, page
 from tag_tasks.datasets.results import ResultFolder, StagedFile
 from tag_tasks.datasets.select import Selection, rows_of, selected
-from tag_tasks.datasets.tables import TABLES
+from tag_tasks.datasets.tables import TABLES, Table
 from tag_tasks.spark.session import Spark
 from tag_tasks.spark.sources import Sources
 from tagapi.jobs.model import Job, Json
@@ -37,8 +39,8 @@ class Analysis(Task):
         self._results = results
 
     @abstractmethod
-    def rendered(self, figures: Mapping[str, Any]) -> bytes:
-        """The file."""
+    def rendered(self, figures: Mapping[str, Any], asked: Json) -> bytes:
+        """The file, as was asked for."""
 
     def ready(self) -> bool:
         return self._spark.ready()
@@ -51,7 +53,7 @@ class Analysis(Task):
             with self._spark.session(context) as session:
                 figures = self._figures(session, context)
             with StagedFile(folder / self.file, self.content_type) as file:
-                file.write(self.rendered(figures))
+                file.write(self.rendered(figures, context.arguments))
             file.sync()
             result = _headline(figures) | {"file": file.described()}
             context.begin_commit(result)
@@ -69,10 +71,14 @@ class Analysis(Task):
             steps = Steps(context, sum(one.count() for one in rows.values()))
             profiles: dict[str, Any] = {}
             found: dict[str, Any] = {}
+            duplicates: dict[str, int] = {}
             for name, table in TABLES.items():
                 profiles[name] = profile(rows[name], table, context.check)
+                single = self._single(session, rows[name], name, context.submitted_at)
+                duplicates[name] = profiles[name]["rows"] - single.count()
                 if name in TRENDS:
-                    found[name] = TRENDS[name](rows[name])
+                    context.check()
+                    found[name] = TRENDS[name](single if duplicates[name] else rows[name])
                 steps.reach(sum(one["rows"] for one in profiles.values()))
             steps.end(sum(one["rows"] for one in profiles.values()))
         except PySparkException:
@@ -85,8 +91,17 @@ class Analysis(Task):
             "date_to": asked.get("date_to"),
             "filters": filters,
             **found,
+            "duplicates": duplicates,
             "tables": profiles,
         }
+
+    def _single(self, session: SparkSession, rows: DataFrame, name: str, now: datetime) -> DataFrame:
+        """The rows without the duplicates that the cleanup finds among them: a sale is told once."""
+
+        def read(table: Table) -> DataFrame:
+            return rows_of(session, self._sources, table)
+
+        return without_duplicates(CHECKS[name], rows, read, now)
 
 
 class DataAnalysis(Analysis):
@@ -94,7 +109,7 @@ class DataAnalysis(Analysis):
     file: ClassVar[str] = "data_analysis.json"
     content_type: ClassVar[str] = JSON
 
-    def rendered(self, figures: Mapping[str, Any]) -> bytes:
+    def rendered(self, figures: Mapping[str, Any], asked: Json) -> bytes:
         return to_json(figures)
 
 
@@ -103,8 +118,8 @@ class ReportGeneration(Analysis):
     file: ClassVar[str] = "report.html"
     content_type: ClassVar[str] = HTML
 
-    def rendered(self, figures: Mapping[str, Any]) -> bytes:
-        return page(figures)
+    def rendered(self, figures: Mapping[str, Any], asked: Json) -> bytes:
+        return page(figures, LANGUAGES[asked.get("language", "ru")])
 
 
 def _headline(figures: Mapping[str, Any]) -> dict[str, Any]:

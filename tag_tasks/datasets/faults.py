@@ -31,6 +31,9 @@ AHEAD = timedelta(days=1)
 PLANNED_AHEAD = timedelta(days=5 * 366)
 """Nobody books for later."""
 
+DUPLICATE = "duplicate_"
+"""What the reasons begin with that a row has because of another."""
+
 REASONS: Mapping[str, str] = {
     "missing_id": "нет идентификатора",
     "duplicate_id": "повтор идентификатора",
@@ -110,6 +113,12 @@ def flagged(checks: Checks, rows: DataFrame, read: Callable[[Table], DataFrame],
     return rows.select(*checks.table.columns, REASON)
 
 
+def without_duplicates(checks: Checks, rows: DataFrame, read: Callable[[Table], DataFrame], now: datetime) -> DataFrame:
+    """The rows but for those that the cleanup would remove because they repeat another; `read` as for `flagged`."""
+    repeated = F.col(REASON).contains(DUPLICATE)
+    return flagged(checks, rows, read, now).filter(~repeated).select(*checks.table.columns)
+
+
 def _faults(checks: Checks, now: datetime) -> list[Column]:
     """What a row's own values tell."""
     return [
@@ -153,7 +162,7 @@ def _with_repeated(rows: DataFrame, table: Table, column: str, reason: str) -> D
     others = [name for name in table.columns if name != column]
     order = Window.partitionBy(column).orderBy(F.col(REASON) != "", *others)
     sharing = rows.join(repeated, column, "left_semi").withColumn("_place", F.row_number().over(order))
-    first_time = ~F.col(REASON).contains("duplicate_")  # who repeats another row does so in every column
+    first_time = ~F.col(REASON).contains(DUPLICATE)  # who repeats another row does so in every column
     counted = sharing.withColumn(REASON, _more((F.col("_place") > 1) & first_time, reason)).drop("_place")
     return (
         rows.join(repeated, column, "left_anti")

@@ -15,6 +15,7 @@ from tag_tasks.datasets.tables import Kind, Table
 QUANTILES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
 BINS = 20  # of a histogram, between the 1st and the 99th percentile, so that one outlier does not flatten it
 FENCE = 1.5  # Tukey's: an outlier lies so many times the middle half's width outside of it
+MOST_CURRENCIES = 10  # the most frequent ones: each takes four queries
 FEW = 50  # distinct values up to which each is counted
 ORDERED = (Kind.INT, Kind.MONEY, Kind.DATE, Kind.TIME)
 
@@ -25,7 +26,7 @@ def profile(rows: DataFrame, table: Table, check: Callable[[], None]) -> Mapping
     for name, kind in table.columns.items():
         check()
         if kind is Kind.MONEY:
-            facts[name] |= _amounts(rows, name, facts[name]["sum"], count - facts[name]["nulls"])
+            facts[name] |= _money(rows, table, name, check)
         elif kind in (Kind.TEXT, Kind.BOOL) and facts[name]["distinct"] <= FEW:
             facts[name]["values"] = counted(rows, name)
     return {"rows": count, "columns": facts}
@@ -51,8 +52,6 @@ def _facts(rows: DataFrame, table: Table) -> tuple[int, dict[str, dict[str, Any]
         asked[f"{name}.distinct"] = F.count_distinct(F.col(name))
         if kind in ORDERED:
             asked[f"{name}.min"], asked[f"{name}.max"] = F.min(name), F.max(name)
-        if kind is Kind.MONEY:
-            asked[f"{name}.sum"] = F.sum(name)
     answer = as_rows(rows.agg(*(column.alias(label) for label, column in asked.items())))[0]
     count = answer.pop("rows")
     facts: dict[str, dict[str, Any]] = {name: {"kind": kind.value} for name, kind in table.columns.items()}
@@ -62,10 +61,25 @@ def _facts(rows: DataFrame, table: Table) -> tuple[int, dict[str, dict[str, Any]
     return count, facts
 
 
-def _amounts(rows: DataFrame, name: str, total: Decimal | None, known: int) -> dict[str, Any]:
-    """The distribution of a money column, in one query for the quantiles and one for what they cut out."""
+def _money(rows: DataFrame, table: Table, name: str, check: Callable[[], None]) -> dict[str, Any]:
+    """The distribution of a money column; of each currency for itself where there are any: they are never added up."""
+    if table.currency is None:
+        return _amounts(rows, name)
+    found = []
+    for one in counted(rows, table.currency)[:MOST_CURRENCIES]:
+        check()
+        currency = F.lit(one["value"]).cast("string")
+        alike = rows.filter(F.col(table.currency).eqNullSafe(currency))
+        found.append({"currency": one["value"], "rows": one["count"], **_amounts(alike, name)})
+    return {"by_currency": found}
+
+
+def _amounts(rows: DataFrame, name: str) -> dict[str, Any]:
+    """In one query for the sum, one for the quantiles and one for what they cut out."""
+    whole = as_rows(rows.agg(F.sum(name).alias("sum"), F.count(name).alias("known")))[0]
+    total: Decimal | None = whole["sum"]
     if total is None:
-        return {"mean": None, "quantiles": {}, "histogram": [], "outliers": None}
+        return {"sum": None, "mean": None, "quantiles": {}, "histogram": [], "outliers": None}
     number = F.col(name).cast("double")
     answer = as_rows(rows.agg(F.percentile(number, list(QUANTILES)).alias("quantiles")))[0]
     quantiles = dict(zip((str(one) for one in QUANTILES), answer["quantiles"], strict=True))
@@ -73,7 +87,8 @@ def _amounts(rows: DataFrame, name: str, total: Decimal | None, known: int) -> d
     low, high = quantiles["0.25"] - FENCE * spread, quantiles["0.75"] + FENCE * spread
     outside = rows.agg(F.count_if(number < low).alias("below"), F.count_if(number > high).alias("above"))
     return {
-        "mean": float(total / known),  # of exact money: an average of floats depends on the order they come in
+        "sum": total,
+        "mean": float(total / whole["known"]),  # of exact money: an average of floats depends on the order they come in
         "quantiles": quantiles,
         "histogram": _histogram(rows, name, floor(quantiles["0.01"]), ceil(quantiles["0.99"])),
         "outliers": {"low": low, "high": high, **as_rows(outside)[0]},

@@ -1,4 +1,4 @@
-"""The report: an analysis as one HTML page that needs nothing else, in Russian, for a screen and for paper.
+"""The report: an analysis as one HTML page that needs nothing else, for a screen, a phone and paper.
 
 Pure: figures in, bytes out, the same for the same figures. Whatever stood in a table is
 escaped, and the page forbids itself every script and every request.
@@ -7,204 +7,192 @@ escaped, and the page forbids itself every script and every request.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC
 from html import escape
 from typing import Any
 
-from tag_tasks.datasets import charts, words
+from tag_tasks.datasets import report_time
+from tag_tasks.datasets.charts import Charts, Point
+from tag_tasks.datasets.report_cards import headline, most_money
 from tag_tasks.datasets.report_style import STYLE
+from tag_tasks.datasets.words import NONE, Words
+from tag_tasks.datasets.words_en import ENGLISH
+from tag_tasks.datasets.words_ru import RUSSIAN
 
 HTML = "text/html; charset=utf-8"
-MONTHS, DAYS = 24, 90
-"""How much of the past the charts show; an impossible date would stretch them to nothing."""
+LANGUAGES: Mapping[str, Words] = {"ru": RUSSIAN, "en": ENGLISH}
 
-LONG = 12
-"""Characters from which on a figure is written smaller: thirteen digits have to fit into a card."""
+FOOTER = (
+    "Revenue is the price of completed bookings. Bookings and services name no currency: their prices are added up "
+    "as they stand. Payments in different currencies are never added up. The share of cancellations is that of "
+    "cancelled bookings among all. Prices and the quality of the data tell of every row, duplicates among them. "
+    "All dates and times are UTC."
+)
 
 Rows = Sequence[Sequence[str]]
 
 
-def page(figures: Mapping[str, Any]) -> bytes:
+def page(figures: Mapping[str, Any], words: Words) -> bytes:
     """The whole page in UTF-8."""
+    report = _Report(figures, words)
     sections = [
-        _headline(figures),
-        _over_time(figures),
-        _best(figures["bookings"]),
-        _payments(figures["payments"]),
-        _people(figures),
-        _prices(figures["tables"]),
-        _quality(figures["tables"]),
+        headline(figures, words),
+        report.over_time(),
+        report.best(),
+        report.payments(),
+        report.people(),
+        report.prices(),
+        report.quality(),
     ]
-    title = "Отчёт о бронированиях и платежах"
+    title = words.say("Bookings and payments")
     return (
-        '<!DOCTYPE html>\n<html lang="ru"><head><meta charset="utf-8"/>'
+        f'<!DOCTYPE html>\n<html lang="{words.code}"><head><meta charset="utf-8"/>'
         "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\"/>"
         '<meta name="viewport" content="width=device-width, initial-scale=1"/>'
         f"<title>{title}</title><style>{STYLE}</style></head><body><main>"
-        f"<header><h1>{title}</h1><p>{escape(_period(figures))}</p></header>"
-        f"{''.join(sections)}"
-        "<footer><p>Выручка — стоимость завершённых бронирований. Доля отмен — отменённые бронирования среди всех. "
-        "Суммы в разных валютах не складываются. Все даты и часы — UTC.</p></footer></main></body></html>\n"
+        f"<header><h1>{title}</h1><p>{escape(report.period())}</p></header>"
+        f"{''.join(sections)}<footer><p>{words.say(FOOTER)}</p></footer></main></body></html>\n"
     ).encode()
 
 
-# -- sections ------------------------------------------------------------------------------
+class _Report:
+    """The sections of one page."""
 
+    def __init__(self, figures: Mapping[str, Any], words: Words) -> None:
+        self._figures = figures
+        self._words = words
+        self._say = words.say
+        self._charts = Charts(words)
 
-def _period(figures: Mapping[str, Any]) -> str:
-    chosen = [
-        f"{words.TABLES.get(table, table)} ({', '.join(words.condition(*one) for one in filters.items())})"
-        for table, filters in figures["filters"].items()
-        if filters
-    ]
-    return ". ".join([_range(figures), *chosen, f"Составлен {figures['as_of'].astimezone(UTC):%d.%m.%Y} (UTC)"]) + "."
+    # -- what was asked for --------------------------------------------------------------------
 
-
-def _range(figures: Mapping[str, Any]) -> str:
-    """Which moments were asked for. What begins in the future cannot last until today."""
-    since, until = (_moment(figures[key]) for key in ("date_from", "date_to"))
-    if since is None and until is None:
-        return "За всё время"
-    begin = "с начала" if since is None else f"с {words.since(since)}"
-    if until is not None:
-        return f"Период: {begin} по {words.until(until)} (UTC)"
-    if since is not None and since > figures["as_of"]:
-        return f"Период: {begin} (UTC), ещё не наступил"
-    return f"Период: {begin} (UTC) по сегодня"
-
-
-def _headline(figures: Mapping[str, Any]) -> str:
-    drawn = "".join(
-        f'<div class="card"><span class="label">{escape(label)}</span>'
-        f'<span class="{"figure" if len(figure) < LONG else "figure long"}">{escape(figure)}</span>'
-        f'<span class="note">{escape(note)}</span></div>'
-        for label, figure, note in _cards(figures)
-    )
-    return f'<section class="cards">{drawn}</section>'
-
-
-def _cards(figures: Mapping[str, Any]) -> Sequence[tuple[str, str, str]]:
-    """Label, figure and note of each, the currency with the most money first."""
-    bookings = figures["bookings"]
-    average = bookings["average_price"]
-    each = "" if average is None else f", в среднем {words.money(average)} за заказ"
-    received = [
-        (f"Получено, {one['currency'] or '—'}", words.money(one["amount"]), f"платежей {words.count(one['count'])}")
-        for one in sorted(figures["payments"]["received"], key=_most_money)
-    ]
-    return [
-        ("Бронирований", words.count(bookings["bookings"]), f"завершено {words.count(bookings['completed'])}"),
-        ("Выручка", words.money(bookings["revenue"]), f"по завершённым бронированиям{each}"),
-        *received,
-        ("Доля отмен", words.share(bookings["cancellation_rate"]), f"отменено {words.count(bookings['cancelled'])}"),
-        *_counted(figures),
-    ]
-
-
-def _counted(figures: Mapping[str, Any]) -> Sequence[tuple[str, str, str]]:
-    """Users and services. A range bounds when they came, so that with one it is the new ones that were counted."""
-    users, services = (words.count(figures["tables"][name]["rows"]) for name in ("users", "services"))
-    active = f"активных {words.count(figures['users']['active'])}"
-    if figures["date_from"] or figures["date_to"]:
-        return [
-            ("Новых пользователей", users, f"за период, {active}"),
-            ("Новых услуг", services, "за период"),
+    def period(self) -> str:
+        words, figures = self._words, self._figures
+        chosen = [
+            f"{words.tables.get(table, table)} ({', '.join(words.condition(*one) for one in filters.items())})"
+            for table, filters in figures["filters"].items()
+            if filters
         ]
-    return [("Пользователей", users, active), ("Услуг", services, "в каталоге")]
+        made = self._say("Made on {} (UTC)").format(words.full_day(figures["as_of"].astimezone(UTC)))
+        return ". ".join([self._range(), *chosen, made]) + "."
 
+    def _range(self) -> str:
+        """Which moments were asked for. What begins in the future cannot last until today."""
+        since, until = (report_time.moment(self._figures[key]) for key in ("date_from", "date_to"))
+        if since is None and until is None:
+            return self._say("All time")
+        begin = self._say("from the beginning")
+        if since is not None:
+            begin = self._say("from {}").format(self._words.since(since))
+        if until is not None:
+            return self._say("Period: {} to {} (UTC)").format(begin, self._words.until(until))
+        ahead = since is not None and since > self._figures["as_of"]
+        return self._say("Period: {} (UTC), not begun yet" if ahead else "Period: {} (UTC) to today").format(begin)
 
-def _most_money(row: Mapping[str, Any]) -> tuple[Any, str]:
-    return -(row["amount"] or 0), row["currency"] or ""
+    # -- charts and tables ---------------------------------------------------------------------
 
+    def over_time(self) -> str:
+        words, charts, bookings = self._words, self._charts, self._figures["bookings"]
+        last = self._figures["as_of"].date()
+        names, revenue = self._monthly(bookings["by_month"], "revenue")
+        _, cancelled = self._monthly(bookings["by_month"], "cancellation_rate")
+        partial = report_time.partial(self._figures, names)
+        days = report_time.recent(bookings["by_day"], last)
+        booked = [(words.day(day), float(count)) for day, count in days]
+        daily = self._say("Bookings by day")
+        dated = self._say("Bookings by day, {}").format(words.last_days(len(days))) if days else daily
+        months, rates = self._say("Revenue by month"), self._say("Share of cancellations by month")
+        return (
+            _section(months, charts.bars(months, revenue, words.short, partial))
+            + _section(dated, charts.area(daily, booked, words.short))
+            + _section(rates, charts.area(rates, cancelled, words.share, partial))
+        )
 
-def _over_time(figures: Mapping[str, Any]) -> str:
-    last = figures["as_of"].date()
-    names, revenue = _monthly(figures["bookings"]["by_month"], "revenue", last)
-    _, cancelled = _monthly(figures["bookings"]["by_month"], "cancellation_rate", last)
-    partial = _partial(figures, names)
-    days = _recent(figures["bookings"]["by_day"], last)
-    booked = [(f"{day:%d.%m}", float(count)) for day, count in days]
-    daily = f"Бронирования по дням, {words.days(len(days))}" if days else "Бронирования по дням"
-    return (
-        _section("Выручка по месяцам", charts.bars("Выручка по месяцам", revenue, words.short, partial))
-        + _section(daily, charts.area("Бронирования", booked, words.short))
-        + _section("Доля отмен по месяцам", charts.area("Доля отмен по месяцам", cancelled, words.share, partial))
-    )
+    def best(self) -> str:
+        say, words, bookings = self._say, self._words, self._figures["bookings"]
+        states = [(words.status(one["value"]), float(one["count"])) for one in bookings["by_status"][:12]]
+        title = say("Bookings by status")
+        parts = [_section(title, self._charts.ranking(title, states, words.count))]
+        for title, of_what, key, name in (
+            ("Best services", "Service", "top_services", "service_title"),
+            ("Best providers", "Provider", "top_providers", "provider_email"),
+        ):
+            rows = [
+                (
+                    str(one[name] or NONE),
+                    words.count(one["bookings"]),
+                    words.money(one["revenue"]),
+                    words.share(one["cancellation_rate"]),
+                )
+                for one in bookings[key]
+            ]
+            headers = [say(one) for one in (of_what, "Orders", "Revenue", "Cancelled")]
+            parts.append(_section(say(title), self._table(headers, rows)))
+        return "".join(parts)
 
-
-def _best(bookings: Mapping[str, Any]) -> str:
-    headers = ("", "Бронирований", "Выручка", "Доля отмен")
-    parts = []
-    for title, key, name in (
-        ("Лучшие услуги", "top_services", "service_title"),
-        ("Лучшие исполнители", "top_providers", "provider_email"),
-    ):
+    def payments(self) -> str:
+        say, words, payments = self._say, self._words, self._figures["payments"]
         rows = [
             (
-                str(one[name] or "—"),
-                words.count(one["bookings"]),
-                words.money(one["revenue"]),
-                words.share(one["cancellation_rate"]),
+                words.status(one["status"]),
+                str(one["currency"] or NONE),
+                words.count(one["count"]),
+                words.money(one["amount"]),
             )
-            for one in bookings[key]
+            for one in sorted(payments["by_status"], key=lambda one: (one["status"] or "", *most_money(one)))
         ]
-        parts.append(_section(title, _table((title.split()[1].capitalize(), *headers[1:]), rows)))
-    states = [(words.status(one["value"]), float(one["count"])) for one in bookings["by_status"][:12]]
-    return _section(
-        "Бронирования по состоянию", charts.ranking("Бронирования по состоянию", states, words.count)
-    ) + "".join(parts)
-
-
-def _payments(payments: Mapping[str, Any]) -> str:
-    rows = [
-        (
-            words.status(one["status"]),
-            str(one["currency"] or "—"),
-            words.count(one["count"]),
-            words.money(one["amount"]),
+        methods: dict[str, float] = {}
+        for one in payments["by_method"]:
+            name = words.method(one["payment_method"])
+            methods[name] = methods.get(name, 0) + one["count"]
+        best = sorted(methods.items(), key=lambda one: (-one[1], one[0]))[:12]
+        title = say("Payments by method")
+        headers = [say(one) for one in ("Status", "Currency", "Payments", "Amount")]
+        return _section(title, self._charts.ranking(title, best, words.count)) + _section(
+            say("Payments by status"), self._table(headers, rows)
         )
-        for one in sorted(payments["by_status"], key=lambda one: (one["status"] or "", *_most_money(one)))
-    ]
-    methods: dict[str, float] = {}
-    for one in payments["by_method"]:
-        name = words.method(one["payment_method"])
-        methods[name] = methods.get(name, 0) + one["count"]
-    best = sorted(methods.items(), key=lambda one: (-one[1], one[0]))[:12]
-    return _section("Платежи по способу оплаты", charts.ranking("Платежи по способу", best, words.count)) + _section(
-        "Платежи по состоянию", _table(("Состояние", "Валюта", "Платежей", "Сумма"), rows)
-    )
 
+    def people(self) -> str:
+        names, joined = self._monthly(self._figures["users"]["joined_by_month"], "count")
+        title = self._say("New users by month")
+        partial = report_time.partial(self._figures, names)
+        return _section(title, self._charts.bars(title, joined, self._words.short, partial))
 
-def _people(figures: Mapping[str, Any]) -> str:
-    names, joined = _monthly(figures["users"]["joined_by_month"], "count", figures["as_of"].date())
-    drawn = charts.bars("Новые пользователи", joined, words.short, _partial(figures, names))
-    return _section("Новые пользователи по месяцам", drawn)
+    def prices(self) -> str:
+        price = self._figures["tables"]["bookings"]["columns"]["total_price"]
+        points = [(self._words.short(one["from"]), float(one["count"])) for one in price["histogram"]]
+        title = self._say("Prices of bookings, no currency given")
+        return _section(title, self._charts.bars(title, points, self._words.short))
 
-
-def _prices(tables: Mapping[str, Any]) -> str:
-    price = tables["bookings"]["columns"]["total_price"]
-    points = [(words.short(one["from"]), float(one["count"])) for one in price["histogram"]]
-    return _section("Сколько стоят бронирования", charts.bars("Стоимость бронирования", points, words.short))
-
-
-def _quality(tables: Mapping[str, Any]) -> str:
-    """What is missing or stands out: rows of columns that have something of it."""
-    rows = []
-    for table, found in tables.items():
-        for column, facts in found["columns"].items():
-            outliers = facts.get("outliers") or {"below": 0, "above": 0}
-            strange = outliers["below"] + outliers["above"]
-            if facts["nulls"] or strange:
-                empty = words.share(facts["nulls"] / found["rows"])
-                rows.append(
-                    (
-                        f"{words.TABLES[table]}: {words.COLUMNS[column]}",
-                        words.count(facts["nulls"]),
-                        empty,
-                        words.count(strange),
+    def quality(self) -> str:
+        """What is missing or stands out: rows of columns that have something of it."""
+        words, rows = self._words, []
+        for table, found in self._figures["tables"].items():
+            for column, facts in found["columns"].items():
+                strange = sum(one["below"] + one["above"] for one in _outliers(facts))
+                if facts["nulls"] or strange:
+                    rows.append(
+                        (
+                            f"{words.tables[table]}: {words.columns[column]}",
+                            words.count(facts["nulls"]),
+                            words.share(facts["nulls"] / found["rows"]),
+                            words.count(strange),
+                        )
                     )
-                )
-    return _section("Качество данных", _table(("Столбец", "Пусто", "Доля пустых", "Выбросы"), rows))
+        headers = [self._say(one) for one in ("Column", "Empty", "Share", "Outliers")]
+        return _section(self._say("Quality of the data"), self._table(headers, rows))
+
+    def _table(self, headers: Sequence[str], rows: Rows) -> str:
+        if not rows:
+            return f'<p class="nothing">{self._say("No data")}</p>'
+        head = "".join(f"<th>{escape(one)}</th>" for one in headers)
+        body = "".join(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>" for row in rows)
+        return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+
+    def _monthly(self, rows: Sequence[Mapping[str, Any]], figure: str) -> tuple[Sequence[str], Sequence[Point]]:
+        """The months that are shown, and a point for each."""
+        names, values = report_time.monthly(rows, figure, self._figures["as_of"].date())
+        return names, [(self._words.month(name), value) for name, value in zip(names, values, strict=True)]
 
 
 # -- pieces --------------------------------------------------------------------------------
@@ -214,58 +202,7 @@ def _section(title: str, inside: str) -> str:
     return f"<section><h2>{escape(title)}</h2>{inside}</section>"
 
 
-def _table(headers: Sequence[str], rows: Rows) -> str:
-    if not rows:
-        return '<p class="nothing">Нет данных</p>'
-    head = "".join(f"<th>{escape(one)}</th>" for one in headers)
-    body = "".join(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>" for row in rows)
-    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
-
-
-def _recent(by_day: Sequence[Mapping[str, Any]], last: date) -> list[tuple[date, int]]:
-    """The last days that have bookings and those between them, at most DAYS."""
-    counts = {one["day"]: one["bookings"] for one in by_day if one["day"] <= last}
-    if not counts:
-        return []
-    end = max(counts)
-    begin = max(min(counts), end - timedelta(days=DAYS - 1))
-    days = [begin + timedelta(days=one) for one in range((end - begin).days + 1)]
-    return [(day, counts.get(day, 0)) for day in days]
-
-
-def _monthly(
-    rows: Sequence[Mapping[str, Any]], figure: str, last: date
-) -> tuple[Sequence[str], Sequence[charts.Point]]:
-    """The last months that have rows and those between them, at most MONTHS: their names, and a point for each."""
-    found = {_ordinal(one["month"]): float(one[figure] or 0) for one in rows if one["month"] is not None}
-    known = [one for one in found if one <= _ordinal(f"{last:%Y-%m}")]
-    if not known:
-        return [], []
-    end = max(known)
-    months = range(max(min(known), end - MONTHS + 1), end + 1)
-    names = [f"{one // 12:04}-{one % 12 + 1:02}" for one in months]
-    return names, [(words.month(name), found.get(one, 0.0)) for name, one in zip(names, months, strict=True)]
-
-
-def _ordinal(month: str) -> int:
-    """Months since the year nought."""
-    year, _, number = month.rpartition("-")
-    return int(year) * 12 + int(number) - 1
-
-
-def _partial(figures: Mapping[str, Any], months: Sequence[str]) -> Sequence[int]:
-    """Which of the months the figures hold only a part of: nobody should take such a one for a fall.
-
-    It is the one that the range, or today, ends in before its last minute, and the one that the range begins in late.
-    """
-    since, until = (_moment(figures[key]) for key in ("date_from", "date_to"))
-    end = min(until or figures["as_of"], figures["as_of"])
-    cut = {f"{end:%Y-%m}"} if f"{end + timedelta(minutes=1):%Y-%m}" == f"{end:%Y-%m}" else set()
-    if since is not None and since > since.replace(day=1, hour=0, minute=0, second=0, microsecond=0):
-        cut.add(f"{since:%Y-%m}")
-    return [index for index, month in enumerate(months) if month in cut]
-
-
-def _moment(text: str | None) -> datetime | None:
-    """In UTC, as every date of the report."""
-    return None if text is None else datetime.fromisoformat(text).astimezone(UTC)
+def _outliers(facts: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
+    """Of a column of money: those of all its rows, or of each currency."""
+    parts = facts.get("by_currency", [facts])
+    return [one["outliers"] for one in parts if one.get("outliers")]

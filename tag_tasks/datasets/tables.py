@@ -59,6 +59,9 @@ class Table:
     export: Mapping[str, str]
     """Header → column."""
 
+    currency: str | None = None
+    """The column that says what its money is in; without one nobody can tell."""
+
     def filter_kinds(self) -> dict[str, str]:
         """Filter key → the kind of its value, in words: for whoever validates requests."""
         return {key: one.kind.value for key, one in self.filters.items()}
@@ -144,6 +147,7 @@ PAYMENTS = Table(
         "Description": "description",
         "Created At": "created_at",
     },
+    currency="currency",
 )
 
 USERS = Table(

@@ -1,159 +1,122 @@
-"""How figures and codes are said in the report: in Russian, as people write them there."""
+"""How figures and codes are said in the report: in one language, as people write them there.
+
+The report's sentences stand in the code in English; another language is a mapping from them.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from datetime import datetime, time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, time
 from decimal import ROUND_HALF_UP, Decimal
 
-TABLES: Mapping[str, str] = {
-    "bookings": "Бронирования",
-    "payments": "Платежи",
-    "users": "Пользователи",
-    "services": "Услуги",
-}
-STATUSES: Mapping[str, str] = {
-    "pending": "ожидает",
-    "confirmed": "подтверждено",
-    "in_progress": "выполняется",
-    "completed": "завершено",
-    "cancelled": "отменено",
-    "failed": "не прошёл",
-    "refunded": "возвращён",
-}
-METHODS: Mapping[str, str] = {
-    "card": "карта",
-    "cash": "наличные",
-    "bank_transfer": "банковский перевод",
-    "wallet": "кошелёк",
-}
-ROLES: Mapping[str, str] = {"customer": "клиент", "provider": "исполнитель", "admin": "администратор"}
-FILTERS: Mapping[str, str] = {
-    "status": "состояние: {}",
-    "customer_id": "клиент № {}",
-    "provider_id": "исполнитель № {}",
-    "user_id": "пользователь № {}",
-    "role": "роль: {}",
-    "is_active": "активен: {}",
-    "min_price": "цена от {}",
-    "max_price": "цена до {}",
-}
-COLUMNS: Mapping[str, str] = {
-    "id": "номер",
-    "amount": "сумма",
-    "created_at": "создано",
-    "currency": "валюта",
-    "customer_email": "почта клиента",
-    "customer_id": "клиент",
-    "date_joined": "дата регистрации",
-    "description": "описание",
-    "email": "почта",
-    "first_name": "имя",
-    "frequency": "периодичность",
-    "is_active": "активен",
-    "last_login": "последний вход",
-    "last_name": "фамилия",
-    "location": "место",
-    "payment_method": "способ оплаты",
-    "preferred_date": "желаемая дата",
-    "preferred_time": "желаемое время",
-    "price": "цена",
-    "provider_email": "почта исполнителя",
-    "provider_id": "исполнитель",
-    "role": "роль",
-    "scheduled_datetime": "назначено на",
-    "service_id": "услуга",
-    "service_title": "название услуги",
-    "status": "состояние",
-    "title": "название",
-    "total_price": "стоимость",
-    "transaction_id": "номер операции",
-    "user_email": "почта пользователя",
-    "user_id": "пользователь",
-}
-SIZES = ((Decimal(10**12), "трлн"), (Decimal(10**9), "млрд"), (Decimal(10**6), "млн"), (Decimal(10**3), "тыс."))
-MONTHS = ("янв", "фев", "мар", "апр", "май", "июн", "июл", "авг", "сен", "окт", "ноя", "дек")
 NONE = "—"
 SPACE = "\u202f"  # narrow, and no line breaks there
+SIZES = tuple(Decimal(10**power) for power in (12, 9, 6, 3))
 
 
-def count(number: float) -> str:
-    return f"{round(number):,}".replace(",", SPACE)
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Words:
+    """A language: its words, and how it writes numbers and dates."""
 
+    code: str
+    """As HTML names it."""
 
-def money(amount: Decimal | float | None) -> str:
-    """Whole units: cents are for the tables that can be downloaded."""
-    return NONE if amount is None else count(int(Decimal(str(amount)).quantize(Decimal(1), rounding=ROUND_HALF_UP)))
+    texts: Mapping[str, str] | None
+    """By the English sentence; None for English itself."""
 
+    tables: Mapping[str, str]
+    statuses: Mapping[str, str]
+    methods: Mapping[str, str]
+    roles: Mapping[str, str]
+    filters: Mapping[str, str]
+    columns: Mapping[str, str]
+    months: Sequence[str]
+    sizes: Sequence[str]
+    """What follows a number of SIZES."""
 
-def share(part: float | None) -> str:
-    return NONE if part is None else f"{100 * part:.1f}".replace(".", ",") + "%"
+    group: str
+    """Between the thousands."""
 
+    point: str
+    date_form: str
+    day_form: str
+    last_days: Callable[[int], str]
+    """`the last 90 days`, which in some languages bends with the number."""
 
-def short(number: float) -> str:
-    """For scales: 1500 is 1,5 тыс. Rounded before the unit is chosen: 999 999 is 1 млн, not 1000 тыс."""
-    rounded = Decimal(f"{number:.3g}")
-    for size, name in SIZES:
-        if abs(rounded) >= size:
-            return f"{_plain(rounded / size)}{SPACE}{name}"
-    return _plain(rounded)
+    def say(self, text: str) -> str:
+        """A sentence of the report. A KeyError for one that has no translation."""
+        return text if self.texts is None else self.texts[text]
 
+    # -- numbers -----------------------------------------------------------------------------
 
-def month(text: str) -> str:
-    """`2024-03` is мар 24."""
-    year, _, number = text.rpartition("-")
-    return f"{MONTHS[int(number) - 1]}{SPACE}{year[-2:]}"
+    def count(self, number: float) -> str:
+        return f"{round(number):,}".replace(",", self.group)
 
+    def money(self, amount: Decimal | float | None) -> str:
+        """Whole units: cents are for the tables that can be downloaded."""
+        if amount is None:
+            return NONE
+        return self.count(int(Decimal(str(amount)).quantize(Decimal(1), rounding=ROUND_HALF_UP)))
 
-def days(number: int) -> str:
-    """`последние 90 дней`: both words bend with the number."""
-    if number % 10 == 1 and number % 100 != 11:
-        return f"последний {number} день"
-    few = number % 10 in (2, 3, 4) and number % 100 not in (12, 13, 14)
-    return f"последние {number} {'дня' if few else 'дней'}"
+    def share(self, part: float | None) -> str:
+        return NONE if part is None else f"{100 * part:.1f}".replace(".", self.point) + "%"
 
+    def short(self, number: float) -> str:
+        """For scales: 1500 is 1.5K. Rounded before the unit is chosen: 999 999 is 1M, not 1000K."""
+        rounded = Decimal(f"{number:.3g}")
+        for size, name in zip(SIZES, self.sizes, strict=True):
+            if abs(rounded) >= size:
+                return f"{self._plain(rounded / size)}{name}"
+        return self._plain(rounded)
 
-def since(moment: datetime) -> str:
-    """A beginning. Midnight goes without saying."""
-    return _day(moment) if moment.time() == time() else _to_the_second(moment)
+    def _plain(self, number: Decimal) -> str:
+        """With neither an exponent nor noughts at the end."""
+        return f"{number.normalize() or Decimal(0):f}".replace(".", self.point)
 
+    # -- dates -------------------------------------------------------------------------------
 
-def until(moment: datetime) -> str:
-    """An end, itself included: the last second of a day is that day, but its midnight is only an instant of it."""
-    return _day(moment) if moment.time() >= time(23, 59, 59) else _to_the_second(moment)
+    def month(self, text: str) -> str:
+        """`2024-03` is Mar 24."""
+        year, _, number = text.rpartition("-")
+        return f"{self.months[int(number) - 1]}{SPACE}{year[-2:]}"
 
+    def full_day(self, moment: date) -> str:
+        return moment.strftime(self.date_form)
 
-def condition(key: str, value: object) -> str:
-    """A filter, as it was asked for."""
-    said = _value(key, value)
-    return FILTERS[key].format(said) if key in FILTERS else f"{key}: {said}"
+    def day(self, moment: date) -> str:
+        """Without its year: for scales."""
+        return moment.strftime(self.day_form)
 
+    def since(self, moment: datetime) -> str:
+        """A beginning. Midnight goes without saying."""
+        return self.full_day(moment) if moment.time() == time() else self._to_the_second(moment)
 
-def status(code: str | None) -> str:
-    return NONE if code is None else STATUSES.get(code, code)
+    def until(self, moment: datetime) -> str:
+        """An end, itself included: the last second of a day is that day, but its midnight is only an instant of it."""
+        return self.full_day(moment) if moment.time() >= time(23, 59, 59) else self._to_the_second(moment)
 
+    def _to_the_second(self, moment: datetime) -> str:
+        clock = f"{moment:%H:%M:%S}" if moment.second else f"{moment:%H:%M}"
+        return f"{self.full_day(moment)} {clock}"
 
-def method(code: str | None) -> str:
-    return NONE if code is None else METHODS.get(code, code)
+    # -- codes -------------------------------------------------------------------------------
 
+    def status(self, code: str | None) -> str:
+        return NONE if code is None else self.statuses.get(code, code)
 
-def _value(key: str, value: object) -> str:
-    if isinstance(value, bool):
-        return "да" if value else "нет"
-    if isinstance(value, float):
-        return _plain(Decimal(str(value)))
-    known = {"status": STATUSES, "role": ROLES}.get(key, {})
-    return known.get(str(value), str(value))
+    def method(self, code: str | None) -> str:
+        return NONE if code is None else self.methods.get(code, code)
 
+    def condition(self, key: str, value: object) -> str:
+        """A filter, as it was asked for."""
+        said = self._value(key, value)
+        return self.filters[key].format(said) if key in self.filters else f"{key}: {said}"
 
-def _plain(number: Decimal) -> str:
-    """With a comma, and neither an exponent nor noughts at the end."""
-    return f"{number.normalize() or Decimal(0):f}".replace(".", ",")
-
-
-def _day(moment: datetime) -> str:
-    return f"{moment:%d.%m.%Y}"
-
-
-def _to_the_second(moment: datetime) -> str:
-    return f"{moment:%d.%m.%Y %H:%M:%S}" if moment.second else f"{moment:%d.%m.%Y %H:%M}"
+    def _value(self, key: str, value: object) -> str:
+        if isinstance(value, bool):
+            return self.say("yes" if value else "no")
+        if isinstance(value, float):
+            return self._plain(Decimal(str(value)))
+        known = {"status": self.statuses, "role": self.roles}.get(key, {})
+        return known.get(str(value), str(value))

@@ -11,7 +11,10 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
+import duckdb
+import pyarrow.compute as pc
 import pytest
+from deltalake import DeltaTable
 
 from tag_tasks.datasets.tables import TABLES, Kind
 from tag_tasks.spark.session import Spark
@@ -19,7 +22,6 @@ from tagapi.jobs import changes
 from tagapi.jobs.model import JobState
 from tests.spark.business import Business, Hooked
 
-MONEY = {"bookings": "total_price", "payments": "amount", "services": "price"}
 MEASURES = (
     "count(*), count(*) FILTER (status = 'completed'), count(*) FILTER (status = 'cancelled'), "
     "coalesce(sum(total_price) FILTER (status = 'completed'), 0)"
@@ -31,6 +33,24 @@ SINCE, UNTIL = datetime(2021, 1, 1, tzinfo=UTC), datetime(2023, 12, 31, 23, 59, 
 def figures(spark: Spark, bookings: Path, tmp_path_factory: pytest.TempPathFactory) -> Any:
     """The whole sample's analysis. Not to be changed."""
     return read(Business(spark, tmp_path_factory.mktemp("figures"), bookings).done("data_analysis")[1])
+
+
+@pytest.fixture(scope="module")
+def single(spark: Spark, bookings: Path, tmp_path_factory: pytest.TempPathFactory) -> Business:
+    """The sample without the duplicates that the cleanup, of which this is the second opinion, took out of it."""
+    cleaned = Business(spark, tmp_path_factory.mktemp("cleaned"), bookings)
+    cleaned.done("data_cleanup", filters={"dry_run": False})
+    target = cleaned.folder / "single"
+    for table in TABLES:
+        (target / table).mkdir(parents=True)
+        removed = DeltaTable(str(cleaned.folder / "cleaned" / f"{table}_removed")).to_pyarrow_table()
+        repeated = removed.filter(pc.match_substring(removed["reason"], "duplicate_")).drop_columns("reason")
+        with duckdb.connect() as connection:
+            connection.register("repeated", repeated)
+            source = f"SELECT * FROM read_parquet('{bookings / table}/*.parquet')"
+            path = target / table / "part.parquet"
+            connection.execute(f"COPY ({source} EXCEPT ALL SELECT * FROM repeated) TO '{path}'")
+    return Business(spark, tmp_path_factory.mktemp("single"), target)
 
 
 def read(path: Path) -> Any:
@@ -63,9 +83,24 @@ def as_json(value: Any) -> Any:
     return value if isinstance(value, int | None) else str(value)
 
 
-@pytest.mark.parametrize(("name", "column"), MONEY.items())
-def test_the_distribution_of_money_is_duckdbs(busy: Business, figures: Any, name: str, column: str) -> None:
-    facts = figures["tables"][name]["columns"][column]
+MONEY = [
+    ("bookings", "total_price", None),
+    ("services", "price", None),
+    ("payments", "amount", "RUB"),
+    ("payments", "amount", "EUR"),
+]
+
+
+@pytest.mark.parametrize(("table", "column", "currency"), MONEY)
+def test_the_distribution_of_money_is_duckdbs(
+    busy: Business, figures: Any, table: str, column: str, currency: str | None
+) -> None:
+    facts, name = figures["tables"][table]["columns"][column], table
+    if currency:
+        assert not {"sum", "mean", "quantiles", "histogram", "outliers"} & facts.keys()
+        facts = next(one for one in facts["by_currency"] if one["currency"] == currency)
+        name = f"(SELECT * FROM {table} WHERE currency = '{currency}')"
+        assert facts["rows"] == busy.ask(f"SELECT count(*) FROM {name}")[0][0]
     total, mean = busy.ask(f"SELECT sum({column}), avg({column}::DOUBLE) FROM {name}")[0]
     assert Decimal(facts["sum"]) == total
     assert facts["mean"] == pytest.approx(mean)
@@ -87,9 +122,9 @@ def test_few_values_are_counted_each(busy: Business, figures: Any) -> None:
 
 
 @pytest.mark.parametrize(("key", "unit", "form"), [("by_day", "day", "%Y-%m-%d"), ("by_month", "month", "%Y-%m")])
-def test_the_business_over_time_is_duckdbs(busy: Business, figures: Any, key: str, unit: str, form: str) -> None:
+def test_the_business_over_time_is_duckdbs(single: Business, figures: Any, key: str, unit: str, form: str) -> None:
     found = [measured(row, unit) for row in figures["bookings"][key]]
-    assert found == busy.ask(
+    assert found == single.ask(
         f"SELECT strftime(created_at, '{form}') AS at, {MEASURES} FROM bookings GROUP BY 1 ORDER BY 1"
     )
     for row in figures["bookings"][key]:
@@ -97,14 +132,37 @@ def test_the_business_over_time_is_duckdbs(busy: Business, figures: Any, key: st
 
 
 @pytest.mark.parametrize(("key", "id_"), [("top_services", "service_id"), ("top_providers", "provider_id")])
-def test_the_best_are_duckdbs(busy: Business, figures: Any, key: str, id_: str) -> None:
+def test_the_best_are_duckdbs(single: Business, figures: Any, key: str, id_: str) -> None:
     found = [measured(row, id_) for row in figures["bookings"][key]]
-    assert found == busy.ask(
+    assert found == single.ask(
         f"SELECT {id_}, {MEASURES} AS revenue FROM bookings GROUP BY 1 ORDER BY 5 DESC, 1 LIMIT 10"
     )
 
 
-def test_payments_are_added_within_their_currency(busy: Business, figures: Any) -> None:
+def test_duplicates_are_counted_and_left_out(busy: Business, single: Business, figures: Any) -> None:
+    for name in TABLES:
+        everything, left = (world.ask(f"SELECT count(*) FROM {name}")[0][0] for world in (busy, single))
+        assert figures["duplicates"][name] == everything - left, name
+        assert figures["tables"][name]["rows"] == everything
+    assert figures["duplicates"]["bookings"] > 0
+    assert figures["duplicates"]["payments"] > 0
+    result, _ = busy.done("report_generation")
+    assert result["bookings"] == single.ask("SELECT count(*) FROM bookings")[0][0]
+    revenue = "SELECT sum(total_price) FROM bookings WHERE status = 'completed'"
+    assert Decimal(result["revenue"]) == single.ask(revenue)[0][0]
+
+
+def test_payments_of_many_currencies_are_told_for_the_most_frequent(business: Business) -> None:
+    rows = [{"id": number, "currency": f"X{number // 2:02}"} for number in range(2, 26)]
+    business.write("payments", *rows, {"id": 90, "currency": None}, {"id": 91, "currency": None}, {"id": 92})
+    facts = read(business.done("data_analysis")[1])["tables"]["payments"]["columns"]["amount"]["by_currency"]
+    assert len(facts) == 10
+    assert {one["rows"] for one in facts} == {2}
+    assert [one["currency"] for one in facts].count(None) == 1
+    assert all(one["sum"] == "200.00" for one in facts)
+
+
+def test_payments_are_added_within_their_currency(single: Business, figures: Any) -> None:
     def shaped(rows: list[dict[str, Any]], *keys: str) -> list[tuple[Any, ...]]:
         return [(*(row[key] for key in keys), row["count"], Decimal(row["amount"])) for row in rows]
 
@@ -112,10 +170,12 @@ def test_payments_are_added_within_their_currency(busy: Business, figures: Any) 
     paid = "WHERE status = 'completed'"
     found = figures["payments"]
     month = "strftime(created_at, '%Y-%m') AS at"
-    assert shaped(found["received"], "currency") == busy.ask(query.format("currency", paid))
-    assert shaped(found["received_by_month"], "month", "currency") == busy.ask(query.format(f"{month}, currency", paid))
-    assert shaped(found["by_status"], "status", "currency") == busy.ask(query.format("status, currency", ""))
-    assert shaped(found["by_method"], "payment_method", "currency") == busy.ask(
+    assert shaped(found["received"], "currency") == single.ask(query.format("currency", paid))
+    assert shaped(found["received_by_month"], "month", "currency") == single.ask(
+        query.format(f"{month}, currency", paid)
+    )
+    assert shaped(found["by_status"], "status", "currency") == single.ask(query.format("status, currency", ""))
+    assert shaped(found["by_method"], "payment_method", "currency") == single.ask(
         query.format("payment_method, currency", "")
     )
 
@@ -134,7 +194,7 @@ def test_a_range_and_each_tables_own_filters_apply(busy: Business) -> None:
         count = busy.ask(f"SELECT count(*) FROM {name} WHERE {condition}", since=SINCE, until=UNTIL)[0][0]
         assert found["tables"][name]["rows"] == count > 0
     assert result["total_records"] == sum(one["rows"] for one in found["tables"].values())
-    assert result["bookings"] == found["tables"]["bookings"]["rows"]
+    assert result["bookings"] == found["tables"]["bookings"]["rows"] - found["duplicates"]["bookings"]
     assert found["filters"] == filters
 
 
@@ -219,6 +279,15 @@ def test_the_report_says_the_figures_of_the_analysis(busy: Business, figures: An
     assert str(round(Decimal(bookings["revenue"]))) in text
     for row in (*bookings["top_services"], *figures["payments"]["received"]):
         assert str(row.get("service_title", row.get("currency"))) in text
+
+
+def test_a_report_is_in_the_language_asked_for(busy: Business) -> None:
+    _, english = busy.done("report_generation", language="en")
+    _, russian = busy.done("report_generation", language="ru")
+    _, default = busy.done("report_generation")
+    assert "Revenue by month" in "".join(parsed(english).text)
+    assert "Выручка по месяцам" in "".join(parsed(russian).text)
+    assert default.read_bytes() == russian.read_bytes()
 
 
 def test_what_stood_in_a_table_stays_text_in_the_report(business: Business) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -10,9 +11,11 @@ from xml.etree import ElementTree
 
 import pytest
 
-from tag_tasks.datasets import words
-from tag_tasks.datasets.report import page
+from tag_tasks.datasets.report import LANGUAGES, page
 from tag_tasks.datasets.tables import TABLES
+from tag_tasks.datasets.words import SPACE, Words
+from tag_tasks.datasets.words_en import ENGLISH
+from tag_tasks.datasets.words_ru import RUSSIAN
 
 NOON = datetime(2024, 3, 15, 12, tzinfo=UTC)
 
@@ -35,6 +38,7 @@ def figures(**other: Any) -> dict[str, Any]:
         "date_from": None,
         "date_to": None,
         "filters": {},
+        "duplicates": dict.fromkeys(TABLES, 0),
         "bookings": bookings | lists,
         "payments": {"received": [], "by_status": [], "by_method": []},
         "users": {"active": 0, "joined_by_month": []},
@@ -45,8 +49,8 @@ def figures(**other: Any) -> dict[str, Any]:
     return whole
 
 
-def said(**other: Any) -> str:
-    return page(figures(**other)).decode().replace(words.SPACE, " ")
+def said(words: Words = RUSSIAN, **other: Any) -> str:
+    return page(figures(**other), words).decode().replace(SPACE, " ")
 
 
 def header(**other: Any) -> str:
@@ -60,7 +64,7 @@ def month(name: str, revenue: int = 1) -> dict[str, Any]:
 
 
 def months_of(chart: str, text: str) -> list[str]:
-    """What a chart's bars are called."""
+    """What the bars of a chart are called, where it is drawn first."""
     found = re.search(rf'<svg[^>]*aria-label="{chart}".*?</svg>', text)
     assert found
     titles = [one.findtext("title") or "" for one in ElementTree.fromstring(found[0]).iter("rect")]  # noqa: S314
@@ -93,7 +97,7 @@ def months_of(chart: str, text: str) -> list[str]:
     ],
 )
 def test_a_scale_has_no_exponents(number: float, text: str) -> None:
-    assert words.short(number).replace(words.SPACE, " ") == text
+    assert RUSSIAN.short(number).replace(SPACE, " ") == text
 
 
 @pytest.mark.parametrize(
@@ -108,7 +112,14 @@ def test_a_scale_has_no_exponents(number: float, text: str) -> None:
     ],
 )
 def test_days_bend_with_their_number(number: int, text: str) -> None:
-    assert words.days(number) == text
+    assert RUSSIAN.last_days(number) == text
+
+
+@pytest.mark.parametrize(
+    ("number", "text"), [(0.25, "0.25"), (1500, "1.5K"), (999_999, "1M"), (2.5e8, "250M"), (1e9, "1B"), (4e15, "4000T")]
+)
+def test_a_scale_in_english(number: float, text: str) -> None:
+    assert ENGLISH.short(number) == text
 
 
 # -- the header ----------------------------------------------------------------------------
@@ -144,12 +155,22 @@ def test_the_range_is_told_as_it_was_asked_for(since: str | None, until: str | N
     ],
 )
 def test_a_filter_is_told_in_words(key: str, value: Any, text: str) -> None:
-    assert words.condition(key, value) == text
+    assert RUSSIAN.condition(key, value) == text
 
 
 def test_the_filters_of_a_table_stand_together() -> None:
     told = header(filters={"users": {"is_active": True, "role": "<b>"}, "bookings": {}})
     assert "За всё время. Пользователи (активен: да, роль: &lt;b&gt;). Составлен" in told
+
+
+def test_the_header_in_english() -> None:
+    asked = {"date_from": "2024-01-01T00:00:00+00:00", "date_to": "2024-02-01T10:00:00+00:00"}
+    text = said(ENGLISH, **asked, filters={"payments": {"status": "in_progress"}, "users": {"is_active": True}})
+    assert '<html lang="en">' in text
+    assert (
+        "Period: from 01 Jan 2024 to 01 Feb 2024 10:00 (UTC). Payments (status: in progress). "
+        "Users (active: yes). Made on 15 Mar 2024 (UTC)."
+    ) in text
 
 
 # -- cards ---------------------------------------------------------------------------------
@@ -183,6 +204,57 @@ def test_the_currency_with_the_most_money_comes_first_and_long_figures_are_small
     assert '<span class="figure">5</span>' in text
 
 
+MANY = {
+    "received": [{"currency": currency, "amount": Decimal(5), "count": 1} for currency in ("EUR", "RUB")],
+    "by_status": [{"status": "failed", "currency": "EUR", "amount": Decimal(1), "count": 1}],
+    "by_method": [{"payment_method": "cash", "currency": "EUR", "amount": Decimal(1), "count": 1}],
+}
+
+
+@pytest.mark.parametrize("words", LANGUAGES.values(), ids=LANGUAGES)
+@pytest.mark.parametrize("ranged", [None, "2024-01-10T00:00:00+00:00", "2031-01-01T00:00:00+00:00"])
+def test_everything_has_words_in_every_language(words: Words, ranged: str | None) -> None:
+    """A sentence without a translation would be a KeyError; one in another language, other letters."""
+    best = {"bookings": 1, "revenue": Decimal(1), "cancellation_rate": 0.5}
+    day = {"day": NOON.date(), "bookings": 1}
+    text = said(
+        words,
+        date_from=ranged,
+        bookings={
+            "average_price": 5.0,
+            "by_month": [month("2024-03")],
+            "by_day": [day],
+            "by_status": [{"value": "completed", "count": 1}],
+            "top_services": [{**best, "service_title": "1"}],
+            "top_providers": [{**best, "provider_email": None}],
+        },
+        payments=MANY,
+        users={"joined_by_month": [{"month": "2024-03", "count": 1}]},
+        duplicates={"bookings": 3, "users": 0},
+        tables={"users": {"rows": 1, "columns": {"email": {"nulls": 1}}}},
+    )
+    body = re.sub(r"<style>.*?</style>|<[^>]*>|RUB|EUR|UTC", " ", text, flags=re.DOTALL)
+    foreign = {"en": "[А-Яа-яё]+", "ru": "[A-Za-z]+"}[words.code]
+    assert re.findall(foreign, body) == []
+
+
+def test_bookings_are_said_to_name_no_currency_and_payments_name_theirs() -> None:
+    text = said(ENGLISH, payments=MANY)
+    assert '<span class="label">Revenue, no currency given</span>' in text
+    assert "Bookings and services name no currency" in text
+    assert re.findall("Received, ([^<]*)<", text) == ["EUR", "RUB"]
+    assert "10" not in re.findall('<span class="figure">([^<]*)</span>', text)
+
+
+def test_duplicates_are_left_out_and_said() -> None:
+    text = said(
+        ENGLISH, duplicates={"bookings": 1200, "users": 1, "services": 0}, tables={"users": {"rows": 8, "columns": {}}}
+    )
+    assert "as the data cleanup finds them: Bookings — 1,200, Users — 1." in text
+    assert '<span class="label">Users</span><span class="figure">7</span>' in text
+    assert "duplicates, as the data cleanup" not in said(ENGLISH)
+
+
 # -- months --------------------------------------------------------------------------------
 
 
@@ -191,7 +263,7 @@ def test_months_without_anything_are_on_the_axis() -> None:
     joined = [{"month": None, "count": 3}, {"month": "2023-12", "count": 1}, {"month": "2024-02", "count": 1}]
     text = said(bookings={"by_month": rows}, users={"joined_by_month": joined})
     assert months_of("Выручка по месяцам", text) == ["ноя 23", "дек 23", "янв 24", "фев 24"]
-    assert months_of("Новые пользователи", text) == ["дек 23", "янв 24", "фев 24"]
+    assert months_of("Новые пользователи по месяцам", text) == ["дек 23", "янв 24", "фев 24"]
 
 
 def test_an_impossible_month_does_not_stretch_the_axis() -> None:
@@ -216,7 +288,7 @@ def test_a_month_that_is_only_partly_there_is_marked(since: str | None, until: s
     text = said(bookings={"by_month": rows}, date_from=since, date_to=until)
     marked = [one.removesuffix(" (неполный)") for one in months_of("Выручка по месяцам", text) if "(неполный)" in one]
     assert marked == partial
-    assert text.count('class="bar partial"') == text.count('class="ring"') == len(partial)
+    assert text.count('class="bar partial"') == text.count('class="ring"') == 2 * len(partial)  # wide and narrow
     assert text.count('class="legend"') == (2 if partial else 0)
 
 
@@ -225,5 +297,42 @@ def test_days_are_said_to_be_days() -> None:
     assert "<h2>Бронирования по дням, последние 5 дней</h2>" in said(bookings={"by_day": days})
 
 
-def test_every_column_has_a_name_for_people() -> None:
-    assert set(words.COLUMNS) == {column for table in TABLES.values() for column in table.columns}
+@pytest.mark.parametrize("words", LANGUAGES.values(), ids=LANGUAGES)
+def test_every_column_has_a_name_for_people(words: Words) -> None:
+    assert set(words.columns) == {column for table in TABLES.values() for column in table.columns}
+
+
+# -- letters -------------------------------------------------------------------------------
+
+LETTER = 7.0  # pixels, of text as small as the style sheet's
+MANY_MONTHS = [{"month": f"{2022 + one // 12}-{one % 12 + 1:02}", "count": 123_456} for one in range(27)]
+PRICES = [{"from": 527.5 + 530 * one, "to": 0, "count": 12_345} for one in range(20)]
+
+
+@pytest.mark.parametrize("words", LANGUAGES.values(), ids=LANGUAGES)
+@pytest.mark.parametrize("canvas", ["wide", "narrow"])
+def test_no_label_runs_into_another_or_out_of_its_chart(words: Words, canvas: str) -> None:
+    priced = {"bookings": {"rows": 0, "columns": {"total_price": {"nulls": 0, "histogram": PRICES}}}}
+    text = said(words, users={"joined_by_month": MANY_MONTHS}, tables=priced)
+    charts = re.findall(rf'<svg class="{canvas}".*?</svg>', text)
+    assert len(charts) == 2
+    for chart in charts:
+        labels = [one for one in ElementTree.fromstring(chart).iter("text") if one.get("text-anchor")]  # noqa: S314
+        below = [(float(one.get("x", 0)), len(one.text or "")) for one in labels if one.get("text-anchor") == "middle"]
+        assert len(below) >= 3
+        for (x, letters), (following, others) in itertools.pairwise(below):
+            assert following - x > (letters + others) / 2 * LETTER
+        for one in labels:
+            if one.get("text-anchor") == "end":
+                assert float(one.get("x", 0)) >= len(one.text or "") * LETTER
+
+
+def test_a_phone_is_shown_drawings_made_for_it() -> None:
+    """At 360 pixels the page leaves 328: there, a unit of the narrow drawing is a pixel, and so are its letters."""
+    text = said()
+    narrow = re.search(r"\.narrow \{ display: block; max-width: \d+px; font-size: ([\d.]+)px; \}", text)
+    assert narrow
+    assert float(narrow[1]) >= 11
+    assert "max-width: 759px" in text
+    drawn = said(users={"joined_by_month": MANY_MONTHS})
+    assert re.findall(r'<svg class="narrow" viewBox="0 0 (\d+) ', drawn) == ["328"]
