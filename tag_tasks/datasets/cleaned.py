@@ -130,6 +130,7 @@ class CleanedTables:
                 if self._committed(staged, job_id, submitted_at):
                     return
             time.sleep(random.uniform(0, PAUSE))
+        # Not Contended, which says that nothing was committed: other tables of the same plan may be.
         raise Transient(reason=f"the cleaned table {staged.table} was replaced by others again and again")
 
     def vacuum(self, retention_hours: float) -> None:

@@ -84,11 +84,17 @@ class ResultFolder:
             raise Transient(reason=f"the result cannot be published: {_reason(error)}") from error
 
     def find(self, job_id: str, epoch: int) -> bool:
-        """Whether the job's result is there, having made sure that no attempt up to this one can publish it later."""
-        self._clear(job_id, epoch)
-        if not _identity(self._folder / _plain(job_id)):
-            return False
-        _sync(self._folder)  # whoever published it may have died before this
+        """Whether the job's result is there, having made sure that no attempt up to this one can publish it later.
+
+        Raises Transient where the disk does not say.
+        """
+        try:
+            self._clear(job_id, epoch)
+            if not _identity(self._folder / _plain(job_id)):
+                return False
+            _sync(self._folder)  # whoever published it may have died before this
+        except OSError as error:
+            raise Transient(reason=f"the result cannot be looked for: {_reason(error)}") from error
         return True
 
     # -- everyone else's ---------------------------------------------------------------------

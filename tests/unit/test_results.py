@@ -165,6 +165,13 @@ def test_a_rename_that_happened_and_was_reported_as_failed_has_happened(
     assert results.find(JOB, 1)
 
 
+def test_a_disk_that_does_not_say_whether_a_result_is_there_is_asked_again(tmp_path: Path) -> None:
+    """A loop of links is an error that is neither a folder nor none."""
+    (tmp_path / "results").symlink_to(tmp_path / "results")
+    with pytest.raises(Transient, match=r"^the result cannot be looked for: "):
+        ResultFolder(tmp_path / "results").find(JOB, 1)
+
+
 def test_removed_results_are_gone_and_others_are_not(results: ResultFolder) -> None:
     publish(results, JOB)
     publish(results, OTHER)
