@@ -51,7 +51,7 @@ class Found:
 
 
 class DataCleanup(Task):
-    """See the module."""
+    """A report of what is broken; unless it is a dry run, the good rows and the others in tables of their own."""
 
     name: ClassVar[str] = "workers.data_cleanup"
 

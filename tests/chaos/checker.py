@@ -10,7 +10,7 @@ from typing import Any
 from tests.chaos.history import History
 from tests.chaos.table_log import Commit, commits_of, members, read_log
 from tests.chaos.verdict import Census, Verdict
-from tests.chaos.works import judge_works
+from tests.chaos.worker_jobs import judge_worker_jobs
 from tests.e2e import oracle
 from tests.e2e.server import FINISHED
 
@@ -29,7 +29,7 @@ def check(ledger: Path, data: Path, census: Census, began: date) -> Verdict:
     history.compare(census)
     judge_jobs(verdict, census, commits)
     judge_lists(verdict, census)
-    judge_works(verdict, census.works, data)
+    judge_worker_jobs(verdict, census.worker_jobs, data)
     tags = [tag_id for tag_id in oracle.RULES if tag_id not in DAILY or datetime.now(UTC).date() == began]
     judge_members(verdict, census, members(table, commits), data / "sources", tags, began)
     return verdict

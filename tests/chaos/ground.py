@@ -14,7 +14,7 @@ from tests.chaos.ledger import Ledger
 from tests.chaos.load import Load, Mixture
 from tests.chaos.process import ChaosServer
 from tests.chaos.verdict import Verdict, take_census
-from tests.chaos.works import WORKERS, take_works
+from tests.chaos.worker_jobs import WORKERS, take_worker_jobs
 from tests.e2e.oracle import users
 from tests.e2e.server import Client, make_sample, until
 
@@ -75,7 +75,7 @@ class Ground:
 
     def verdict(self, server: ChaosServer) -> Verdict:
         """Of everything so far."""
-        census = replace(take_census(server, self.load.acknowledged), works=take_works(server))
+        census = replace(take_census(server, self.load.acknowledged), worker_jobs=take_worker_jobs(server))
         return check(self.ledger.path, self.folder / "data", census, self.began)
 
 

@@ -96,8 +96,8 @@ class History:
             now = census.statuses.get(job, {}).get("status", state)
             if now != state:
                 verdict.lied.append(f"{job} was {state} in line {line} and is {now}")
-        verdict.lost += [f"{job} is not listed" for job in self._created if job not in census.works]
-        verdict.duplicated += [f"{job} was never asked for" for job in census.works if job not in self._created]
+        verdict.lost += [f"{job} is not listed" for job in self._created if job not in census.worker_jobs]
+        verdict.duplicated += [f"{job} was never asked for" for job in census.worker_jobs if job not in self._created]
         verdict.facts["acknowledged"] = len(known) + len(self._created)
         verdict.facts["accepted without an answer"] = len(census.listed - known.keys())
         self._compare_requests(census)

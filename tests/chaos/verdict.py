@@ -11,7 +11,7 @@ from tests.e2e.server import FINISHED, Client
 
 
 @dataclass(frozen=True, slots=True)
-class Work:
+class WorkerJob:
     """A job of the workers API as it is told in the end."""
 
     number: int
@@ -31,7 +31,7 @@ class Census:
     """Of the list, by its filter."""
     statuses: Mapping[str, Mapping[str, Any]]
     """By job; nothing for one that is unknown."""
-    works: Mapping[str, Work] = field(default_factory=dict)
+    worker_jobs: Mapping[str, WorkerJob] = field(default_factory=dict)
     """By job: those of the workers API."""
 
 

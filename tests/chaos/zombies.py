@@ -23,7 +23,7 @@ from tests.chaos.ground import Arena, Ground
 from tests.chaos.process import ChaosServer, Store, open_store
 from tests.chaos.report import Result
 from tests.chaos.table_log import commits_of, read_log
-from tests.chaos.works import CLEANUP, EXPORT, cleaned_commits, files_of, work_status
+from tests.chaos.worker_jobs import CLEANUP, EXPORT, cleaned_commits, files_of, worker_status
 from tests.e2e.server import Client, Late, until
 
 FROZEN_AT = ("staged", "after_claim", "committing")
@@ -59,8 +59,8 @@ def _cleaned_commits(data: Path, job: str) -> Sequence[int]:
 
 KINDS = (
     Kind("tags", Ground.submit, Client.status, _tag_commits),
-    Kind("export", lambda ground, client: ground.create(client, EXPORT), work_status, _result_files),
-    Kind("cleanup", lambda ground, client: ground.create(client, CLEANUP), work_status, _cleaned_commits),
+    Kind("export", lambda ground, client: ground.create(client, EXPORT), worker_status, _result_files),
+    Kind("cleanup", lambda ground, client: ground.create(client, CLEANUP), worker_status, _cleaned_commits),
 )
 
 

@@ -19,8 +19,8 @@ from tests.chaos.history import History
 from tests.chaos.ledger import Ledger
 from tests.chaos.report import Result
 from tests.chaos.table_log import Commit
-from tests.chaos.verdict import KINDS, Census, Verdict, Work
-from tests.chaos.works import CLEANED, files_of, judge_works
+from tests.chaos.verdict import KINDS, Census, Verdict, WorkerJob
+from tests.chaos.worker_jobs import CLEANED, files_of, judge_worker_jobs
 
 SEED = 20
 STORES = ("sqlite", "redis")
@@ -205,7 +205,7 @@ def test_a_false_story_is_seen_through(tmp_path: Path, what: str) -> None:
 # -- the checker, of exports and cleanups ----------------------------------------------------
 
 
-class Legacy:
+class Effects:
     """What one export and one cleanup left, and what was told of them: everything true."""
 
     def __init__(self, folder: Path) -> None:
@@ -216,9 +216,9 @@ class Legacy:
         for table in CLEANED:
             self.commit(table, 0, "cleanup")
         told = {name: next(iter(files_of(folder / "results", name).values())) for name in ("export", "cleanup")}
-        self.works = {
-            "export": Work(1, "bookings_export", "completed", told["export"]),
-            "cleanup": Work(2, "data_cleanup", "completed", told["cleanup"]),
+        self.jobs = {
+            "export": WorkerJob(1, "bookings_export", "completed", told["export"]),
+            "cleanup": WorkerJob(2, "data_cleanup", "completed", told["cleanup"]),
         }
 
     def leave(self, path: Path, text: str) -> None:
@@ -231,40 +231,40 @@ class Legacy:
         self.leave(log, "\n".join(map(json.dumps, lines)))
 
     def change(self, job: str, **facts: Any) -> None:
-        self.works[job] = replace(self.works[job], **facts)
+        self.jobs[job] = replace(self.jobs[job], **facts)
 
     def verdict(self) -> Verdict:
         found = Verdict()
-        judge_works(found, self.works, self.data)
+        judge_worker_jobs(found, self.jobs, self.data)
         return found
 
 
 def test_true_files_and_commits_are_clean(tmp_path: Path) -> None:
-    legacy = Legacy(tmp_path)
-    assert legacy.verdict().clean
-    legacy.works["earlier"] = replace(legacy.works["cleanup"], number=0)
-    legacy.leave(tmp_path / "results" / "earlier" / "data_cleanup.json", "{}")
-    assert legacy.verdict().clean, "a later cleanup was there before it"
+    effects = Effects(tmp_path)
+    assert effects.verdict().clean
+    effects.jobs["earlier"] = replace(effects.jobs["cleanup"], number=0)
+    effects.leave(tmp_path / "results" / "earlier" / "data_cleanup.json", "{}")
+    assert effects.verdict().clean, "a later cleanup was there before it"
 
 
-FALSE_FILES: Mapping[str, tuple[str, Callable[[Legacy], object]]] = {
-    "the file is gone": ("lied", lambda legacy: legacy.file.unlink()),
-    "the file is not what was told": ("lied", lambda legacy: legacy.file.write_text("a;b")),
-    "what was sent is not what was told": ("lied", lambda legacy: legacy.change("export", told=None)),
-    "a cancelled export left a file": ("lied", lambda legacy: legacy.change("export", state="cancelled")),
-    "a failed cleanup committed": ("lied", lambda legacy: legacy.change("cleanup", state="failed")),
+FALSE_FILES: Mapping[str, tuple[str, Callable[[Effects], object]]] = {
+    "the file is gone": ("lied", lambda effects: effects.file.unlink()),
+    "the file is not what was told": ("lied", lambda effects: effects.file.write_text("a;b")),
+    "what was sent is not what was told": ("lied", lambda effects: effects.change("export", told=None)),
+    "a cancelled export left a file": ("lied", lambda effects: effects.change("export", state="cancelled")),
+    "a failed cleanup committed": ("lied", lambda effects: effects.change("cleanup", state="failed")),
     "a cleanup committed to seven tables": (
         "lied",
-        lambda legacy: shutil.rmtree(legacy.data / "cleaned" / "users_removed"),
+        lambda effects: shutil.rmtree(effects.data / "cleaned" / "users_removed"),
     ),
-    "a cleanup committed twice": ("duplicated", lambda legacy: legacy.commit("users", 1, "cleanup")),
-    "a job does not end": ("stuck", lambda legacy: legacy.change("export", state="processing")),
-    "a job failed": ("failed", lambda legacy: legacy.change("export", state="failed", error="internal error")),
-    "a file belongs to no job": ("wrong", lambda legacy: legacy.leave(legacy.data / "results" / "x" / "y", "")),
-    "staged files are left": ("wrong", lambda legacy: legacy.leave(legacy.data / "results/.staging/export-1/y", "")),
+    "a cleanup committed twice": ("duplicated", lambda effects: effects.commit("users", 1, "cleanup")),
+    "a job does not end": ("stuck", lambda effects: effects.change("export", state="processing")),
+    "a job failed": ("failed", lambda effects: effects.change("export", state="failed", error="internal error")),
+    "a file belongs to no job": ("wrong", lambda effects: effects.leave(effects.data / "results" / "x" / "y", "")),
+    "staged files are left": ("wrong", lambda effects: effects.leave(effects.data / "results/.staging/export-1/y", "")),
     "the same export gave another file": (
         "wrong",
-        lambda legacy: legacy.works.update(other=replace(legacy.works["export"], told=(3, "another"))),
+        lambda effects: effects.jobs.update(other=replace(effects.jobs["export"], told=(3, "another"))),
     ),
 }
 
@@ -272,11 +272,11 @@ FALSE_FILES: Mapping[str, tuple[str, Callable[[Legacy], object]]] = {
 @pytest.mark.parametrize("what", FALSE_FILES)
 def test_false_files_and_commits_are_seen_through(tmp_path: Path, what: str) -> None:
     kind, falsify = FALSE_FILES[what]
-    legacy = Legacy(tmp_path)
+    effects = Effects(tmp_path)
 
-    falsify(legacy)
+    falsify(effects)
 
-    assert legacy.verdict().counts[kind] > 0, list(legacy.verdict().evidence())
+    assert effects.verdict().counts[kind] > 0, list(effects.verdict().evidence())
 
 
 def test_a_worker_job_is_looked_for_by_its_acknowledgement(tmp_path: Path) -> None:
@@ -286,7 +286,7 @@ def test_a_worker_job_is_looked_for_by_its_acknowledgement(tmp_path: Path) -> No
     found = Verdict()
     history = History(found)
     history.read(ledger.path)
-    history.compare(Census(frozenset(), {}, {}, {OTHER: Work(1, "bookings_export", "completed")}))
+    history.compare(Census(frozenset(), {}, {}, {OTHER: WorkerJob(1, "bookings_export", "completed")}))
     assert found.lost == [f"{JOB} is not listed"]
     assert found.duplicated == [f"{OTHER} was never asked for"]
 

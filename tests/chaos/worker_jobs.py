@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.chaos.table_log import commits_of, read_log
-from tests.chaos.verdict import Verdict, Work
+from tests.chaos.verdict import Verdict, WorkerJob
 from tests.e2e.server import FINISHED, Client
 
 WORKERS = "/api/v1/workers/"
@@ -20,19 +20,20 @@ CLEANED = (*TABLES, *(f"{table}_removed" for table in TABLES))
 STAGING = ".staging"
 
 
-def work_status(client: Client, job: str) -> dict[str, Any]:
+def worker_status(client: Client, job: str) -> dict[str, Any]:
     return client.read(f"{WORKERS}{job}/status/")
 
 
-def take_works(client: Client) -> dict[str, Work]:
+def take_worker_jobs(client: Client) -> dict[str, WorkerJob]:
     """Follow the list to its end, and download every result."""
-    found: dict[str, Work] = {}
+    found: dict[str, WorkerJob] = {}
     path: str | None = f"{WORKERS}?page_size=100"
     while path is not None:
         page = client.read(path)
         for item in page["results"]:
             told = _told(client, item["result_file"]) if item["result_file"] else None
-            found[item["task_id"]] = Work(item["id"], item["task_type"], item["status"], told, item["error_message"])
+            facts = (item[key] for key in ("id", "task_type", "status"))
+            found[item["task_id"]] = WorkerJob(*facts, told=told, error=item["error_message"])
         path = page["next"] and page["next"].removeprefix(client.url)
     return found
 
@@ -68,42 +69,42 @@ def cleaned_commits(data: Path) -> dict[str, Counter[str]]:
 # -- judgement -----------------------------------------------------------------------------
 
 
-def judge_works(verdict: Verdict, works: Mapping[str, Work], data: Path) -> None:
+def judge_worker_jobs(verdict: Verdict, jobs: Mapping[str, WorkerJob], data: Path) -> None:
     """What each job says of itself against what it left."""
     results, commits = data / "results", cleaned_commits(data)
-    for job, work in works.items():
-        if work.state not in FINISHED:
-            verdict.stuck.append(f"{job} is {work.state}")
-        if work.state == "failed":
-            verdict.failed.append(f"{job}: {work.error}")
-        _judge_file(verdict, job, work, files_of(results, job))
+    for job, seen in jobs.items():
+        if seen.state not in FINISHED:
+            verdict.stuck.append(f"{job} is {seen.state}")
+        if seen.state == "failed":
+            verdict.failed.append(f"{job}: {seen.error}")
+        _judge_file(verdict, job, seen, files_of(results, job))
         for table, made in commits.items():
-            _judge_commits(verdict, job, works, table, made)
-        verdict.facts[work.task_type] += 1
+            _judge_commits(verdict, job, jobs, table, made)
+        verdict.facts[seen.task_type] += 1
     there = {path.name for path in results.iterdir() if not path.name.startswith(".")} if results.is_dir() else set()
-    verdict.wrong += [f"{job} has a result and is no job" for job in there - works.keys()]
+    verdict.wrong += [f"{job} has a result and is no job" for job in there - jobs.keys()]
     staged = list((results / STAGING).iterdir()) if (results / STAGING).is_dir() else []
     verdict.wrong += [f"{path.name} was left behind" for path in staged]
-    exports = {work.told for work in works.values() if work.task_type == EXPORT["task_type"] and work.told}
+    exports = {seen.told for seen in jobs.values() if seen.task_type == EXPORT["task_type"] and seen.told}
     if len(exports) > 1:
         verdict.wrong.append(f"the same export gave {len(exports)} different files")
 
 
-def _judge_file(verdict: Verdict, job: str, work: Work, files: Mapping[str, tuple[int, str]]) -> None:
+def _judge_file(verdict: Verdict, job: str, seen: WorkerJob, files: Mapping[str, tuple[int, str]]) -> None:
     """Who completed has the file that was told, and who did not has none."""
-    if work.state == "completed" and (work.told is None or work.told not in files.values()):
-        verdict.lied.append(f"{job} completed, told {work.told}, and left {files}")
-    if work.state != "completed" and files:
-        verdict.lied.append(f"{job} is {work.state} and left {files}")
+    if seen.state == "completed" and (seen.told is None or seen.told not in files.values()):
+        verdict.lied.append(f"{job} completed, told {seen.told}, and left {files}")
+    if seen.state != "completed" and files:
+        verdict.lied.append(f"{job} is {seen.state} and left {files}")
 
 
-def _judge_commits(verdict: Verdict, job: str, works: Mapping[str, Work], table: str, made: Counter[str]) -> None:
+def _judge_commits(verdict: Verdict, job: str, jobs: Mapping[str, WorkerJob], table: str, made: Counter[str]) -> None:
     """A completed cleanup is one commit in each table, or none where a later one's was there before it."""
-    work, count = works[job], made[job]
-    due = work.state == "completed" and work.task_type == CLEANUP["task_type"]
-    later = any(made[other] and one.number > work.number for other, one in works.items())
+    seen, count = jobs[job], made[job]
+    due = seen.state == "completed" and seen.task_type == CLEANUP["task_type"]
+    later = any(made[name] and other.number > seen.number for name, other in jobs.items())
     if count > 1:
         verdict.duplicated.append(f"{job} is in {count} commits of {table}")
     elif count != due and not (due and later):
-        verdict.lied.append(f"{job} ({work.task_type}) is {work.state} with {count} commits in {table}")
+        verdict.lied.append(f"{job} ({seen.task_type}) is {seen.state} with {count} commits in {table}")
     verdict.facts["commits of cleanups"] += count
