@@ -78,7 +78,7 @@ class Analysis(Task):
                 duplicates[name] = profiles[name]["rows"] - single.count()
                 if name in TRENDS:
                     context.check()
-                    found[name] = TRENDS[name](single if duplicates[name] else rows[name])
+                    found[name] = TRENDS[name](single)
                 steps.reach(sum(one["rows"] for one in profiles.values()))
             steps.end(sum(one["rows"] for one in profiles.values()))
         except PySparkException:
@@ -101,7 +101,7 @@ class Analysis(Task):
         def read(table: Table) -> DataFrame:
             return rows_of(session, self._sources, table)
 
-        return without_duplicates(CHECKS[name], rows, read, now)
+        return without_duplicates(session, CHECKS[name], rows, read, now)
 
 
 class DataAnalysis(Analysis):

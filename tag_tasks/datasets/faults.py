@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
-from pyspark.sql import Column, DataFrame, Window
+from pyspark.sql import Column, DataFrame, SparkSession, Window
 from pyspark.sql import functions as F
 
 from tag_tasks.datasets.tables import BOOKINGS, ORDER, PAYMENTS, SERVICES, USERS, Table
@@ -27,6 +27,9 @@ FIRST_MOMENT = datetime(2000, 1, 1, tzinfo=UTC)
 
 AHEAD = timedelta(days=1)
 """How far a clock may be ahead: what has happened cannot lie further in the future."""
+
+MOST_HELD = 100_000
+"""Values that rows share, and that this process holds at once."""
 
 PLANNED_AHEAD = timedelta(days=5 * 366)
 """Nobody books for later."""
@@ -113,10 +116,35 @@ def flagged(checks: Checks, rows: DataFrame, read: Callable[[Table], DataFrame],
     return rows.select(*checks.table.columns, REASON)
 
 
-def without_duplicates(checks: Checks, rows: DataFrame, read: Callable[[Table], DataFrame], now: datetime) -> DataFrame:
-    """The rows but for those that the cleanup would remove because they repeat another; `read` as for `flagged`."""
+def without_duplicates(
+    session: SparkSession, checks: Checks, rows: DataFrame, read: Callable[[Table], DataFrame], now: datetime
+) -> DataFrame:
+    """The rows but for those that the cleanup would remove because they repeat another; `read` as for `flagged`.
+
+    Which rows share a value is asked once, and they are judged once: they are few, and the answer is read often.
+    """
+    keys = {column: _repeated(rows, column).toArrow() for column in (ORDER, *checks.unique)}
+    count = sum(values.num_rows for values in keys.values())
+    if count > MOST_HELD:
+        return _unrepeated(checks, rows, read, now)
+    single, shared = rows, rows.limit(0)
+    for column, values in keys.items():
+        if values.num_rows:
+            held = session.createDataFrame(values)
+            shared = shared.unionByName(single.join(held, column, "left_semi").select(*rows.columns))
+            single = single.join(held, column, "left_anti").select(*rows.columns)
+    kept = _unrepeated(checks, shared, read, now).toArrow() if count else None
+    return single if kept is None else single.unionByName(session.createDataFrame(kept, rows.schema))
+
+
+def _unrepeated(checks: Checks, rows: DataFrame, read: Callable[[Table], DataFrame], now: datetime) -> DataFrame:
     repeated = F.col(REASON).contains(DUPLICATE)
     return flagged(checks, rows, read, now).filter(~repeated).select(*checks.table.columns)
+
+
+def _repeated(rows: DataFrame, column: str) -> DataFrame:
+    """The values that more than one row has."""
+    return rows.groupBy(column).count().filter("count > 1").filter(F.col(column).isNotNull()).select(column)
 
 
 def _faults(checks: Checks, now: datetime) -> list[Column]:
@@ -158,7 +186,7 @@ def _with_repeated(rows: DataFrame, table: Table, column: str, reason: str) -> D
 
     Only they are sorted, and they are few: over a whole table that takes ten times as long.
     """
-    repeated = rows.groupBy(column).count().filter("count > 1").filter(F.col(column).isNotNull()).select(column)
+    repeated = _repeated(rows, column)
     others = [name for name in table.columns if name != column]
     order = Window.partitionBy(column).orderBy(F.col(REASON) != "", *others)
     sharing = rows.join(repeated, column, "left_semi").withColumn("_place", F.row_number().over(order))

@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 import pytest
 from deltalake import DeltaTable
 
+from tag_tasks.datasets import faults
 from tag_tasks.datasets.tables import TABLES, Kind
 from tag_tasks.spark.session import Spark
 from tagapi.jobs import changes
@@ -150,6 +151,13 @@ def test_duplicates_are_counted_and_left_out(busy: Business, single: Business, f
     assert result["bookings"] == single.ask("SELECT count(*) FROM bookings")[0][0]
     revenue = "SELECT sum(total_price) FROM bookings WHERE status = 'completed'"
     assert Decimal(result["revenue"]) == single.ask(revenue)[0][0]
+
+
+def test_too_many_duplicates_to_be_held_give_the_same_figures(
+    busy: Business, figures: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(faults, "MOST_HELD", 0)
+    assert read(busy.done("data_analysis")[1]) == figures
 
 
 def test_payments_of_many_currencies_are_told_for_the_most_frequent(business: Business) -> None:
