@@ -123,7 +123,7 @@ def without_duplicates(
 
     Which rows share a value is asked once, and they are judged once: they are few, and the answer is read often.
     """
-    keys = {column: _repeated(rows, column).toArrow() for column in (ORDER, *checks.unique)}
+    keys = {column: _repeated(rows, column).limit(MOST_HELD + 1).toArrow() for column in (ORDER, *checks.unique)}
     count = sum(values.num_rows for values in keys.values())
     if count > MOST_HELD:
         return _unrepeated(checks, rows, read, now)
