@@ -8,10 +8,12 @@ from typing import Any, TypeVar
 
 from apispec import APISpec
 from apispec.ext.marshmallow import MarshmallowPlugin
+from apispec.ext.marshmallow.openapi import OpenAPIConverter
 from flask_restx import Api, Namespace, Resource
 from flask_restx import fields as restx_fields
 from flask_restx.apidoc import ui_for
 from marshmallow import Schema
+from marshmallow.fields import Field
 
 from tagapi.auth import Policy
 
@@ -96,12 +98,24 @@ def page_of(api: Api) -> str:
     return page.replace(PAGE_OPTIONS, f"{PAGE_OPTIONS}\n                {PASTED}")
 
 
+class _Converter(OpenAPIConverter):
+    """A default of null says only that a field may be left out, and is none that Swagger 2.0 could tell."""
+
+    def field2default(self, field: Field[Any], **kwargs: Any) -> dict[str, Any]:
+        told: dict[str, Any] = super().field2default(field, **kwargs)
+        return {} if field.load_default is None else told
+
+
+class _Plugin(MarshmallowPlugin):
+    Converter = _Converter
+
+
 class Definitions:
     """The schemas as models of the specification, each registered once."""
 
     def __init__(self, api: Api) -> None:
         self._api = api
-        self._plugin = MarshmallowPlugin(schema_name_resolver=_name)
+        self._plugin = _Plugin(schema_name_resolver=_name)
         self._spec = APISpec("tagapi", "1", "2.0", plugins=[self._plugin])
 
     def model(self, schema: type[Schema]) -> Any:

@@ -8,40 +8,19 @@ from typing import Any
 
 import pytest
 from flask import Flask
-from flask.testing import FlaskClient
 
-from tagapi.auth import Gate, OpenGate, Policy, TokenGate
-from tagapi.jobs.registry import Bounds
-from tagapi.jobs.service import JobService
+from tagapi.auth import OpenGate, Policy, TokenGate
 from tagapi.namespaces.base import Front, NamespaceResource, install
 from tagapi.namespaces.declared import UndeclaredRoute
 from tagapi.namespaces.documentation import Answer, operation
 from tagapi.namespaces.problems import Problem
-from tagapi.namespaces.tags import TagsFront
 from tagapi.namespaces.tags_schemas import ProbeAnswer, TagsError
-from tagapi.namespaces.workers import WorkersFront
-from tagapi.registries.memory import MemoryRegistry
 from tagapi.tokens import Entry, Principal, Role, TokensFile, digest_of
-from tests.e2e.stand_in import FILTERS, Folder, NoTags
-from tests.unit.fakes import World
+from tests.unit.fronts import client_of
 
 TASKS, WORKERS = "/api/v1/tasks", "/api/v1/workers/"
 AWAY = {"REMOTE_ADDR": "192.0.2.1"}
 ERRORS = dict.fromkeys((400, 401, 403, 404, 429, 503), "wrong")
-
-
-def client_of(gate: Gate, *more: Front) -> FlaskClient:
-    """A client of an app with both fronts, whose jobs nobody runs."""
-    executor = World().executor
-    service = JobService(MemoryRegistry(), executor, Bounds(queued=100, queued_per_owner=100))
-    health: Mapping[str, Any] = {"spark": "ready"}
-    fronts = [
-        TagsFront(service, NoTags(), "local", lambda: health),
-        WorkersFront(service, FILTERS, Folder(Path("/none"))),
-    ]
-    app = Flask("tagapi", static_folder=None)
-    install(app, [*fronts, *more], gate, "0")
-    return app.test_client()
 
 
 # -- every route says who may call it ------------------------------------------------------
