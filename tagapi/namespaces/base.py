@@ -22,6 +22,7 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed, RequestEntityTo
 from werkzeug.routing import BaseConverter
 
 from tagapi.auth import Gate, Policy, Principal
+from tagapi.namespaces.compression import SMALLEST, compress
 from tagapi.namespaces.declared import check_declared, check_guarded
 from tagapi.namespaces.documentation import AUTHORIZATIONS, Definitions, describe, operation_of, page_of
 from tagapi.namespaces.fields import NoQuery
@@ -97,9 +98,12 @@ class NamespaceResource(Resource):  # type: ignore[misc]  # Flask-RESTX is untyp
 
 def respond(body: Mapping[str, Any], status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
     """A JSON answer. Raises TypeError for a value that JSON cannot say, rather than saying something else."""
-    response = Response(orjson.dumps(body), status, mimetype="application/json")
+    text = orjson.dumps(body)
+    response = Response(text, status, mimetype="application/json")
     if headers:
         response.headers.extend(headers)
+    if len(text) >= SMALLEST:
+        compress(response, request)
     return response
 
 
@@ -137,6 +141,8 @@ def _read_body() -> bytes:
 
 def load_query(schema: type[Schema]) -> dict[str, Any]:
     """The query string, validated, defaults filled in. A parameter is given once at most."""
+    if not request.query_string:
+        return dict(SCHEMAS.defaults(schema))
     values = {}
     for name, given in request.args.lists():
         if len(given) > 1:
@@ -159,11 +165,18 @@ class _Schemas:
 
     def __init__(self) -> None:
         self._made: dict[type[Schema], Schema] = {}
+        self._defaults: dict[type[Schema], Mapping[str, Any]] = {}
 
     def of(self, schema: type[Schema]) -> Schema:
         if schema not in self._made:
             self._made[schema] = schema()
         return self._made[schema]
+
+    def defaults(self, schema: type[Schema]) -> Mapping[str, Any]:
+        """What is loaded where nothing is given: most who read a status or a list give nothing."""
+        if schema not in self._defaults:
+            self._defaults[schema] = self.of(schema).load({})
+        return self._defaults[schema]
 
 
 SCHEMAS = _Schemas()
@@ -224,6 +237,7 @@ def install(app: Flask, fronts: Sequence[Front], gate: Gate, version: str) -> No
         validate=False,
     )
     api.fronts = fronts
+    api.representations["application/json"] = respond  # the specification, which is large
     api.documentation(lambda: page_of(api))
     definitions = Definitions(api)
     for front in fronts:

@@ -128,10 +128,18 @@ class Trigger(TagsResource):
 
 
 class TaskStatus(TagsResource):
-    @operation(policy=Policy.USER, path=TASK_ID, answers={200: Answer("任务状态", shapes.StatusAnswer)}, errors=(404,))
+    @operation(
+        policy=Policy.USER,
+        path=TASK_ID,
+        query=shapes.StatusQuery,
+        answers={200: Answer("任务状态", shapes.StatusAnswer)},
+        errors=(404,),
+    )
     def get(self, task_id: str) -> Any:
         """查询任务状态: how far a task is, and what came of it."""
-        return render_status(self.front.service.get(task_id, "tags", self.caller.only), self.front.environment)
+        full = load_query(shapes.StatusQuery)["full"]
+        job = self.front.service.get(task_id, "tags", self.caller.only)
+        return render_status(job, self.front.environment, full=full)
 
 
 class Task(TagsResource):

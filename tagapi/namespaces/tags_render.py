@@ -21,6 +21,7 @@ NEWEST = 1000  # tasks in a list without paging parameters
 PAGE_SIZE = 20
 LARGEST_PAGE = 100
 IDS_NAMED = 100  # of unknown tag ids, in an error
+USERS_TOLD = 100  # of those that a task is for; all of them are told where that is asked
 
 # -- what comes in -------------------------------------------------------------------------
 
@@ -86,7 +87,7 @@ def render_accepted(added: Added, environment: str) -> tuple[dict[str, Any], int
     asked = job.request.arguments
     data = {
         "tag_ids": asked["tag_ids"],
-        "user_ids": asked["user_ids"],
+        **_users(asked["user_ids"]),
         "mode": asked["mode"],
         "environment": environment,
         "submitted_at": iso(job.submitted_at),
@@ -96,12 +97,13 @@ def render_accepted(added: Added, environment: str) -> tuple[dict[str, Any], int
     return body, 202, {REPLAYED: "true"} if added.replayed else {}
 
 
-def render_status(job: Job, environment: str) -> dict[str, Any]:
+def render_status(job: Job, environment: str, *, full: bool = False) -> dict[str, Any]:
+    """`full` tells all users that the job is for; who polls does not need them each time."""
     asked = job.request.arguments
     status = {
         "task_id": job.id,
         "tag_ids": asked["tag_ids"],
-        "user_ids": asked["user_ids"],
+        **_users(asked["user_ids"], full=full),
         "mode": asked["mode"],
         "environment": environment,
         "status": words.STATUS[job.state],
@@ -133,6 +135,13 @@ def render_cancel(job: Job, environment: str) -> tuple[dict[str, Any], int]:
     stopped = job.state is JobState.CANCELLED
     message = "任务已取消" if stopped else "任务正在取消"
     return {**render_status(job, environment), "message": message}, 200 if stopped else 202
+
+
+def _users(user_ids: Sequence[str] | None, *, full: bool = False) -> dict[str, Any]:
+    """The users that a job is for, or the first of them, and how many they are; null is everyone."""
+    if user_ids is None:
+        return {"user_ids": None, "user_ids_total": None}
+    return {"user_ids": user_ids if full else user_ids[:USERS_TOLD], "user_ids_total": len(user_ids)}
 
 
 def _extras(job: Job) -> dict[str, bool]:

@@ -50,6 +50,10 @@ class TriggerRequest(Input):
     example = {"tag_ids": [1, 2, 3], "user_ids": ["user_000001", "user_000002"], "mode": "full"}
 
 
+class StatusQuery(Query):
+    full = QueryBoolean(load_default=False, metadata={"description": "tell all user_ids, not only the first 100"})
+
+
 class TasksQuery(Query):
     status = fields.String(
         load_default=None, validate=validate.OneOf(STATUSES, error=f"must be one of: {', '.join(STATUSES)}")
@@ -90,7 +94,14 @@ class TagsError(Schema):
 
 class TriggerData(Schema):
     tag_ids = fields.List(fields.Integer(), required=True)
-    user_ids = fields.List(fields.String(), required=True, metadata={"x-nullable": True})
+    user_ids = fields.List(
+        fields.String(),
+        required=True,
+        metadata={"description": "the first 100; a status with full=true tells all", "x-nullable": True},
+    )
+    user_ids_total = fields.Integer(
+        required=True, metadata={"description": "how many users; null means everyone", "x-nullable": True}
+    )
     mode = fields.String(required=True)
     environment = fields.String(required=True)
     submitted_at = Moment(required=True)
@@ -101,6 +112,7 @@ class TriggerData(Schema):
 TRIGGER_DATA: dict[str, Any] = {
     "tag_ids": [1, 2, 3],
     "user_ids": ["user_000001", "user_000002"],
+    "user_ids_total": 2,
     "mode": "full",
     "environment": "local",
     "submitted_at": EXAMPLE_TIME,

@@ -79,7 +79,13 @@ def test_trigger_answers_as_documented(server: Server) -> None:
         "success": True,
         "task_id": body["task_id"],
         "message": "标签任务已成功提交",
-        "data": {"tag_ids": [1, 2, 3], "user_ids": TWO_USERS, "mode": "full", "environment": "local"},
+        "data": {
+            "tag_ids": [1, 2, 3],
+            "user_ids": TWO_USERS,
+            "user_ids_total": 2,
+            "mode": "full",
+            "environment": "local",
+        },
     }
 
 
