@@ -9,7 +9,20 @@ from typing import Any
 
 from marshmallow import RAISE, Schema, fields
 
-WHOLE = re.compile(r"[0-9]{1,9}")
+WHOLE = re.compile(r"(-?)0*([0-9]+)")
+MOST_DIGITS = 18  # that every store can hold, and more than any bound has
+LARGE = 2.0**63  # beyond it, what JSON wrote as a whole number is read as a float
+KINDS: Mapping[type, str] = {
+    bool: "a boolean",
+    int: "an integer",
+    float: "a number with a decimal point",
+    str: "a string",
+    list: "a list",
+    dict: "an object",
+}
+"""What JSON can say, for people."""
+
+ALWAYS = {"null": "must not be null", "required": "is required"}
 
 
 class Input(Schema):
@@ -34,18 +47,42 @@ class NoQuery(Query):
 class StrictInteger(fields.Integer):
     """A JSON integer; a boolean is none, nor is 1.0."""
 
-    default_error_messages = {"invalid": "must be an integer"}
+    default_error_messages = {**ALWAYS, "invalid": "must be an integer, not {kind}", "large": "has too many digits"}
 
     def _validated(self, value: Any) -> int:
+        if isinstance(value, float) and abs(value) >= LARGE:
+            raise self.make_error("large")
         if isinstance(value, bool) or not isinstance(value, int):
-            raise self.make_error("invalid", input=value)
+            raise self.make_error("invalid", kind=KINDS[type(value)])
+        return value
+
+
+class StrictList(fields.List[Any]):
+    """A JSON list."""
+
+    default_error_messages = {**ALWAYS, "invalid": "must be a list, not {kind}"}
+
+    def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> list[Any]:
+        if not isinstance(value, list):
+            raise self.make_error("invalid", kind=KINDS[type(value)])
+        return super()._deserialize(value, attr, data, **kwargs)
+
+
+class StrictText(fields.String):
+    """A JSON string."""
+
+    default_error_messages = {**ALWAYS, "invalid": "must be a string, not {kind}"}
+
+    def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> str:
+        if not isinstance(value, str):
+            raise self.make_error("invalid", kind=KINDS[type(value)])
         return value
 
 
 class StrictBoolean(fields.Boolean):
     """JSON's true or false."""
 
-    default_error_messages = {"invalid": "must be true or false"}
+    default_error_messages = {**ALWAYS, "invalid": "must be true or false"}
 
     def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> bool:
         if not isinstance(value, bool):
@@ -54,14 +91,15 @@ class StrictBoolean(fields.Boolean):
 
 
 class QueryInteger(fields.Integer):
-    """A whole number in a query string: digits only."""
+    """A whole number in a query string. Where it has too many digits, the first of them are out of any bound, too."""
 
     default_error_messages = {"invalid": "must be a whole number"}
 
     def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> int:
-        if not isinstance(value, str) or not WHOLE.fullmatch(value):
+        number = WHOLE.fullmatch(value)
+        if number is None:
             raise self.make_error("invalid", input=value)
-        return int(value)
+        return int(number[1] + number[2][:MOST_DIGITS])
 
 
 class QueryBoolean(fields.Boolean):

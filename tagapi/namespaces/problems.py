@@ -85,6 +85,11 @@ class Problem:
     facts: Mapping[str, Any] = field(default_factory=dict)
     headers: Mapping[str, str] = field(default_factory=dict)
 
+    @property
+    def reason(self) -> str:
+        """What is wrong with `wrong`."""
+        return self.detail.removeprefix(f"{self.wrong}: ")
+
 
 class Invalid(Exception):
     """A part of the request is wrong: `field` is its name, `problem` what is wrong with it."""
@@ -134,10 +139,12 @@ def _http_headers(error: HTTPException) -> Mapping[str, str]:
 
 
 def _first(messages: Any, name: str = "") -> tuple[str, str]:
-    """The first field of a tree of messages, as `outer.inner`, and its message."""
+    """The first field of a tree of messages, as `outer.inner` or `list[0]`, and its message."""
     while isinstance(messages, dict):
         key, messages = next(iter(messages.items()))
-        if key != "_schema":
+        if isinstance(key, int):
+            name = f"{name}[{key}]"
+        elif key != "_schema":
             name = f"{name}.{key}" if name else str(key)
     text = messages[0] if isinstance(messages, list) else messages
     return name or "body", str(text).rstrip(".")

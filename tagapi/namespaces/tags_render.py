@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import urlencode
@@ -21,6 +22,7 @@ NEWEST = 1000  # tasks in a list without paging parameters
 PAGE_SIZE = 20
 LARGEST_PAGE = 100
 IDS_NAMED = 100  # of unknown tag ids, in an error
+TAG_IDS = re.compile(r"tag_ids(\[[0-9]+\])?")
 USERS_TOLD = 100  # of those that a task is for; all of them are told where that is asked
 
 # -- what comes in -------------------------------------------------------------------------
@@ -152,18 +154,25 @@ def _extras(job: Job) -> dict[str, bool]:
 def render_error(problem: Problem) -> dict[str, Any]:
     error, message = words.ERRORS.get(problem.code, (problem.detail, "请求参数错误"))
     if problem.code == "invalid":
-        reason = problem.detail.partition(": ")[2]
-        error, message = problem.detail, f"参数无效: {problem.wrong}"
-        if reason in words.REASONS:
-            error, message = reason, words.REASONS[reason]
-        elif "unknown_tag_ids" in problem.facts:
-            unknown = problem.facts["unknown_tag_ids"]
-            error, message = f"Invalid tag_ids: {unknown}", f"无效的标签ID: {unknown}"
+        error, message = _invalid(problem)
     elif problem.code == "only_local":
         message = f"未设置 {problem.facts['setting']}，只允许本机访问"
     elif problem.code == "not_found_in_data":
         error, message = words.THINGS[problem.facts["thing"]]
-    body = {"success": False, "error": error, "message": message}
+    body: dict[str, Any] = {"success": False, "error": error, "message": message}
     if "available_tag_ids" in problem.facts:
         body["available_tag_ids"] = problem.facts["available_tag_ids"]
+    elif problem.wrong is not None:
+        body["details"] = {problem.wrong: [problem.reason]}
     return body
+
+
+def _invalid(problem: Problem) -> tuple[str, str]:
+    """`error` and `message`: the document's where it has some for what is wrong."""
+    if unknown := problem.facts.get("unknown_tag_ids"):
+        return f"Invalid tag_ids: {unknown}", f"无效的标签ID: {unknown}"
+    if (problem.wrong, problem.reason) == ("tag_ids", "is required"):
+        return words.TAG_IDS_REQUIRED
+    if TAG_IDS.fullmatch(str(problem.wrong)):
+        return words.TAG_IDS_LIST
+    return problem.detail, f"参数无效: {problem.wrong}"

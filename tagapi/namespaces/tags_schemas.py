@@ -6,38 +6,41 @@ from typing import Any
 
 from marshmallow import Schema, ValidationError, fields, validate, validates_schema
 
-from tagapi.namespaces.fields import Input, Moment, Query, QueryBoolean, QueryInteger, StrictBoolean, StrictInteger
+from tagapi.namespaces.fields import (
+    Input,
+    Moment,
+    Query,
+    QueryBoolean,
+    QueryInteger,
+    StrictBoolean,
+    StrictInteger,
+    StrictList,
+    StrictText,
+)
 
-TAG_IDS_REQUIRED = "tag_ids is required"
-TAG_IDS_LIST = "tag_ids must be a non-empty list"
 MOST_USERS = 100_000
 STATUSES = ("submitted", "running", "completed", "failed", "cancelled")
 MODES = ("full", "incremental")
 EXAMPLE_ID = "550e8400-e29b-41d4-a716-446655440000"
 EXAMPLE_TIME = "2024-01-20T10:30:00+00:00"
-
-
-def _tag_ids() -> fields.List[int]:
-    item = StrictInteger(error_messages={"invalid": TAG_IDS_LIST, "null": TAG_IDS_LIST})
-    return fields.List(
-        item,
-        required=True,
-        validate=validate.Length(min=1, error=TAG_IDS_LIST),
-        error_messages={"required": TAG_IDS_REQUIRED, "null": TAG_IDS_LIST, "invalid": TAG_IDS_LIST},
-        metadata={"description": "标签ID列表", "example": [1, 2, 3]},
-    )
+NOT_NEGATIVE = validate.Range(0, error="must be 0 or more")
 
 
 class TriggerRequest(Input):
-    tag_ids = _tag_ids()
-    user_ids = fields.List(
-        fields.String(validate=validate.Length(1, 255, error="must be 1 to 255 characters long")),
+    tag_ids = StrictList(
+        StrictInteger(),
+        required=True,
+        validate=validate.Length(min=1, error="must not be empty"),
+        metadata={"description": "标签ID列表", "example": [1, 2, 3]},
+    )
+    user_ids = StrictList(
+        StrictText(validate=validate.Length(1, 255, error="must be 1 to 255 characters long")),
         allow_none=True,
         load_default=None,
         validate=validate.Length(1, MOST_USERS, error=f"must name 1 to {MOST_USERS} users"),
         metadata={"description": "指定用户列表; absent or null means everyone", "x-nullable": True},
     )
-    mode = fields.String(
+    mode = StrictText(
         load_default="full",
         validate=validate.OneOf(MODES, error="must be one of: full, incremental"),
         metadata={"description": "执行模式"},
@@ -58,10 +61,14 @@ class TasksQuery(Query):
     status = fields.String(
         load_default=None, validate=validate.OneOf(STATUSES, error=f"must be one of: {', '.join(STATUSES)}")
     )
-    tag_id = QueryInteger(load_default=None, metadata={"description": "tasks that compute this tag"})
-    page = QueryInteger(load_default=None, validate=validate.Range(1, 10**6, error="must be 1 or more"))
+    tag_id = QueryInteger(
+        load_default=None, validate=NOT_NEGATIVE, metadata={"description": "tasks that compute this tag"}
+    )
+    page = QueryInteger(load_default=None, validate=validate.Range(1, 10**6, error="must be 1 to 1000000"))
     page_size = QueryInteger(load_default=None, validate=validate.Range(1, 100, error="must be 1 to 100"))
-    cursor = QueryInteger(load_default=None, metadata={"description": "as in the `next` of the page before"})
+    cursor = QueryInteger(
+        load_default=None, validate=NOT_NEGATIVE, metadata={"description": "as in the `next` of the page before"}
+    )
 
     @validates_schema
     def _pages_one_way(self, values: dict[str, Any], **_: Any) -> None:
@@ -83,6 +90,11 @@ class TagsError(Schema):
     error = fields.String(required=True)
     message = fields.String(required=True, metadata={"description": "中文错误信息"})
     available_tag_ids = fields.List(fields.Integer())
+    details = fields.Dict(
+        keys=fields.String(),
+        values=fields.List(fields.String()),
+        metadata={"description": "what is wrong, by its place, such as `tag_ids[0]`"},
+    )
 
     example = {
         "success": False,

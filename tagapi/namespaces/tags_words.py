@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from tagapi.jobs.model import JobState
-from tagapi.namespaces import tags_schemas as shapes
 
 STATUS: Mapping[JobState, str] = {
     JobState.QUEUED: "submitted",
@@ -42,10 +41,10 @@ ERRORS: Mapping[str, tuple[str, str]] = {
 }
 """What a problem's code reads like: `error` and `message`."""
 
-REASONS: Mapping[str, str] = {
-    shapes.TAG_IDS_REQUIRED: "标签ID列表是必需的",
-    shapes.TAG_IDS_LIST: "标签ID必须是非空列表",
-}
+TAG_IDS_REQUIRED = ("tag_ids is required", "标签ID列表是必需的")
+TAG_IDS_LIST = ("tag_ids must be a non-empty list", "标签ID必须是非空列表")
+"""The document's words for tag ids that are not there, or no list of integers."""
+
 THINGS: Mapping[str, tuple[str, str]] = {
     "tag": ("Tag not found", "标签不存在"),
     "user": ("User not found", "用户不存在"),

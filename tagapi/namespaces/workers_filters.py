@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from tagapi.namespaces import workers_words as words
+from tagapi.namespaces.fields import LARGE
 from tagapi.namespaces.problems import Invalid
 
 FilterKinds = Mapping[str, Mapping[str, str]]
@@ -26,7 +27,6 @@ EXPORTED: Mapping[str, str] = {
 CLEANUP = "data_cleanup"
 REPORT = "report_generation"
 LONGEST = 1000  # characters of a text to look for
-MOST_INT = 2**63 - 1
 MOST_MONEY = 99_999_999.99  # what a decimal(10,2) holds
 
 
@@ -37,8 +37,11 @@ def _text(value: Any) -> str | None:
 
 
 def _whole(value: Any) -> str | None:
-    whole = isinstance(value, int) and not isinstance(value, bool) and abs(value) <= MOST_INT
-    return None if whole else words.WHOLE
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return words.WHOLE
+    if abs(value) >= LARGE:
+        return words.LARGE
+    return None if isinstance(value, int) else words.WHOLE
 
 
 def _boolean(value: Any) -> str | None:

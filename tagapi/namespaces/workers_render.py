@@ -146,8 +146,7 @@ def render_error(problem: Problem) -> dict[str, Any]:
     details: dict[str, list[str]] = {}
     if problem.code == "invalid":
         wrong = problem.wrong or "body"
-        reason = problem.detail.removeprefix(f"{wrong}: ")
-        reason = words.REASONS.get(reason, reason)
+        reason = words.REASONS.get(problem.reason, problem.reason)
         code, message = (
             "VALIDATION_ERROR",
             reason if reason in words.SENTENCES else f"Неверное значение «{wrong}»: {reason}",

@@ -64,7 +64,7 @@ class CreateRequest(Input):
     batch_size = StrictInteger(
         load_default=100,
         validate=validate.Range(1, MOST_BATCH, error=words.BATCH_SIZE),
-        error_messages=_messages(words.WHOLE),
+        error_messages={**_messages(words.WHOLE), "large": words.BATCH_SIZE},
         metadata={"description": "Размер пакета: шаг, которым растет прогресс"},
     )
     filters = fields.Dict(
@@ -109,7 +109,7 @@ class WorkersQuery(Query):
     )
     page = QueryInteger(
         load_default=1,
-        validate=validate.Range(1, 10**9, error="должно быть не меньше 1"),
+        validate=validate.Range(1, 10**9, error="должно быть от 1 до 1000000000"),
         metadata={"description": "Номер страницы"},
     )
     page_size = QueryInteger(
