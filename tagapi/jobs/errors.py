@@ -60,8 +60,13 @@ class ShuttingDown(JobError):
 
 
 class ResultNotReady(JobError):
-    message = "Job {job_id} is {state}: it has no result."
+    message = "Job {job_id} is {state}: it has no result yet."
     code = "result_not_ready"
+
+
+class NoResult(JobError):
+    message = "Job {job_id} is {state}: there is no result, and there will be none."
+    code = "no_result"
 
 
 class NotReady(JobError):

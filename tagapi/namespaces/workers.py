@@ -104,7 +104,7 @@ class WorkersFront(Front):
         )
 
     def send_result(self, job: Job) -> Response:
-        """The job's file. Raises ResultNotReady, or NotFoundInData where it is gone."""
+        """The job's file. Raises ResultNotReady, NoResult, or NotFoundInData where it is gone."""
         file = result_file(job)
         path = self.results.path(job.id, file["name"])
         gone = NotFoundInData(thing="result", name=job.id)

@@ -72,6 +72,8 @@ def _of_table(given: Mapping[str, Any], keys: Mapping[str, str], where: str) -> 
             raise Invalid(f"{where}.{key}", words.NO_FILTER)
         if wrong := CHECKS[keys[key]](value):
             raise Invalid(f"{where}.{key}", wrong)
+    if given.get("min_price", -MOST_MONEY) > given.get("max_price", MOST_MONEY):
+        raise Invalid(f"{where}.min_price", words.PRICES)
     return dict(given)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from tagapi.auth import PermissionDenied
-from tagapi.jobs.errors import NotFoundInData, ResultNotReady
+from tagapi.jobs.errors import NoResult, NotFoundInData, ResultNotReady
 from tagapi.jobs.lists import Page
 from tagapi.jobs.lists import Query as JobQuery
 from tagapi.jobs.model import EventKind, Job, JobState
@@ -74,9 +74,12 @@ def task_type(job: Job) -> str:
 
 
 def result_file(job: Job) -> Mapping[str, Any]:
-    """What is known of the job's file. Raises ResultNotReady or NotFoundInData."""
-    if job.state is not JobState.SUCCEEDED:
+    """What is known of the job's file. Raises ResultNotReady, NoResult or NotFoundInData."""
+    if not job.finished:
         raise ResultNotReady(job_id=job.id, state=job.state.value)
+    if job.state is not JobState.SUCCEEDED:
+        why = words.WHY_NO_RESULT[job.state].format(reason=job.error)
+        raise NoResult(job_id=job.id, state=job.state.value, why=why)
     if job.result is None or "file" not in job.result:
         raise NotFoundInData(thing="result", name=job.id)
     file: Mapping[str, Any] = job.result["file"]

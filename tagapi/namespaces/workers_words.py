@@ -35,8 +35,9 @@ TYPE_DISPLAY: Mapping[str, str] = {
 
 BATCH_SIZE = "Размер пакета должен быть от 1 до 10000"
 DATES = "Дата начала не может быть позже даты окончания"
-SENTENCES = frozenset({BATCH_SIZE, DATES})
-"""Reasons that the document words as a message of their own."""
+PRICES = "Минимальная цена не может быть больше максимальной"
+SENTENCES = frozenset({BATCH_SIZE, DATES, PRICES})
+"""Reasons that are a message of their own: the document's, and what is like them."""
 
 REQUIRED = "обязательное поле"
 NOT_NULL = "не может быть null"
@@ -75,6 +76,7 @@ ERRORS: Mapping[str, tuple[str, str]] = {
     "job_not_found": ("TASK_NOT_FOUND", "Задача не найдена"),
     "already_finished": ("TASK_CANNOT_CANCEL", "Задачу нельзя отменить: она уже завершена или завершается"),
     "result_not_ready": ("RESULT_NOT_READY", "Результат еще не готов"),
+    "no_result": ("NO_RESULT", "Результата нет: {why}"),
     "queue_full": ("QUEUE_FULL", "Очередь задач заполнена, повторите позже"),
     "owner_queue_full": ("RATE_LIMITED", "Слишком много ваших задач ожидает выполнения, повторите позже"),
     "key_reused": ("IDEMPOTENCY_KEY_REUSED", "Idempotency-Key уже использован для другого запроса"),
@@ -89,6 +91,11 @@ ERRORS: Mapping[str, tuple[str, str]] = {
 }
 """By the code of a problem: the document's code, and the message."""
 
+WHY_NO_RESULT: Mapping[JobState, str] = {
+    JobState.FAILED: "задача завершилась с ошибкой: {reason}",
+    JobState.CANCELLED: "задача отменена",
+}
+
 MISSING: Mapping[str, tuple[str, str]] = {
     "page": ("PAGE_NOT_FOUND", "Такой страницы нет"),
     "result": ("RESULT_NOT_FOUND", "Файл результата больше не существует"),
@@ -100,7 +107,7 @@ ERROR_TEXTS: Mapping[int, str] = {
     401: "Требуется токен (AUTHENTICATION_REQUIRED)",
     403: "Недостаточно прав (PERMISSION_DENIED)",
     404: "Не найдено (TASK_NOT_FOUND)",
-    409: "Результат еще не готов (RESULT_NOT_READY)",
+    409: "Результат еще не готов (RESULT_NOT_READY), или его не будет (NO_RESULT)",
     413: "Слишком большое тело запроса",
     415: "Content-Type должен быть application/json",
     416: "Такого диапазона в файле нет",

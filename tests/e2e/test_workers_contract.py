@@ -267,7 +267,8 @@ def test_a_failed_job_says_why(ann: Client) -> None:
     job = wait(ann, create(ann, batch_size=FAILS)["id"], "failed")
     assert (job["status_display"], job["error_message"], job["result_file"]) == ("Ошибка", REASON, None)
     assert ann.read(f"{WORKERS}{job['id']}/status/")["error_message"] == REASON
-    refusal(ann.get(f"{WORKERS}{job['id']}/result/"), 409, "RESULT_NOT_READY")
+    told = refusal(ann.get(f"{WORKERS}{job['id']}/result/"), 409, "NO_RESULT")
+    assert told["message"] == f"Результата нет: задача завершилась с ошибкой: {REASON}"
 
 
 def test_a_running_job_says_how_long_it_will_take(ann: Client) -> None:
@@ -356,7 +357,8 @@ def test_a_cancelled_job_has_stopped(ann: Client) -> None:
     seen = ann.read(f"{WORKERS}{job['id']}/")
     assert (seen["status"], seen["status_display"], seen["result_file"]) == ("cancelled", "Отменено", None)
     refusal(ann.delete(f"{WORKERS}{job['id']}/"), 400, "TASK_CANNOT_CANCEL")
-    refusal(ann.get(f"{WORKERS}{job['id']}/result/"), 409, "RESULT_NOT_READY")
+    told = refusal(ann.get(f"{WORKERS}{job['id']}/result/"), 409, "NO_RESULT")
+    assert told["message"] == "Результата нет: задача отменена"
 
 
 def test_a_job_that_still_stops_is_not_called_cancelled(ann: Client) -> None:

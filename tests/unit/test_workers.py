@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 
 from tagapi.auth import PermissionDenied
-from tagapi.jobs.errors import NotFoundInData, ResultNotReady, StoreTooNew, StoreUnavailable
+from tagapi.jobs.errors import NoResult, NotFoundInData, ResultNotReady, StoreTooNew, StoreUnavailable
 from tagapi.jobs.lists import Page
 from tagapi.jobs.model import Event, EventKind, Job, JobState, Progress, Request
 from tagapi.namespaces import workers_words as words
 from tagapi.namespaces.base import SCHEMAS
-from tagapi.namespaces.problems import HTTP_CODES, STATUS, Problem, problem_of
+from tagapi.namespaces.problems import HTTP_CODES, STATUS, Invalid, Problem, problem_of
 from tagapi.namespaces.workers_render import (
     check_allowed,
     job_arguments,
@@ -125,8 +125,43 @@ def test_only_a_completed_job_has_a_result(state: JobState) -> None:
         assert result_file(one) == FILE
     else:
         assert link is None
-        with pytest.raises(ResultNotReady):
+        with pytest.raises(NoResult if state.final else ResultNotReady):
             result_file(one)
+
+
+@pytest.mark.parametrize(
+    ("state", "said"),
+    [
+        (JobState.FAILED, "Результата нет: задача завершилась с ошибкой: {no} space"),
+        (JobState.CANCELLED, "Результата нет: задача отменена"),
+    ],
+)
+def test_a_job_that_will_have_no_result_says_why(state: JobState, said: str) -> None:
+    with pytest.raises(NoResult) as raised:
+        result_file(job(state, error="{no} space"))
+    problem = problem_of(raised.value)
+    assert problem.status == 409
+    assert render_error(problem) == {"error": {"code": "NO_RESULT", "message": said, "details": {}}}
+
+
+@pytest.mark.parametrize(
+    ("task_type", "filters", "where"),
+    [
+        ("services_export", {"min_price": 2, "max_price": 1.99}, "filters.min_price"),
+        ("data_analysis", {"services": {"max_price": 0, "min_price": 1}}, "filters.services.min_price"),
+    ],
+)
+def test_prices_that_end_before_they_begin_are_refused(task_type: str, filters: dict[str, Any], where: str) -> None:
+    with pytest.raises(Invalid) as raised:
+        arguments(task_type=task_type, filters=filters)
+    told = render_error(problem_of(raised.value))["error"]
+    assert told["details"] == {where: ["Минимальная цена не может быть больше максимальной"]}
+    assert told["message"] == "Минимальная цена не может быть больше максимальной"
+
+
+def test_one_price_is_a_range() -> None:
+    filters = {"min_price": 5, "max_price": 5.0}
+    assert arguments(task_type="services_export", filters=filters)["filters"] == filters
 
 
 @pytest.mark.parametrize("result", [None, {}, {"total_records": 1}])
