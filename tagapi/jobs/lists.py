@@ -23,6 +23,9 @@ class Query:
     before: int | None = None
     """Only jobs whose number is lower: how a list is followed, at the same cost at any depth."""
 
+    after: int | None = None
+    """Only jobs whose number is higher, and the lowest of them: how a list is followed back, without `before`."""
+
     offset: int = 0
     limit: int = 50
 
@@ -66,6 +69,9 @@ class Page:
 
     next: int | None = None
     """What to ask for as `before` to see what follows; None at the end."""
+
+    previous: int | None = None
+    """What to ask for as `after` to see what precedes; None at the beginning."""
 
 
 @lru_cache(10_000)

@@ -111,11 +111,31 @@ class JobRegistry(ABC):
 
     def find(self, query: Query) -> Page:
         """One page of a list, newest first, and the total."""
+        if query.after is not None:
+            return self._find_above(query.list_keys(), query.after, query.limit)
         page = self._page(query.list_keys(), query.before, query.offset, query.limit + 1)
-        if len(page.jobs) <= query.limit:
-            return page
         jobs = page.jobs[: query.limit]
-        return Page(jobs=jobs, total=page.total, next=jobs[-1].number if jobs else None)
+        follows, precedes = len(page.jobs) > query.limit, query.before is not None or query.offset > 0
+        return Page(
+            jobs=jobs,
+            total=page.total,
+            next=jobs[-1].number if jobs and follows else None,
+            previous=jobs[0].number if jobs and precedes else None,
+        )
+
+    def _find_above(self, wanted: Sequence[ListKey], after: int, limit: int) -> Page:
+        """The page that ends right above `after`, whatever came in meanwhile: at the beginning it may be short."""
+        above = self._above(wanted, after, limit + 1)
+        highest = max(above[:limit], default=after)
+        page = self._page(wanted, highest + 1, 0, limit + 1)
+        jobs = [job for job in page.jobs if job.number > after]
+        lowest = jobs[-1].number if jobs else after + 1
+        return Page(
+            jobs=jobs,
+            total=page.total,
+            next=lowest if len(page.jobs) > len(jobs) else None,
+            previous=highest if len(above) > limit else None,
+        )
 
     @staticmethod
     def _check_bounds(queued: int, queued_of_owner: int, owner: str, bounds: Bounds) -> None:
@@ -165,7 +185,11 @@ class JobRegistry(ABC):
 
     @abstractmethod
     def _page(self, wanted: Sequence[ListKey], before: int | None, offset: int, limit: int) -> Page:
-        """A page of the union of these lists, by descending number, from below `before` on; without `next`."""
+        """A page of the union of these lists, by descending number, from below `before` on, and its total."""
+
+    @abstractmethod
+    def _above(self, wanted: Sequence[ListKey], after: int, limit: int) -> Sequence[int]:
+        """The lowest `limit` job numbers above `after` in the union of these lists, ascending."""
 
     @abstractmethod
     def next_due_at(self) -> datetime | None:

@@ -61,7 +61,9 @@ def job_query(asked: Mapping[str, Any], owner: str | None) -> JobQuery:
         owner=owner,
         states=frozenset(state for state, word in words.STATUS.items() if word == asked["status"]) or None,
         label=None if asked["task_type"] is None else label(asked["task_type"]),
-        offset=(asked["page"] - 1) * asked["page_size"],
+        before=asked["cursor"],
+        after=asked["newer_than"],
+        offset=((asked["page"] or 1) - 1) * asked["page_size"],
         limit=asked["page_size"],
     )
 
@@ -128,15 +130,16 @@ def render_status(job: Job, now: datetime) -> dict[str, Any]:
 
 
 def render_page(found: Page, asked: Mapping[str, Any], site: str) -> dict[str, Any]:
-    """A page with links to its neighbours. Raises NotFoundInData for one beyond the last."""
-    page, size = asked["page"], asked["page_size"]
-    last = max(1, math.ceil(found.total / size))
-    if page > last:
-        raise NotFoundInData(thing="page", name=page)
+    """A page with links to its neighbours. Raises NotFoundInData for one beyond the last.
+
+    The links lead on from the jobs that the page shows: by their numbers pages shift with every job that comes in.
+    """
+    if asked["page"] is not None and asked["page"] > max(1, math.ceil(found.total / asked["page_size"])):
+        raise NotFoundInData(thing="page", name=asked["page"])
     return {
         "count": found.total,
-        "next": _page_link(asked, page + 1, site) if page < last else None,
-        "previous": _page_link(asked, page - 1, site) if page > 1 else None,
+        "next": _page_link(asked, site, cursor=found.next),
+        "previous": _page_link(asked, site, newer_than=found.previous),
         "results": [render_worker(job, site) for job in found.jobs],
     }
 
@@ -193,6 +196,9 @@ def _error(job: Job) -> str | None:
     return job.error if job.state is JobState.FAILED else None
 
 
-def _page_link(asked: Mapping[str, Any], page: int, site: str) -> str:
-    parameters = {**asked, "page": page}
-    return f"{site}{PATH}?{urlencode({name: value for name, value in parameters.items() if value is not None})}"
+def _page_link(asked: Mapping[str, Any], site: str, **place: int | None) -> str | None:
+    """The same list from another place on; None where there is no such place."""
+    if None in place.values():
+        return None
+    kept = {name: asked[name] for name in ("status", "task_type", "page_size") if asked[name] is not None}
+    return f"{site}{PATH}?{urlencode({**kept, **place})}"

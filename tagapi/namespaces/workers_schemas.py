@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from marshmallow import Schema, fields, validate
+from marshmallow import Schema, ValidationError, fields, validate, validates_schema
 
 from tagapi.namespaces import workers_words as words
 from tagapi.namespaces.fields import Input, Moment, Query, QueryInteger, StrictInteger
@@ -108,15 +108,31 @@ class WorkersQuery(Query):
         load_default=None, validate=_one_of(TYPES), metadata={"description": "Фильтр по типу задачи"}
     )
     page = QueryInteger(
-        load_default=1,
+        load_default=None,
         validate=validate.Range(1, 10**9, error="должно быть от 1 до 1000000000"),
-        metadata={"description": "Номер страницы"},
+        metadata={"description": "Номер страницы (по умолчанию первая); по ссылкам `next` страницы не сдвигаются"},
     )
     page_size = QueryInteger(
         load_default=PAGE_SIZE,
         validate=validate.Range(1, MOST_PAGE_SIZE, error=f"должно быть от 1 до {MOST_PAGE_SIZE}"),
         metadata={"description": "Размер страницы"},
     )
+    cursor = QueryInteger(
+        load_default=None,
+        validate=validate.Range(0, error=words.NOT_NEGATIVE),
+        metadata={"description": "Из ссылки `next`: задачи, которые следуют за предыдущей страницей"},
+    )
+    newer_than = QueryInteger(
+        load_default=None,
+        validate=validate.Range(0, error=words.NOT_NEGATIVE),
+        metadata={"description": "Из ссылки `previous`: задачи, которые были перед следующей страницей"},
+    )
+
+    @validates_schema
+    def _pages_one_way(self, values: dict[str, Any], **_: Any) -> None:
+        ways = [name for name in ("page", "cursor", "newer_than") if values[name] is not None]
+        if len(ways) > 1:
+            raise ValidationError(f"нельзя сочетать с {ways[0]}", ways[1])
 
 
 class Worker(Schema):

@@ -138,6 +138,11 @@ class MemoryRegistry(JobRegistry):
                 numbers = list(islice(merge(*below, reverse=True), offset, offset + limit))
             return Page(jobs=[self._by_number[number] for number in numbers], total=total)
 
+    def _above(self, wanted: Sequence[ListKey], after: int, limit: int) -> Sequence[int]:
+        with self._lock:
+            found = [self._lists[key] for key in wanted if key in self._lists]
+            return list(islice(merge(*(numbers.irange(after + 1) for numbers in found)), limit))
+
     def active(self) -> Sequence[Job]:
         with self._lock:
             return [self._jobs[job_id] for job_id in self._active]

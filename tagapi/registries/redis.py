@@ -196,6 +196,13 @@ class RedisRegistry(JobRegistry):
             total, *rows = self._page_script(args=[highest, offset, limit, *map(_list_name, wanted)])
         return Page(jobs=self._read([(job_id.decode(), moving) for job_id, *moving in rows]), total=total)
 
+    def _above(self, wanted: Sequence[ListKey], after: int, limit: int) -> Sequence[int]:
+        with self._asking(), self._redis.pipeline(transaction=False) as asked:
+            for name in map(_list_name, wanted):
+                asked.zrange(f"{P}list:{name}", f"({after}", "+inf", byscore=True, offset=0, num=limit)
+            found = asked.execute()
+        return sorted(int(number) for numbers in found for number in numbers)[:limit]
+
     def active(self) -> Sequence[Job]:
         with self._asking():
             ids = self._redis.smembers(f"{P}active")

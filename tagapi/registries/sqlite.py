@@ -204,6 +204,10 @@ class SqliteRegistry(JobRegistry):
             found = {job.number: job for job in self._jobs(db, "number", numbers)}
         return Page(jobs=[found[number] for number in numbers], total=total)
 
+    def _above(self, wanted: Sequence[ListKey], after: int, limit: int) -> Sequence[int]:
+        with self._reading() as db:
+            return lists.above(db, wanted, after, limit)
+
     def active(self) -> Sequence[Job]:
         with self._reading_one_moment() as db:
             leased: list[Any] = db.execute("SELECT number FROM jobs WHERE leased = 1").fetchall()

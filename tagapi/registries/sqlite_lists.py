@@ -48,6 +48,17 @@ def page(
     return sum(jobs for _, jobs in blocks), sorted(numbers, reverse=True)[offset : offset + limit]
 
 
+def above(db: apsw.Connection, wanted: Sequence[ListKey], after: int, limit: int) -> list[int]:
+    """The lowest job numbers above `after` of the union of the lists, ascending."""
+    numbers: list[int] = []
+    for digest in map(_digest, wanted):
+        found = db.execute(
+            "SELECT number FROM listed WHERE listing = ? AND number > ? ORDER BY number LIMIT ?", (digest, after, limit)
+        )
+        numbers += [number for (number,) in found]
+    return sorted(numbers)[:limit]
+
+
 def _blocks(db: apsw.Connection, wanted: Sequence[ListKey]) -> list[tuple[int, int]]:
     """Every block that has jobs of these lists, highest first, with how many."""
     counted = f"SELECT block, sum(jobs) FROM tally WHERE listing IN ({EACH}) GROUP BY block ORDER BY block DESC"

@@ -829,6 +829,47 @@ def test_a_list_that_is_followed_shows_no_job_twice_and_none_that_came_later(reg
     assert rest.next is None
 
 
+@pytest.mark.parametrize("states", [None, frozenset(JobState)], ids=["one listing", "several listings"])
+@pytest.mark.parametrize("limit", [1, 2, 3, 7, 8])
+def test_a_list_is_followed_back_over_the_same_pages(
+    registry: JobRegistry, limit: int, states: frozenset[JobState] | None
+) -> None:
+    for n in range(7):
+        add(registry, n=n)
+    finish(registry)
+    query = Query(limit=limit, states=states)
+    there = [registry.find(query)]
+    while (below := there[-1].next) is not None:
+        there.append(registry.find(replace(query, before=below)))
+    assert numbers([job for page in there for job in page.jobs]) == [7, 6, 5, 4, 3, 2, 1]
+    back = [there[-1]]
+    while (above := back[-1].previous) is not None:
+        back.append(registry.find(replace(query, after=above)))
+    assert back == there[::-1]
+
+
+def test_what_came_later_is_before_the_first_page(registry: JobRegistry) -> None:
+    for n in range(4):
+        add(registry, n=n)
+    second = registry.find(Query(limit=2, before=registry.find(Query(limit=2)).next))
+    for n in range(3):
+        add(registry, n=n)
+    pages = [second]
+    while (above := pages[-1].previous) is not None:
+        pages.append(registry.find(Query(limit=2, after=above)))
+    assert [numbers(page.jobs) for page in pages] == [[2, 1], [4, 3], [6, 5], [7]]
+    assert [page.next for page in pages] == [None, 3, 5, 7]
+
+
+def test_above_the_newest_there_is_nothing_and_a_way_back(registry: JobRegistry) -> None:
+    job = add(registry)
+    page = registry.find(Query(after=job.number))
+    assert (list(page.jobs), page.total, page.previous) == ([], 1, None)
+    assert list(registry.find(Query(before=page.next)).jobs) == [job]
+    gone = registry.find(Query(owner="nobody", after=3))
+    assert (list(gone.jobs), gone.next, gone.previous) == ([], None, None)
+
+
 @pytest.mark.parametrize("limit", [1, 3, 4, 5])
 def test_a_numbered_page_at_any_depth(registry: JobRegistry, limit: int) -> None:
     jobs = [add(registry, n=n) for n in range(10)][::-1]

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from marshmallow import ValidationError
 
 from tagapi.auth import PermissionDenied
 from tagapi.jobs.errors import NoResult, NotFoundInData, ResultNotReady, StoreTooNew, StoreUnavailable
@@ -218,15 +219,24 @@ def test_a_cancel_is_told_as_it_is() -> None:
     assert render_cancel(job(JobState.RUNNING)) == ({"status": "processing"}, 202)
 
 
-@pytest.mark.parametrize(
-    ("page", "total", "following", "previous"),
-    [(1, 0, False, False), (1, 20, False, False), (1, 21, True, False), (2, 21, False, True), (2, 60, True, True)],
-)
-def test_links_lead_to_the_neighbours_that_there_are(page: int, total: int, following: bool, previous: bool) -> None:
-    told = render_page(Page(jobs=[], total=total), asked(page=str(page), status="failed"), SITE)
-    expected = "http://here/api/v1/workers/?status=failed&page={}&page_size=20"
-    assert told["next"] == (expected.format(page + 1) if following else None)
-    assert told["previous"] == (expected.format(page - 1) if previous else None)
+@pytest.mark.parametrize("before", [{}, {"page": "2"}, {"cursor": "9"}, {"newer_than": "3"}])
+def test_links_lead_on_from_the_jobs_that_a_page_shows(before: dict[str, str]) -> None:
+    page = Page(jobs=[job()], total=60, next=5, previous=7)
+    told = render_page(page, asked(**before, status="failed"), SITE)
+    link = "http://here/api/v1/workers/?status=failed&page_size=20&"
+    assert (told["next"], told["previous"]) == (f"{link}cursor=5", f"{link}newer_than=7")
+
+
+def test_at_the_ends_of_a_list_there_are_no_links() -> None:
+    told = render_page(Page(jobs=[job()], total=1), asked(), SITE)
+    assert (told["next"], told["previous"]) == (None, None)
+
+
+@pytest.mark.parametrize(("ways", "wrong"), [(("page", "cursor"), "cursor"), (("cursor", "newer_than"), "newer_than")])
+def test_a_page_is_asked_for_in_one_way(ways: tuple[str, ...], wrong: str) -> None:
+    with pytest.raises(ValidationError) as raised:
+        asked(**dict.fromkeys(ways, "1"))
+    assert render_error(problem_of(raised.value))["error"]["details"] == {wrong: [f"нельзя сочетать с {ways[0]}"]}
 
 
 @pytest.mark.parametrize(("page", "total"), [(2, 0), (2, 20), (3, 21), (10**6, 10)])
