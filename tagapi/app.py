@@ -33,6 +33,7 @@ from tagapi.jobs.registry import Bounds
 from tagapi.jobs.runner import JobRunner, RunnerLimits
 from tagapi.jobs.service import JobService
 from tagapi.namespaces.base import install
+from tagapi.namespaces.health import HealthFront
 from tagapi.namespaces.tags import TagsFront
 from tagapi.namespaces.workers import WorkersFront
 from tagapi.registries import open_registry
@@ -90,7 +91,7 @@ def create_app(settings: Settings) -> Flask:
     bounds = Bounds(queued=jobs.max_queued, queued_per_owner=jobs.max_queued_per_user)
     service = JobService(registry, executor, bounds)
 
-    def health() -> Mapping[str, Any]:
+    def facts() -> Mapping[str, Any]:
         ready = "ready" if spark.is_up() else "starting"
         return {
             "version": __version__,
@@ -107,8 +108,9 @@ def create_app(settings: Settings) -> Flask:
     app = Flask("tagapi", static_folder=None)
     reader = TagReader(spark, sources, members)
     fronts = [
-        TagsFront(service, reader, settings.environment, health),
+        TagsFront(service, reader, settings.environment),
         WorkersFront(service, {table.name: table.filter_kinds() for table in DATASETS.values()}, results),
+        HealthFront(service, settings.environment, facts),
     ]
     install(app, fronts, gate, __version__)
     retention = timedelta(hours=jobs.retention_hours)

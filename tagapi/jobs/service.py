@@ -92,6 +92,10 @@ class JobService:
         """One page of jobs, newest first, and the total."""
         return self._registry.find(query)
 
+    def parked(self) -> int:
+        """How many jobs wait for a person to settle them."""
+        return self._registry.find(Query(states=frozenset({JobState.PARKED}), limit=1)).total
+
     def cancel(self, job_id: str, namespace: str | None = None, owner: str | None = None) -> Job:
         """Cancel, and wait up to CANCEL_PATIENCE s for the attempt to leave.
 

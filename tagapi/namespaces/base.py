@@ -15,18 +15,27 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import orjson
-from flask import Flask, Response, redirect, request
+from flask import Flask, Response, request
 from flask_restx import Api, Resource
 from marshmallow import Schema
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, RequestEntityTooLarge
 from werkzeug.routing import BaseConverter
 
 from tagapi.auth import Gate, Policy, Principal
-from tagapi.namespaces.compression import SMALLEST, compress
+from tagapi.namespaces.answers import respond
 from tagapi.namespaces.declared import check_declared, check_guarded
-from tagapi.namespaces.documentation import AUTHORIZATIONS, Definitions, describe, operation_of, page_of
+from tagapi.namespaces.documentation import (
+    AUTHORIZATIONS,
+    QUICK_START,
+    Definitions,
+    Specification,
+    describe,
+    operation_of,
+    page_of,
+)
 from tagapi.namespaces.fields import NoQuery
 from tagapi.namespaces.headers import KEY
+from tagapi.namespaces.index import DOCS, serve_index
 from tagapi.namespaces.problems import Invalid, Problem, Unsupported, problem_of
 
 MAX_BODY = 8 * 1024 * 1024  # bytes
@@ -42,9 +51,6 @@ class Front(ABC):
     """Paths under which errors are this front's to tell."""
 
     error_schema: ClassVar[type[Schema]]
-    error_texts: ClassVar[Mapping[int, str]]
-    """What each status of an error means, for the documentation."""
-
     statuses: ClassVar[Mapping[str, int]] = {}
     """The status of a problem's code, where the document wants another one than usual."""
 
@@ -55,6 +61,13 @@ class Front(ABC):
     @abstractmethod
     def render_problem(self, problem: Problem) -> Mapping[str, Any]:
         """The body of an error, in the document's shape and language."""
+
+    @abstractmethod
+    def error_line(self, body: Mapping[str, Any]) -> str:
+        """What the body of an error says, in a line for the documentation."""
+
+    def status_of(self, problem: Problem) -> int:
+        return self.statuses.get(problem.code, problem.status)
 
 
 class NamespaceResource(Resource):  # type: ignore[misc]  # Flask-RESTX is untyped
@@ -96,20 +109,8 @@ class NamespaceResource(Resource):  # type: ignore[misc]  # Flask-RESTX is untyp
             return refuse(self.front, problem_of(error))
 
 
-def respond(body: Mapping[str, Any], status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
-    """A JSON answer. Raises TypeError for a value that JSON cannot say, rather than saying something else."""
-    text = orjson.dumps(body)
-    response = Response(text, status, mimetype="application/json")
-    if headers:
-        response.headers.extend(headers)
-    if len(text) >= SMALLEST:
-        compress(response, request)
-    return response
-
-
 def refuse(front: Front, problem: Problem) -> Response:
-    status = front.statuses.get(problem.code, problem.status)
-    return respond(front.render_problem(problem), status, problem.headers)
+    return respond(front.render_problem(problem), front.status_of(problem), problem.headers)
 
 
 # -- reading requests ----------------------------------------------------------------------
@@ -196,6 +197,13 @@ class _Api(Api):  # type: ignore[misc]
     """Flask-RESTX, with errors left to the fronts."""
 
     fronts: Sequence[Front] = ()
+    _schema: Mapping[str, Any] | None
+
+    @property
+    def __schema__(self) -> Mapping[str, Any]:
+        if self._schema is None:
+            self._schema = Specification(self).as_dict()
+        return self._schema
 
     def handle_error(self, error: Exception) -> Response:
         return refuse(front_of(self.fronts, request.path), problem_of(error))
@@ -225,13 +233,13 @@ def install(app: Flask, fronts: Sequence[Front], gate: Gate, version: str) -> No
     }
     app.url_map.merge_slashes = False
     app.url_map.converters["anything"] = Anything
-    app.add_url_rule("/", "front_door", lambda: redirect("/docs"))
+    serve_index(app, lambda: api.__schema__, version)
     api = _Api(
         app,
         version=version,
         title="tagapi",
-        description="Long-running data work as jobs: accepted at once, followed live, cancelled for real.",
-        doc="/docs",
+        description=QUICK_START,
+        doc=DOCS,
         authorizations=AUTHORIZATIONS,
         default_mediatype="application/json",
         validate=False,
@@ -244,7 +252,7 @@ def install(app: Flask, fronts: Sequence[Front], gate: Gate, version: str) -> No
         namespace = api.namespace(front.name, description=front.title, path="/")
         for path, resource in front.routes():
             check_declared(path, resource)
-            describe(resource, namespace, definitions, front.error_schema, front.error_texts)
+            describe(resource, namespace, definitions, front)
             # A path with a slash at its end is served without it as well: a redirect would lose a POST's body.
             slashes = {"strict_slashes": not path.endswith("/")}
             namespace.add_resource(resource, path, resource_class_kwargs={"front": front, "gate": gate}, **slashes)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any, ClassVar, Protocol, TypeVar
 
 from apispec import APISpec
 from apispec.ext.marshmallow import MarshmallowPlugin
@@ -12,10 +12,14 @@ from apispec.ext.marshmallow.openapi import OpenAPIConverter
 from flask_restx import Api, Namespace, Resource
 from flask_restx import fields as restx_fields
 from flask_restx.apidoc import ui_for
+from flask_restx.swagger import Swagger
 from marshmallow import Schema
 from marshmallow.fields import Field
+from werkzeug.exceptions import RequestEntityTooLarge
 
-from tagapi.auth import Policy
+from tagapi.auth import AuthenticationRequired, OnlyLocal, Policy, RateLimited
+from tagapi.jobs.errors import KeyReused, OwnerQueueFull, QueueFull, StoreUnavailable
+from tagapi.namespaces.problems import Invalid, Problem, Unsupported, problem_of
 
 METHODS = ("get", "post", "put", "patch", "delete")
 Method = TypeVar("Method", bound=Callable[..., Any])
@@ -38,8 +42,52 @@ PASTED = """requestInterceptor: function (request) {
                 },"""
 """People paste their token and nothing else; Swagger 2.0 has no way to say what belongs before it."""
 
-GUARDED_ERRORS = (401, 403, 429, 503)
+QUICK_START = """
+Long-running data work as jobs: accepted at once, followed live, cancelled for real.
+
+**Quick start.** Compute three tags for everybody, follow the task, read who carries the first one:
+
+```
+API=http://127.0.0.1:5000
+curl -X POST $API/api/v1/tags/trigger -H "Content-Type: application/json" -d '{"tag_ids": [1, 2, 3]}'
+curl $API/api/v1/tasks/TASK_ID/status
+curl "$API/api/v1/tags/1/users?limit=5"
+```
+
+Export bookings as a spreadsheet, follow the export, download the file:
+
+```
+curl -X POST $API/api/v1/workers/ -H "Content-Type: application/json" \\
+  -d '{"task_type": "bookings_export", "format": "xlsx", "filters": {"status": "confirmed"}}'
+curl $API/api/v1/workers/ID/status/
+curl -OJ $API/api/v1/workers/ID/result/
+```
+
+On this page: open an operation, *Try it out*, *Execute*. Where the service asks for tokens, press *Authorize* first.
+A POST that starts a task takes an `Idempotency-Key`: sent again under the same key, it starts nothing twice.
+""".strip()
+
+ANYWHERE = (Invalid("nope", "unknown parameter"),)
+"""What every operation may be refused for."""
+
+GUARDED = (
+    AuthenticationRequired(),
+    OnlyLocal(setting="TAGAPI_AUTH__TOKENS_FILE"),
+    RateLimited(retry_after=5),
+)
 """What the gate may answer, wherever it stands."""
+
+STORED = (StoreUnavailable(retry_after=5),)
+"""What an operation may answer that needs the jobs."""
+
+SUBMITTING = (
+    RequestEntityTooLarge(),
+    Unsupported(),
+    KeyReused(),
+    OwnerQueueFull(owner="anna", queued=1000, retry_after=5),
+    QueueFull(queued=1000, retry_after=5),
+)
+"""What an operation may answer that starts a job."""
 
 
 class File(restx_fields.Raw):  # type: ignore[misc]
@@ -56,6 +104,9 @@ class Answer:
     schema: type[Schema] | None
     """None for a file."""
 
+    example: Mapping[str, Any] | None = None
+    """In place of the schema's, where that does not fit this answer."""
+
 
 @dataclass(frozen=True, slots=True)
 class Operation:
@@ -71,7 +122,9 @@ class Operation:
     headers: Mapping[str, str] = field(default_factory=dict)
     """Request headers and what they are for."""
 
-    errors: tuple[int, ...] = ()
+    errors: tuple[Exception, ...] = ()
+    """What it may be refused for, beside what is common; the first one of a status is its example."""
+
     produces: tuple[str, ...] = ()
     """Content types, where it is not JSON."""
 
@@ -143,13 +196,28 @@ def _name(schema: Any) -> str:
     return str(kind.__name__)
 
 
-def describe(
-    resource: type[Resource],
-    namespace: Namespace,
-    definitions: Definitions,
-    error_schema: type[Schema],
-    error_texts: Mapping[int, str],
-) -> None:
+class Told(Protocol):
+    """What of a front the documentation asks."""
+
+    error_schema: ClassVar[type[Schema]]
+
+    def status_of(self, problem: Problem) -> int: ...
+    def render_problem(self, problem: Problem) -> Mapping[str, Any]: ...
+    def error_line(self, body: Mapping[str, Any]) -> str: ...
+
+
+class Specification(Swagger):  # type: ignore[misc]
+    """Flask-RESTX's, with an example for each answer."""
+
+    def responses_for(self, doc: Any, method: str) -> Any:
+        responses = super().responses_for(doc, method)
+        for status, (_, _, more) in doc[method]["responses"].items():
+            if more["example"] is not None:
+                responses[str(status)]["examples"] = {"application/json": more["example"]}
+        return responses
+
+
+def describe(resource: type[Resource], namespace: Namespace, definitions: Definitions, front: Told) -> None:
     """Document every view of a resource."""
     for name in METHODS:
         method = getattr(resource, name, None)
@@ -158,10 +226,14 @@ def describe(
         said = operation_of(method)
         for status, answer in said.answers.items():
             model = File() if answer.schema is None else definitions.model(answer.schema)
-            namespace.response(status, answer.text, model)(method)
+            example = answer.example or getattr(answer.schema, "example", None)
+            namespace.response(status, answer.text, model, example=example)(method)
         guarded = said.policy is not Policy.PUBLIC
-        for status in sorted({400, *said.errors, *(GUARDED_ERRORS if guarded else ())}):
-            namespace.response(status, error_texts[status], definitions.model(error_schema))(method)
+        common = [*ANYWHERE, *(GUARDED if guarded else ()), *(STORED if resource.needs_store else ())]
+        for status, bodies in _refusals(front, [*said.errors, *common]).items():
+            if status not in said.answers:
+                text = "; ".join(dict.fromkeys(map(front.error_line, bodies)))
+                namespace.response(status, text, definitions.model(front.error_schema), example=bodies[0])(method)
         if guarded:
             namespace.doc(security=[*AUTHORIZATIONS])(method)
         if said.produces:
@@ -175,3 +247,11 @@ def describe(
             namespace.param(parameter_name, text, _in="path")(method)
         for header, text in said.headers.items():
             namespace.param(header, text, _in="header", type="string")(method)
+
+
+def _refusals(front: Told, errors: Sequence[Exception]) -> Mapping[int, Sequence[Mapping[str, Any]]]:
+    """The bodies of these errors as the front tells them, by status."""
+    found: dict[int, list[Mapping[str, Any]]] = {}
+    for problem in map(problem_of, errors):
+        found.setdefault(front.status_of(problem), []).append(front.render_problem(problem))
+    return dict(sorted(found.items()))

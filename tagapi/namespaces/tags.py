@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime
-from typing import Any, ClassVar, Protocol
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
 
 from tagapi.auth import Policy
+from tagapi.jobs.errors import AlreadyFinished, JobNotFound, NotFoundInData, NotReady
 from tagapi.jobs.service import JobService
 from tagapi.namespaces import tags_schemas as shapes
 from tagapi.namespaces.base import (
@@ -16,12 +16,13 @@ from tagapi.namespaces.base import (
     load_body,
     load_query,
 )
-from tagapi.namespaces.documentation import Answer, operation
+from tagapi.namespaces.documentation import SUBMITTING, Answer, operation
 from tagapi.namespaces.fields import iso
 from tagapi.namespaces.headers import KEY
-from tagapi.namespaces.problems import Problem
+from tagapi.namespaces.problems import Invalid, Problem
 from tagapi.namespaces.tags_render import (
     cursor_of,
+    error_line,
     job_query,
     labels,
     next_path,
@@ -53,34 +54,16 @@ class TagsFront(Front):
 
     name = "tags"
     title = "标签任务触发API: compute user tags, follow the jobs, read the members"
-    prefixes = ("/api/v1/tags", "/api/v1/tasks", "/api/v1/users", "/health")
+    prefixes = ("/api/v1/tags", "/api/v1/tasks", "/api/v1/users")
     error_schema = shapes.TagsError
-    error_texts: ClassVar[Mapping[int, str]] = {
-        400: "请求参数错误 (Bad request)",
-        401: "需要有效的访问令牌 (A valid token is needed)",
-        403: "没有权限 (Not allowed)",
-        404: "资源不存在 (Not found)",
-        409: "任务已结束 (Task already finished)",
-        413: "请求体过大 (Body too large)",
-        415: "不支持的内容类型 (Unsupported content type)",
-        422: "Idempotency-Key 已用于另一个请求 (Key reused with another request)",
-        429: "请求过多 (Too many tasks of yours are waiting, or too many wrong tokens: see Retry-After)",
-        503: "暂时不可用 (Not now: see Retry-After)",
-    }
 
-    def __init__(
-        self, service: JobService, reader: TagReader, environment: str, health: Callable[[], Mapping[str, Any]]
-    ) -> None:
+    def __init__(self, service: JobService, reader: TagReader, environment: str) -> None:
         self.service = service
         self.reader = reader
         self.environment = environment
-        self.health = health
 
     def routes(self) -> Sequence[tuple[str, type[NamespaceResource]]]:
         return [
-            ("/health", Health),
-            ("/health/live", Live),
-            ("/health/ready", Ready),
             ("/api/v1/tags/trigger", Trigger),
             ("/api/v1/tags/available", Available),
             ("/api/v1/tags/<int:tag_id>", Tag),
@@ -94,11 +77,17 @@ class TagsFront(Front):
     def render_problem(self, problem: Problem) -> Mapping[str, Any]:
         return render_error(problem)
 
+    def error_line(self, body: Mapping[str, Any]) -> str:
+        return error_line(body)
+
 
 # -- views ---------------------------------------------------------------------------------
 
 TASK_ID = {"task_id": "任务ID (UUID)"}
 TAG_ID = {"tag_id": "标签ID"}
+NO_TASK = JobNotFound(job_id=shapes.EXAMPLE_ID)
+NO_TAG, NO_USER = NotFoundInData(thing="tag", name=99), NotFoundInData(thing="user", name="nobody")
+NO_SPARK = NotReady(part="Spark", retry_after=5)
 
 
 class TagsResource(NamespaceResource):
@@ -111,7 +100,11 @@ class Trigger(TagsResource):
         body=shapes.TriggerRequest,
         headers={KEY: "1 to 255 visible ASCII characters: the same key and body start one task only"},
         answers={202: Answer("任务已提交 (Accepted)", shapes.TriggerAnswer)},
-        errors=(413, 415, 422, 429, 503),
+        errors=(
+            Invalid("tag_ids", "unknown tags", unknown_tag_ids=[999], available_tag_ids=list(range(1, 9))),
+            Invalid("tag_ids", "is required"),
+            *SUBMITTING,
+        ),
     )
     def post(self) -> Any:
         """触发标签任务: compute tags for everyone, for what changed, or for a list of users."""
@@ -133,7 +126,7 @@ class TaskStatus(TagsResource):
         path=TASK_ID,
         query=shapes.StatusQuery,
         answers={200: Answer("任务状态", shapes.StatusAnswer)},
-        errors=(404,),
+        errors=(NO_TASK,),
     )
     def get(self, task_id: str) -> Any:
         """查询任务状态: how far a task is, and what came of it."""
@@ -148,9 +141,9 @@ class Task(TagsResource):
         path=TASK_ID,
         answers={
             200: Answer("任务已取消 (Stopped, and nothing was written)", shapes.CancelAnswer),
-            202: Answer("任务正在取消 (Still stopping)", shapes.CancelAnswer),
+            202: Answer("任务正在取消 (Still stopping)", shapes.CancelAnswer, shapes.STILL_STOPPING),
         },
-        errors=(404, 409),
+        errors=(NO_TASK, AlreadyFinished(job_id=shapes.EXAMPLE_ID, state="succeeded")),
     )
     def delete(self, task_id: str) -> Any:
         """取消任务: stop a task; waits up to 5 s for it to leave."""
@@ -158,7 +151,12 @@ class Task(TagsResource):
 
 
 class Tasks(TagsResource):
-    @operation(policy=Policy.USER, query=shapes.TasksQuery, answers={200: Answer("任务列表", shapes.TasksAnswer)})
+    @operation(
+        policy=Policy.USER,
+        query=shapes.TasksQuery,
+        answers={200: Answer("任务列表", shapes.TasksAnswer)},
+        errors=(Invalid("page_size", "must be 1 to 100"),),
+    )
     def get(self) -> Any:
         """列出所有任务: newest first; without parameters the newest 1,000."""
         asked = load_query(shapes.TasksQuery)
@@ -176,7 +174,12 @@ class Available(TagsResource):
 
 
 class Tag(TagsResource):
-    @operation(policy=Policy.USER, path=TAG_ID, answers={200: Answer("标签详情", shapes.TagAnswer)}, errors=(404, 503))
+    @operation(
+        policy=Policy.USER,
+        path=TAG_ID,
+        answers={200: Answer("标签详情", shapes.TagAnswer)},
+        errors=(NO_TAG, NO_SPARK),
+    )
     def get(self, tag_id: int) -> Any:
         """标签详情: the rule in words, its source, its members, its last run over all users."""
         found = self.front.reader.tag(tag_id)
@@ -189,7 +192,7 @@ class Members(TagsResource):
         path=TAG_ID,
         query=shapes.MembersQuery,
         answers={200: Answer("标签用户", shapes.MembersAnswer)},
-        errors=(404, 503),
+        errors=(Invalid("limit", "must be 1 to 10000"), NO_TAG, NO_SPARK),
     )
     def get(self, tag_id: int) -> Any:
         """标签用户: the members of a tag by ascending user id, a page at a time."""
@@ -206,7 +209,7 @@ class UserTags(TagsResource):
         path={"user_id": "用户ID"},
         query=shapes.UserTagsQuery,
         answers={200: Answer("用户标签", shapes.UserTagsAnswer)},
-        errors=(404, 503),
+        errors=(Invalid("explain", "must be true or false"), NO_USER, NO_SPARK),
     )
     def get(self, user_id: str) -> Any:
         """用户标签: the tags that a user carries; with `explain=true`, why, rule by rule, as of now."""
@@ -217,31 +220,3 @@ class UserTags(TagsResource):
             "user_id": user_id,
             "tags": reader.explain(user_id) if explain else reader.tags_of(user_id),
         }
-
-
-class Health(TagsResource):
-    @operation(policy=Policy.PUBLIC, answers={200: Answer("健康检查", shapes.HealthAnswer)})
-    def get(self) -> Any:
-        """健康检查: is the service there, and what of it is ready."""
-        told = {"status": "healthy", "timestamp": iso(datetime.now(UTC)), "environment": self.front.environment}
-        return {**told, **self.front.health()}
-
-
-class Live(TagsResource):
-    needs_store = False
-
-    @operation(policy=Policy.PUBLIC, answers={200: Answer("The process answers", shapes.ProbeAnswer)})
-    def get(self) -> Any:
-        """Liveness probe: restart the process where this does not answer."""
-        return {"status": "alive"}
-
-
-class Ready(TagsResource):
-    @operation(
-        policy=Policy.PUBLIC,
-        answers={200: Answer("Jobs begin at once", shapes.ProbeAnswer), 503: Answer("Not yet", shapes.ProbeAnswer)},
-    )
-    def get(self) -> Any:
-        """Readiness probe: send requests once this answers 200."""
-        ready = self.front.service.accepting and self.front.health()["spark"] == "ready"
-        return {"status": "ready" if ready else "starting"}, 200 if ready else 503

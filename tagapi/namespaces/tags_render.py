@@ -167,6 +167,10 @@ def render_error(problem: Problem) -> dict[str, Any]:
     return body
 
 
+def error_line(body: Mapping[str, Any]) -> str:
+    return f"{body['message']} ({body['error']})"
+
+
 def _invalid(problem: Problem) -> tuple[str, str]:
     """`error` and `message`: the document's where it has some for what is wrong."""
     if unknown := problem.facts.get("unknown_tag_ids"):

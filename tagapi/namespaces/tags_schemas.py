@@ -198,10 +198,20 @@ class StatusAnswer(Schema):
     example = {"success": True, "task_id": EXAMPLE_ID, "status": STATUS_EXAMPLE}
 
 
+CANCELLED = {key: value for key, value in STATUS_EXAMPLE.items() if key != "result"} | {"status": "cancelled"}
+
+
 class CancelAnswer(StatusAnswer):
     message = fields.String(required=True)
 
-    example = {**StatusAnswer.example, "message": "任务已取消", "status": {**STATUS_EXAMPLE, "status": "cancelled"}}
+    example = {**StatusAnswer.example, "message": "任务已取消", "status": CANCELLED}
+
+
+STILL_STOPPING: dict[str, Any] = {
+    **StatusAnswer.example,
+    "message": "任务正在取消",
+    "status": {**CANCELLED, "status": "running", "completed_at": None},
+}
 
 
 class TaskItem(Schema):
@@ -297,31 +307,3 @@ class UserTagsAnswer(Schema):
     )
 
     example = {"success": True, "user_id": "user_000001", "tags": [1, 3]}
-
-
-class HealthAnswer(Schema):
-    status = fields.String(required=True)
-    timestamp = Moment(required=True)
-    environment = fields.String(required=True)
-    version = fields.String(required=True)
-    spark = fields.String(required=True, validate=validate.OneOf(["ready", "starting"]))
-    registry = fields.Dict(required=True, metadata={"description": "where jobs are kept, and how durable that is"})
-    queued = fields.Integer(required=True)
-    running = fields.Integer(required=True)
-
-    example = {
-        "status": "healthy",
-        "timestamp": EXAMPLE_TIME,
-        "environment": "local",
-        "version": "0.1.0",
-        "spark": "ready",
-        "registry": {"kind": "redis", "appendfsync": "everysec", "maxmemory_policy": "noeviction"},
-        "queued": 0,
-        "running": 0,
-    }
-
-
-class ProbeAnswer(Schema):
-    status = fields.String(required=True)
-
-    example = {"status": "ready"}

@@ -9,19 +9,20 @@ from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
 from flask import Response, request
+from werkzeug.exceptions import RequestedRangeNotSatisfiable
 
-from tagapi.auth import Policy, Principal
-from tagapi.jobs.errors import NotFoundInData
-from tagapi.jobs.model import Job
+from tagapi.auth import PermissionDenied, Policy, Principal
+from tagapi.jobs.errors import AlreadyFinished, JobNotFound, NoResult, NotFoundInData, ResultNotReady
+from tagapi.jobs.model import Job, JobState
 from tagapi.jobs.registry import Added
 from tagapi.jobs.service import JobService
 from tagapi.namespaces import workers_schemas as shapes
 from tagapi.namespaces import workers_words as words
 from tagapi.namespaces.base import Front, NamespaceResource, idempotency_key, load_body, load_query
-from tagapi.namespaces.documentation import Answer, operation
+from tagapi.namespaces.documentation import SUBMITTING, Answer, operation
 from tagapi.namespaces.downloads import Download, send
 from tagapi.namespaces.headers import KEY
-from tagapi.namespaces.problems import Problem
+from tagapi.namespaces.problems import Invalid, Problem
 from tagapi.namespaces.workers_filters import FilterKinds
 from tagapi.namespaces.workers_render import (
     NAMESPACE,
@@ -60,10 +61,12 @@ class WorkersFront(Front):
     """See the module."""
 
     name = "workers"
-    title = "Задачи обработки данных: экспорт, очистка, анализ и отчеты — свои у каждого пользователя"
+    title = (
+        "Задачи обработки данных: экспорт, очистка, анализ и отчеты — свои у каждого пользователя. "
+        "Exports, cleanup, analysis and reports as tasks, each user their own"
+    )
     prefixes = ("/api/v1/workers",)
     error_schema = shapes.WorkersError
-    error_texts = words.ERROR_TEXTS
     statuses: ClassVar[Mapping[str, int]] = {"already_finished": 400}
 
     def __init__(self, service: JobService, filters: FilterKinds, results: ResultFiles) -> None:
@@ -81,6 +84,9 @@ class WorkersFront(Front):
 
     def render_problem(self, problem: Problem) -> Mapping[str, Any]:
         return render_error(problem)
+
+    def error_line(self, body: Mapping[str, Any]) -> str:
+        return f"{body['error']['code']}: {body['error']['message']}"
 
     def id_of(self, reference: str) -> str:
         """A job's id, by its id or its number. Raises JobNotFound."""
@@ -119,6 +125,7 @@ class WorkersFront(Front):
 # -- views ---------------------------------------------------------------------------------
 
 TASK_ID = {"task_id": "Номер задачи или ее UUID"}
+NO_TASK = JobNotFound(job_id=shapes.EXAMPLE_ID)
 
 
 def site() -> str:
@@ -135,10 +142,10 @@ class Workers(WorkersResource):
         policy=Policy.USER,
         query=shapes.WorkersQuery,
         answers={200: Answer("Страница задач, сначала новые", shapes.WorkersPage)},
-        errors=(404,),
+        errors=(Invalid("page_size", shapes.PAGE_SIZES), NotFoundInData(thing="page", name=9)),
     )
     def get(self) -> Any:
-        """Получить список задач: свои (администратор видит все), с пагинацией и фильтрами."""
+        """Получить список задач: свои (администратор видит все), с пагинацией и фильтрами (list your tasks)."""
         asked = load_query(shapes.WorkersQuery)
         return render_page(self.front.service.find(job_query(asked, self.caller.only)), asked, site())
 
@@ -146,11 +153,16 @@ class Workers(WorkersResource):
         policy=Policy.USER,
         body=shapes.CreateRequest,
         headers={KEY: "От 1 до 255 видимых символов ASCII: тот же ключ и то же тело — та же задача"},
-        answers={201: Answer("Задача создана", shapes.Worker)},
-        errors=(413, 415, 422),
+        answers={201: Answer("Задача создана", shapes.Worker, shapes.CREATED)},
+        errors=(
+            Invalid("batch_size", words.BATCH_SIZE),
+            Invalid("date_from", words.DATES),
+            PermissionDenied(what="clean up for real"),
+            *SUBMITTING,
+        ),
     )
     def post(self) -> Any:
-        """Создать новую задачу: она запускается сама, за ней следят по статусу.
+        """Создать новую задачу: она запускается сама, за ней следят по статусу (start a task).
 
         Фильтры по типу задачи:
 
@@ -169,9 +181,9 @@ class Workers(WorkersResource):
 
 
 class Worker(WorkersResource):
-    @operation(policy=Policy.USER, path=TASK_ID, answers={200: Answer("Задача", shapes.Worker)}, errors=(404,))
+    @operation(policy=Policy.USER, path=TASK_ID, answers={200: Answer("Задача", shapes.Worker)}, errors=(NO_TASK,))
     def get(self, task_id: str) -> Any:
-        """Получить детали задачи."""
+        """Получить детали задачи (one task)."""
         return render_worker(self.front.job(task_id, self.caller), site())
 
     @operation(
@@ -179,21 +191,24 @@ class Worker(WorkersResource):
         path=TASK_ID,
         answers={
             200: Answer("Задача отменена, и ничего не записано", shapes.WorkerCancel),
-            202: Answer("Задача еще останавливается", shapes.WorkerCancel),
+            202: Answer("Задача еще останавливается", shapes.WorkerCancel, {"status": "processing"}),
         },
-        errors=(404,),
+        errors=(AlreadyFinished(job_id=shapes.EXAMPLE_ID, state="succeeded"), NO_TASK),
     )
     def delete(self, task_id: str) -> Any:
-        """Отменить задачу: ждет до 5 секунд, пока она остановится."""
+        """Отменить задачу: ждет до 5 секунд, пока она остановится (stop a task)."""
         return render_cancel(self.front.service.cancel(self.front.id_of(task_id), NAMESPACE, self.caller.only))
 
 
 class WorkerStatus(WorkersResource):
     @operation(
-        policy=Policy.USER, path=TASK_ID, answers={200: Answer("Статус и прогресс", shapes.WorkerStatus)}, errors=(404,)
+        policy=Policy.USER,
+        path=TASK_ID,
+        answers={200: Answer("Статус и прогресс", shapes.WorkerStatus)},
+        errors=(NO_TASK,),
     )
     def get(self, task_id: str) -> Any:
-        """Получить статус задачи: прогресс и сколько осталось ждать."""
+        """Получить статус задачи: прогресс и сколько осталось ждать (how far a task is)."""
         return render_status(self.front.job(task_id, self.caller), datetime.now(UTC))
 
 
@@ -202,9 +217,15 @@ class WorkerResult(WorkersResource):
         policy=Policy.USER,
         path=TASK_ID,
         answers={200: Answer("Файл целиком", None), 206: Answer("Запрошенная часть файла (Range)", None)},
-        errors=(404, 409, 416),
+        errors=(
+            NO_TASK,
+            NotFoundInData(thing="result", name=shapes.EXAMPLE_ID),
+            ResultNotReady(job_id=shapes.EXAMPLE_ID, state="running"),
+            NoResult(job_id=shapes.EXAMPLE_ID, state="cancelled", why=words.WHY_NO_RESULT[JobState.CANCELLED]),
+            RequestedRangeNotSatisfiable(1234),
+        ),
         produces=RESULT_TYPES,
     )
     def get(self, task_id: str) -> Any:
-        """Скачать результат: файл с ETag (SHA-256), целиком или по частям (Range)."""
+        """Скачать результат: файл с ETag (SHA-256), целиком или по частям (download the file)."""
         return self.front.send_result(self.front.job(task_id, self.caller))

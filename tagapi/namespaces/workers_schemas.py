@@ -22,6 +22,8 @@ LANGUAGES = ("ru", "en")
 MOST_BATCH = 10_000
 PAGE_SIZE = 20
 MOST_PAGE_SIZE = 100
+PAGE_SIZES = f"должно быть от 1 до {MOST_PAGE_SIZE}"
+EXAMPLE_PERIOD = ("2020-01-01T00:00:00Z", "2039-12-31T23:59:59Z")  # the sample's days are counted back from today
 EXAMPLE_ID = "550e8400-e29b-41d4-a716-446655440000"
 EXAMPLE_TIME = "2024-01-20T10:30:00+00:00"
 NULLABLE = {"x-nullable": True}
@@ -80,8 +82,8 @@ class CreateRequest(Input):
             "с теми же ключами"
         },
     )
-    date_from = _instant("Начало периода, включительно: со смещением или Z", "2024-01-01T00:00:00Z")
-    date_to = _instant("Конец периода, включительно: со смещением или Z", "2024-12-31T23:59:59Z")
+    date_from = _instant("Начало периода, включительно: со смещением или Z", EXAMPLE_PERIOD[0])
+    date_to = _instant("Конец периода, включительно: со смещением или Z", EXAMPLE_PERIOD[1])
     format = fields.String(
         validate=_one_of(FORMATS),
         error_messages=_messages(words.TEXT),
@@ -97,8 +99,8 @@ class CreateRequest(Input):
         "task_type": "bookings_export",
         "batch_size": 100,
         "filters": {"status": "confirmed"},
-        "date_from": "2024-01-01T00:00:00Z",
-        "date_to": "2024-12-31T23:59:59Z",
+        "date_from": EXAMPLE_PERIOD[0],
+        "date_to": EXAMPLE_PERIOD[1],
     }
 
 
@@ -114,7 +116,7 @@ class WorkersQuery(Query):
     )
     page_size = QueryInteger(
         load_default=PAGE_SIZE,
-        validate=validate.Range(1, MOST_PAGE_SIZE, error=f"должно быть от 1 до {MOST_PAGE_SIZE}"),
+        validate=validate.Range(1, MOST_PAGE_SIZE, error=PAGE_SIZES),
         metadata={"description": "Размер страницы"},
     )
     cursor = QueryInteger(
@@ -171,6 +173,19 @@ class Worker(Schema):
         "started_at": "2024-01-20T10:30:01+00:00",
         "completed_at": "2024-01-20T10:30:07+00:00",
     }
+
+
+CREATED: Mapping[str, Any] = {
+    **Worker.example,
+    "status": "pending",
+    "status_display": words.STATUS_DISPLAY["pending"],
+    "total_records": 0,
+    "processed_records": 0,
+    "progress_percentage": 0.0,
+    "result_file": None,
+    "started_at": None,
+    "completed_at": None,
+}
 
 
 class WorkersPage(Schema):

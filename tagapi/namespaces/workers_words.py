@@ -102,18 +102,3 @@ MISSING: Mapping[str, tuple[str, str]] = {
     "result": ("RESULT_NOT_FOUND", "Файл результата больше не существует"),
 }
 """What there is not, beside jobs."""
-
-ERROR_TEXTS: Mapping[int, str] = {
-    400: "Неверный запрос (VALIDATION_ERROR, TASK_CANNOT_CANCEL)",
-    401: "Требуется токен (AUTHENTICATION_REQUIRED)",
-    403: "Недостаточно прав (PERMISSION_DENIED)",
-    404: "Не найдено (TASK_NOT_FOUND)",
-    409: "Результат еще не готов (RESULT_NOT_READY), или его не будет (NO_RESULT)",
-    413: "Слишком большое тело запроса",
-    415: "Content-Type должен быть application/json",
-    416: "Такого диапазона в файле нет",
-    422: "Idempotency-Key уже использован для другого запроса",
-    429: "Слишком много запросов (RATE_LIMITED), см. Retry-After",
-    503: "Временно недоступно (QUEUE_FULL, STORE_UNAVAILABLE), см. Retry-After",
-}
-"""What each status of an error means, for the documentation."""

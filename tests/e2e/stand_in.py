@@ -27,6 +27,7 @@ from tagapi.jobs.service import JobService
 from tagapi.jobs.task import Task, TaskContext
 from tagapi.logs import configure_logs
 from tagapi.namespaces.base import install
+from tagapi.namespaces.health import HealthFront
 from tagapi.namespaces.tags import TagsFront
 from tagapi.namespaces.workers import WorkersFront
 from tagapi.namespaces.workers_schemas import TYPES
@@ -159,7 +160,7 @@ class World:
     def stop(self) -> None:
         self._executor.stop(0.1)
 
-    def health(self) -> Mapping[str, Any]:
+    def facts(self) -> Mapping[str, Any]:
         return {"version": "0", "spark": "ready", "queued": 0, "running": self.runner.running()}
 
 
@@ -168,8 +169,9 @@ class StandIn(Server):
         world = World(self._settings)
         app = Flask("tagapi", static_folder=None)
         fronts = [
-            TagsFront(world.service, NoTags(), "local", world.health),
+            TagsFront(world.service, NoTags(), "local"),
             WorkersFront(world.service, FILTERS, world.results),
+            HealthFront(world.service, "local", world.facts),
         ]
         install(app, fronts, open_gate(self._settings.auth.tokens_file), "0")
         app.extensions["tagapi"] = world

@@ -22,6 +22,7 @@ from requests.adapters import HTTPAdapter
 from tagapi.auth import BURST, Policy
 from tagapi.namespaces.base import Front
 from tagapi.namespaces.documentation import METHODS, operation_of
+from tagapi.namespaces.health import HealthFront
 from tagapi.namespaces.tags import TagsFront
 from tagapi.namespaces.workers import WorkersFront
 from tagapi.tokens import Principal, Role, digest_of
@@ -33,7 +34,11 @@ WORKERS = "/api/v1/workers/"
 REVOKED = "revoked-token"
 NOTICED = 5.0  # seconds, within which a change of the tokens file counts
 NOTHING = cast("Any", None)
-FRONTS: list[Front] = [TagsFront(NOTHING, NOTHING, "", NOTHING), WorkersFront(NOTHING, NOTHING, NOTHING)]
+FRONTS: list[Front] = [
+    TagsFront(NOTHING, NOTHING, ""),
+    WorkersFront(NOTHING, NOTHING, NOTHING),
+    HealthFront(NOTHING, "", NOTHING),
+]
 BODIES: Mapping[str, Any] = {
     "/api/v1/tags/trigger": {"tag_ids": [1]},
     WORKERS: {"task_type": "bookings_export"},

@@ -19,6 +19,7 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
+from tagapi.namespaces.index import PLACES
 from tests.e2e.server import Client, Server, refusing_spark, run_python, until
 
 EXAMPLES = 15
@@ -69,8 +70,8 @@ routes = [[rule.rule, sorted(rule.methods - {"HEAD", "OPTIONS"}), rule.endpoint]
 print(json.dumps(routes), flush=True)
 import os; os._exit(0)
 """
-NOT_OURS = ("/swaggerui/<path:filename>", "/swagger.json", "/docs", "/")
-"""Routes that the documentation itself is made of."""
+NOT_OURS = ("/swaggerui/<path:filename>", "/swagger.json", "/docs", "/docs/", *PLACES)
+"""Routes that the documentation itself is made of, and those that lead there."""
 
 
 @pytest.fixture(scope="module")

@@ -255,10 +255,6 @@ def test_a_broken_query_string(server: Server, path: str, query: str) -> None:
     "path",
     [
         "/nope",
-        "/api",
-        "/api/v1",
-        "/api/v1/",
-        "/api/v1/tags",
         "/api/v1/tags/",
         "/api/v1/tags/one",
         "/api/v1/tags/-1",
@@ -269,7 +265,6 @@ def test_a_broken_query_string(server: Server, path: str, query: str) -> None:
         "/api/v1/tasks/",
         f"{TASK}/nope",
         f"{TASK}/status/",
-        "/api/v1/users",
         "/api/v1/users/",
         "/api/v1/users/tags",
         "/api/v1/users//tags",

@@ -1,4 +1,4 @@
-"""Both fronts on an app, over a world in one thread, as a test's client sees them."""
+"""Every front on an app, over a world in one thread, as a test's client sees them."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from flask.testing import FlaskClient
 
 from tagapi.auth import Gate
 from tagapi.namespaces.base import Front, install
+from tagapi.namespaces.health import HealthFront
 from tagapi.namespaces.tags import TagsFront
 from tagapi.namespaces.workers import WorkersFront
 from tests.e2e.stand_in import FILTERS, Folder, NoTags
@@ -16,11 +17,12 @@ from tests.unit.fakes import World
 
 
 def client_of(gate: Gate, *more: Front, world: World | None = None) -> FlaskClient:
-    """A client of an app with both fronts; nobody runs its jobs but a test, by the `world`."""
+    """A client of an app with every front; nobody runs its jobs but a test, by the `world`."""
     service = (world or World()).service
     fronts = [
-        TagsFront(service, NoTags(), "local", lambda: {"spark": "ready"}),
+        TagsFront(service, NoTags(), "local"),
         WorkersFront(service, FILTERS, Folder(Path("/none"))),
+        HealthFront(service, "local", lambda: {"spark": "ready"}),
     ]
     app = Flask("tagapi", static_folder=None)
     install(app, [*fronts, *more], gate, "0")

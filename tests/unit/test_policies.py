@@ -13,14 +13,14 @@ from tagapi.auth import OpenGate, Policy, TokenGate
 from tagapi.namespaces.base import Front, NamespaceResource, install
 from tagapi.namespaces.declared import UndeclaredRoute
 from tagapi.namespaces.documentation import Answer, operation
+from tagapi.namespaces.health_schemas import ProbeAnswer
 from tagapi.namespaces.problems import Problem
-from tagapi.namespaces.tags_schemas import ProbeAnswer, TagsError
+from tagapi.namespaces.tags_schemas import TagsError
 from tagapi.tokens import Entry, Principal, Role, TokensFile, digest_of
 from tests.unit.fronts import client_of
 
 TASKS, WORKERS = "/api/v1/tasks", "/api/v1/workers/"
 AWAY = {"REMOTE_ADDR": "192.0.2.1"}
-ERRORS = dict.fromkeys((400, 401, 403, 404, 429, 503), "wrong")
 
 
 # -- every route says who may call it ------------------------------------------------------
@@ -29,13 +29,16 @@ ERRORS = dict.fromkeys((400, 401, 403, 404, 429, 503), "wrong")
 def front_of(resource_type: type[NamespaceResource]) -> Front:
     class OneRoute(Front):
         name, title, prefixes = "one", "One", ("/one",)
-        error_schema, error_texts = TagsError, ERRORS
+        error_schema = TagsError
 
         def routes(self) -> list[tuple[str, type[NamespaceResource]]]:
             return [("/one", resource_type)]
 
         def render_problem(self, problem: Problem) -> Mapping[str, Any]:
             return {"code": problem.code}
+
+        def error_line(self, body: Mapping[str, Any]) -> str:
+            return str(body["code"])
 
     return OneRoute()
 

@@ -1,0 +1,41 @@
+"""What there is, for those who ask a path above the routes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from flask import Flask, Response, redirect, request
+
+from tagapi.namespaces.answers import respond
+
+DOCS, SPECIFICATION = "/docs", "/swagger.json"
+PLACES = ("/", "/api", "/api/", "/api/v1", "/api/v1/", "/api/v1/tags", "/api/v1/users")
+
+
+def serve_index(app: Flask, specified: Callable[[], Mapping[str, Any]], version: str) -> None:
+    """Answer at PLACES with the routes below, and lead people who look with a browser to the documentation.
+
+    `specified` answers with the specification. To be called before Flask-RESTX takes `/` for itself.
+    """
+
+    def tell() -> Response:
+        place = request.path.rstrip("/")
+        if not place and _is_browser():
+            return redirect(DOCS)  # type: ignore[return-value]  # Werkzeug's, of which Flask's is one
+        routes = {
+            f"{method.upper()} {path}": said["summary"]
+            for path, methods in specified()["paths"].items()
+            for method, said in methods.items()
+            if path.startswith(f"{place}/") and method != "parameters"
+        }
+        told = {"service": "tagapi", "version": version, "documentation": DOCS, "specification": SPECIFICATION}
+        return respond({**told, "routes": routes})
+
+    for place in PLACES:
+        app.add_url_rule(place, "index", tell)
+    app.add_url_rule(f"{DOCS}/", "docs_with_slash", lambda: redirect(DOCS))
+
+
+def _is_browser() -> bool:
+    return request.accept_mimetypes.best_match(["application/json", "text/html"]) == "text/html"

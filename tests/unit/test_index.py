@@ -1,0 +1,53 @@
+"""Above the routes stands what there is, for whoever asks there."""
+
+from __future__ import annotations
+
+import pytest
+from flask.testing import FlaskClient
+
+from tagapi.auth import OpenGate
+from tests.unit.fronts import client_of
+
+
+@pytest.fixture
+def client() -> FlaskClient:
+    return client_of(OpenGate())
+
+
+@pytest.mark.parametrize("place", ["/", "/api", "/api/", "/api/v1", "/api/v1/", "/api/v1/tags", "/api/v1/users"])
+def test_a_place_tells_what_is_below_it(client: FlaskClient, place: str) -> None:
+    answer = client.get(place, environ_overrides={"REMOTE_ADDR": "192.0.2.1"})
+    assert answer.status_code == 200
+    told = answer.json
+    assert told is not None
+    assert (told["documentation"], told["specification"]) == ("/docs", "/swagger.json")
+    specification = client.get("/swagger.json").json
+    assert specification is not None
+    known = {
+        f"{method.upper()} {path}"
+        for path, methods in specification["paths"].items()
+        for method in methods
+        if path.startswith(f"{place.rstrip('/')}/") and method != "parameters"
+    }
+    assert known
+    assert told["routes"].keys() == known
+    assert all(told["routes"].values())
+
+
+def test_a_place_is_only_read(client: FlaskClient) -> None:
+    answer = client.post("/api/v1/tags", json={})
+    assert answer.status_code == 405
+    assert answer.json is not None
+    assert answer.json["error"] == "Method not allowed"
+
+
+def test_a_browser_is_led_to_the_documentation(client: FlaskClient) -> None:
+    browser = {"Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"}
+    answers = [client.get("/docs/"), client.get("/", headers=browser)]
+    assert [(answer.status_code, answer.headers["Location"]) for answer in answers] == [(302, "/docs")] * 2
+    assert client.get("/docs").status_code == 200
+
+
+@pytest.mark.parametrize("path", ["/nope", "/api/v2", "/api/v1/nope", "/docs/nope"])
+def test_what_there_is_not_is_not_there(client: FlaskClient, path: str) -> None:
+    assert client.get(path).status_code == 404
