@@ -80,9 +80,11 @@ GUARDED = (
 STORED = (StoreUnavailable(retry_after=5),)
 """What an operation may answer that needs the jobs."""
 
+WITH_BODY = (RequestEntityTooLarge(), Unsupported())
+"""What an operation may answer that reads a body."""
+
 SUBMITTING = (
-    RequestEntityTooLarge(),
-    Unsupported(),
+    *WITH_BODY,
     KeyReused(),
     OwnerQueueFull(owner="anna", queued=1000, retry_after=5),
     QueueFull(queued=1000, retry_after=5),

@@ -9,6 +9,8 @@ from typing import Any
 
 from marshmallow import RAISE, Schema, fields
 
+from tagapi.jobs.model import Job, JobState
+
 WHOLE = re.compile(r"(-?)0*([0-9]+)")
 MOST_DIGITS = 18  # that every store can hold, and more than any bound has
 LARGE = 2.0**63  # beyond it, what JSON wrote as a whole number is read as a float
@@ -118,6 +120,11 @@ class Moment(fields.String):
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**{"metadata": {"format": "date-time", "example": "2024-01-20T10:30:00+00:00"}, **kwargs})
+
+
+def parked(job: Job) -> dict[str, bool]:
+    """What a status and a list say beside the documents' words of a job that waits for an admin; nothing of others."""
+    return {"parked": True} if job.state is JobState.PARKED else {}
 
 
 def iso(moment: datetime | None) -> str | None:

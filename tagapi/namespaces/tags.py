@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
-from tagapi.auth import Policy
-from tagapi.jobs.errors import AlreadyFinished, JobNotFound, NotFoundInData, NotReady
+from tagapi.auth import PermissionDenied, Policy
+from tagapi.jobs.changes import Verdict
+from tagapi.jobs.errors import AlreadyFinished, JobNotFound, NotFoundInData, NotParked, NotReady
 from tagapi.jobs.service import JobService
 from tagapi.namespaces import tags_schemas as shapes
 from tagapi.namespaces.base import (
@@ -16,7 +17,7 @@ from tagapi.namespaces.base import (
     load_body,
     load_query,
 )
-from tagapi.namespaces.documentation import SUBMITTING, Answer, operation
+from tagapi.namespaces.documentation import SUBMITTING, WITH_BODY, Answer, operation
 from tagapi.namespaces.fields import iso
 from tagapi.namespaces.headers import KEY
 from tagapi.namespaces.problems import Invalid, Problem
@@ -71,6 +72,7 @@ class TagsFront(Front):
             ("/api/v1/tasks", Tasks),
             ("/api/v1/tasks/<string:task_id>", Task),
             ("/api/v1/tasks/<string:task_id>/status", TaskStatus),
+            ("/api/v1/tasks/<string:task_id>/settle", Settle),
             ("/api/v1/users/<anything:user_id>/tags", UserTags),
         ]
 
@@ -148,6 +150,30 @@ class Task(TagsResource):
     def delete(self, task_id: str) -> Any:
         """取消任务: stop a task; waits up to 5 s for it to leave."""
         return render_cancel(self.front.service.cancel(task_id, "tags", self.caller.only), self.front.environment)
+
+
+class Settle(TagsResource):
+    @operation(
+        policy=Policy.ADMIN,
+        path=TASK_ID,
+        body=shapes.SettleRequest,
+        answers={200: Answer("已裁定 (Settled; for retry: running once more)", shapes.StatusAnswer)},
+        errors=(
+            Invalid("outcome", "is required"),
+            PermissionDenied(what="settle a task"),
+            NO_TASK,
+            NotParked(job_id=shapes.EXAMPLE_ID, state="succeeded"),
+            *WITH_BODY,
+        ),
+    )
+    def post(self, task_id: str) -> Any:
+        """人工裁定: say what became of a parked task, whose commit it could not find out about itself.
+
+        Look at the table first: its log names the task, or does not. `completed` and `failed` are taken at your word.
+        """
+        verdict = Verdict(load_body(shapes.SettleRequest)["outcome"])
+        job = self.front.service.settle(task_id, verdict, by=self.caller.name, namespace="tags")
+        return render_status(job, self.front.environment)
 
 
 class Tasks(TagsResource):

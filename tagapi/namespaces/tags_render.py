@@ -14,7 +14,7 @@ from tagapi.jobs.lists import Query as JobQuery
 from tagapi.jobs.model import Job, JobState
 from tagapi.jobs.registry import Added
 from tagapi.namespaces import tags_words as words
-from tagapi.namespaces.fields import iso
+from tagapi.namespaces.fields import iso, parked
 from tagapi.namespaces.headers import REPLAYED
 from tagapi.namespaces.problems import Invalid, Problem
 
@@ -114,6 +114,7 @@ def render_status(job: Job, environment: str, *, full: bool = False) -> dict[str
         "completed_at": iso(job.finished_at),
         "progress": {"done": job.progress.done, "total": job.progress.total, "percentage": job.progress.percentage},
         "attempt": job.attempt,
+        **parked(job),
         **_extras(job),
     }
     if job.state is JobState.SUCCEEDED:
@@ -130,6 +131,7 @@ def render_item(job: Job) -> dict[str, Any]:
         "status": words.STATUS[job.state],
         "submitted_at": iso(job.submitted_at),
         "completed_at": iso(job.finished_at),
+        **parked(job),
     }
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from marshmallow import Schema, ValidationError, fields, validate, validates_schema
 
+from tagapi.jobs.changes import Verdict
 from tagapi.namespaces.fields import (
     Input,
     Moment,
@@ -20,6 +21,8 @@ from tagapi.namespaces.fields import (
 
 MOST_USERS = 100_000
 STATUSES = ("submitted", "running", "completed", "failed", "cancelled")
+OUTCOMES = tuple(verdict.value for verdict in Verdict)
+PARKED = "true while nobody knows whether the commit happened and an admin has to settle it; else left out"
 MODES = ("full", "incremental")
 EXAMPLE_ID = "550e8400-e29b-41d4-a716-446655440000"
 EXAMPLE_TIME = "2024-01-20T10:30:00+00:00"
@@ -55,6 +58,16 @@ class TriggerRequest(Input):
 
 class StatusQuery(Query):
     full = QueryBoolean(load_default=False, metadata={"description": "tell all user_ids, not only the first 100"})
+
+
+class SettleRequest(Input):
+    outcome = StrictText(
+        required=True,
+        validate=validate.OneOf(OUTCOMES, error=f"must be one of: {', '.join(OUTCOMES)}"),
+        metadata={"description": "what somebody found out; retry: have the task find out once more"},
+    )
+
+    example = {"outcome": "completed"}
 
 
 class TasksQuery(Query):
@@ -170,6 +183,7 @@ class Status(TriggerData):
     attempt = fields.Integer(required=True)
     result = fields.Nested(Result, metadata={"description": "once completed"})
     error = fields.String(metadata={"description": "why it failed"})
+    parked = fields.Boolean(metadata={"description": PARKED})
 
 
 STATUS_EXAMPLE: dict[str, Any] = {
@@ -220,6 +234,7 @@ class TaskItem(Schema):
     status = fields.String(required=True, validate=validate.OneOf(STATUSES))
     submitted_at = Moment(required=True)
     completed_at = Moment(required=True, metadata={"x-nullable": True, "format": "date-time"})
+    parked = fields.Boolean(metadata={"description": PARKED})
 
 
 class TasksAnswer(Schema):

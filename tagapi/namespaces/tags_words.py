@@ -20,6 +20,7 @@ STATUS: Mapping[JobState, str] = {
 ERRORS: Mapping[str, tuple[str, str]] = {
     "job_not_found": ("Task not found", "任务不存在"),
     "already_finished": ("Task already finished", "任务已结束"),
+    "not_parked": ("Task is not parked", "任务不在等待人工裁定"),
     "queue_full": ("Task queue is full", "任务队列已满，请稍后重试"),
     "owner_queue_full": ("Too many tasks of yours are waiting", "您等待中的任务过多，请稍后重试"),
     "key_reused": ("Idempotency-Key was used with another request", "Idempotency-Key 已用于另一个请求"),

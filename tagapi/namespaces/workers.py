@@ -12,14 +12,15 @@ from flask import Response, request
 from werkzeug.exceptions import RequestedRangeNotSatisfiable
 
 from tagapi.auth import PermissionDenied, Policy, Principal
-from tagapi.jobs.errors import AlreadyFinished, JobNotFound, NoResult, NotFoundInData, ResultNotReady
+from tagapi.jobs.changes import Verdict
+from tagapi.jobs.errors import AlreadyFinished, JobNotFound, NoResult, NotFoundInData, NotParked, ResultNotReady
 from tagapi.jobs.model import Job, JobState
 from tagapi.jobs.registry import Added
 from tagapi.jobs.service import JobService
 from tagapi.namespaces import workers_schemas as shapes
 from tagapi.namespaces import workers_words as words
 from tagapi.namespaces.base import Front, NamespaceResource, idempotency_key, load_body, load_query
-from tagapi.namespaces.documentation import SUBMITTING, Answer, operation
+from tagapi.namespaces.documentation import SUBMITTING, WITH_BODY, Answer, operation
 from tagapi.namespaces.downloads import Download, send
 from tagapi.namespaces.headers import KEY
 from tagapi.namespaces.problems import Invalid, Problem
@@ -79,6 +80,7 @@ class WorkersFront(Front):
             (PATH, Workers),
             (f"{PATH}<string:task_id>/", Worker),
             (f"{PATH}<string:task_id>/status/", WorkerStatus),
+            (f"{PATH}<string:task_id>/settle/", WorkerSettle),
             (f"{PATH}<string:task_id>/result/", WorkerResult),
         ]
 
@@ -210,6 +212,27 @@ class WorkerStatus(WorkersResource):
     def get(self, task_id: str) -> Any:
         """Получить статус задачи: прогресс и сколько осталось ждать (how far a task is)."""
         return render_status(self.front.job(task_id, self.caller), datetime.now(UTC))
+
+
+class WorkerSettle(WorkersResource):
+    @operation(
+        policy=Policy.ADMIN,
+        path=TASK_ID,
+        body=shapes.SettleRequest,
+        answers={200: Answer("Решено; после retry задача продолжается", shapes.WorkerStatus, shapes.SETTLED)},
+        errors=(
+            Invalid("outcome", words.REQUIRED),
+            PermissionDenied(what="settle a task"),
+            NO_TASK,
+            NotParked(job_id=shapes.EXAMPLE_ID, state="succeeded"),
+            *WITH_BODY,
+        ),
+    )
+    def post(self, task_id: str) -> Any:
+        """Решить за задачу, которая не смогла выяснить, записан ли ее результат (settle a parked task)."""
+        verdict = Verdict(load_body(shapes.SettleRequest)["outcome"])
+        job = self.front.service.settle(self.front.id_of(task_id), verdict, by=self.caller.name, namespace=NAMESPACE)
+        return render_status(job, datetime.now(UTC))
 
 
 class WorkerResult(WorkersResource):

@@ -15,7 +15,7 @@ from tagapi.jobs.lists import Query as JobQuery
 from tagapi.jobs.model import EventKind, Job, JobState
 from tagapi.jobs.registry import Added
 from tagapi.namespaces import workers_words as words
-from tagapi.namespaces.fields import iso
+from tagapi.namespaces.fields import iso, parked
 from tagapi.namespaces.headers import REPLAYED
 from tagapi.namespaces.problems import Invalid, Problem
 from tagapi.namespaces.workers_filters import CLEANUP, EXPORTED, REPORT, FilterKinds, checked_filters
@@ -108,6 +108,7 @@ def render_worker(job: Job, site: str) -> dict[str, Any]:
         "created_at": iso(job.submitted_at),
         "started_at": iso(job.started_at),
         "completed_at": iso(job.finished_at),
+        **parked(job),
     }
 
 
@@ -126,6 +127,7 @@ def render_status(job: Job, now: datetime) -> dict[str, Any]:
         "error_message": _error(job),
         "progress": {"done": progress.done, "total": progress.total, "percentage": percentage(job)},
         "attempt": job.attempt,
+        **parked(job),
     }
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from marshmallow import Schema, ValidationError, fields, validate, validates_schema
 
+from tagapi.jobs.changes import Verdict
 from tagapi.namespaces import workers_words as words
 from tagapi.namespaces.fields import Input, Moment, Query, QueryInteger, StrictInteger
 
@@ -17,6 +18,8 @@ MOMENT = re.compile(
 )
 STATUSES = tuple(words.STATUS_DISPLAY)
 TYPES = tuple(words.TYPE_DISPLAY)
+OUTCOMES = tuple(verdict.value for verdict in Verdict)
+PARKED = "true, пока неизвестно, записан ли результат, и решать должен администратор; иначе поля нет"
 FORMATS = ("csv", "parquet", "xlsx")
 LANGUAGES = ("ru", "en")
 MOST_BATCH = 10_000
@@ -104,6 +107,17 @@ class CreateRequest(Input):
     }
 
 
+class SettleRequest(Input):
+    outcome = fields.String(
+        required=True,
+        validate=_one_of(OUTCOMES),
+        error_messages=_messages(words.TEXT),
+        metadata={"description": "Что выяснил администратор; retry — пусть задача выяснит еще раз"},
+    )
+
+    example = {"outcome": "completed"}
+
+
 class WorkersQuery(Query):
     status = fields.String(load_default=None, validate=_one_of(STATUSES), metadata={"description": "Фильтр по статусу"})
     task_type = fields.String(
@@ -155,6 +169,7 @@ class Worker(Schema):
     created_at = Moment(required=True)
     started_at = Moment(required=True, metadata={"format": "date-time", **NULLABLE})
     completed_at = Moment(required=True, metadata={"format": "date-time", **NULLABLE})
+    parked = fields.Boolean(metadata={"description": PARKED})
 
     example = {
         "id": 1,
@@ -215,6 +230,7 @@ class WorkerStatus(Schema):
     error_message = fields.String(required=True, metadata=NULLABLE)
     progress = fields.Nested(WorkerProgress, required=True)
     attempt = fields.Integer(required=True, metadata={"description": "Которая по счету попытка"})
+    parked = fields.Boolean(metadata={"description": PARKED})
 
     example = {
         "id": 1,
@@ -227,6 +243,16 @@ class WorkerStatus(Schema):
         "progress": {"done": 600, "total": 1234, "percentage": 48.62},
         "attempt": 1,
     }
+
+
+SETTLED: Mapping[str, Any] = {
+    **WorkerStatus.example,
+    "status": "completed",
+    "processed_records": 1234,
+    "progress_percentage": 100.0,
+    "estimated_time_remaining": None,
+    "progress": {"done": 1234, "total": 1234, "percentage": 100.0},
+}
 
 
 class WorkerCancel(Schema):

@@ -76,6 +76,7 @@ ERRORS: Mapping[str, tuple[str, str]] = {
     "store_too_new": ("STORE_UNAVAILABLE", "Хранилище задач недоступно, повторите позже"),
     "job_not_found": ("TASK_NOT_FOUND", "Задача не найдена"),
     "already_finished": ("TASK_CANNOT_CANCEL", "Задачу нельзя отменить: она уже завершена или завершается"),
+    "not_parked": ("TASK_NOT_PARKED", "Задача не ждет решения администратора"),
     "result_not_ready": ("RESULT_NOT_READY", "Результат еще не готов"),
     "no_result": ("NO_RESULT", "Результата нет: {why}"),
     "queue_full": ("QUEUE_FULL", "Очередь задач заполнена, повторите позже"),

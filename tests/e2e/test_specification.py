@@ -41,6 +41,7 @@ OPERATIONS = [
     ("GET", "/api/v1/tasks"),
     ("DELETE", "/api/v1/tasks/{task_id}"),
     ("GET", "/api/v1/tasks/{task_id}/status"),
+    ("POST", "/api/v1/tasks/{task_id}/settle"),
     ("GET", "/api/v1/users/{user_id}/tags"),
     ("GET", "/api/v1/workers/"),
     ("POST", "/api/v1/workers/"),
@@ -48,15 +49,18 @@ OPERATIONS = [
     ("DELETE", "/api/v1/workers/{task_id}/"),
     ("GET", "/api/v1/workers/{task_id}/status/"),
     ("GET", "/api/v1/workers/{task_id}/result/"),
+    ("POST", "/api/v1/workers/{task_id}/settle/"),
 ]
 REFUSING = [
     ("POST", "/api/v1/tags/trigger"),
     ("GET", "/api/v1/tags/{tag_id}"),
     ("GET", "/api/v1/tags/{tag_id}/users"),
     ("GET", "/api/v1/tasks"),
+    ("POST", "/api/v1/tasks/{task_id}/settle"),
     ("GET", "/api/v1/users/{user_id}/tags"),
     ("GET", "/api/v1/workers/"),
     ("POST", "/api/v1/workers/"),
+    ("POST", "/api/v1/workers/{task_id}/settle/"),
 ]
 """Those for whose parameters there are wrong values."""
 

@@ -8,12 +8,13 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from tagapi.auth import Gate
+from tagapi.jobs.model import JobState
 from tagapi.namespaces.base import Front, install
 from tagapi.namespaces.health import HealthFront
 from tagapi.namespaces.tags import TagsFront
 from tagapi.namespaces.workers import WorkersFront
 from tests.e2e.stand_in import FILTERS, Folder, NoTags
-from tests.unit.fakes import World
+from tests.unit.fakes import FakeTask, Sink, SinkDown, World, next_attempt, raising
 
 
 def client_of(gate: Gate, *more: Front, world: World | None = None) -> FlaskClient:
@@ -27,3 +28,20 @@ def client_of(gate: Gate, *more: Front, world: World | None = None) -> FlaskClie
     app = Flask("tagapi", static_folder=None)
     install(app, [*fronts, *more], gate, "0")
     return app.test_client()
+
+
+TASKS = ("tags.compute", "workers.bookings_export")
+
+
+def doubtful_world() -> World:
+    """Where each commit's answer is lost, and nobody can find out afterwards whether it happened."""
+    work = Sink(fails_after=SinkDown("the answer was lost")).work
+    find = raising(SinkDown("the sink is away"))
+    return World(other_tasks={name: FakeTask(work, find) for name in TASKS})
+
+
+def park(world: World, job_id: str) -> None:
+    """Run the only job of a doubtful world until it is given to a person."""
+    assert world.run_next()
+    while world.job(job_id).state is not JobState.PARKED:
+        next_attempt(world)
