@@ -218,7 +218,7 @@ class WorkerSettle(WorkersResource):
     @operation(
         policy=Policy.ADMIN,
         path=TASK_ID,
-        body=shapes.SettleRequest,
+        body=shapes.WorkerSettleRequest,
         answers={200: Answer("Решено; после retry задача продолжается", shapes.WorkerStatus, shapes.SETTLED)},
         errors=(
             Invalid("outcome", words.REQUIRED),
@@ -230,7 +230,7 @@ class WorkerSettle(WorkersResource):
     )
     def post(self, task_id: str) -> Any:
         """Решить за задачу, которая не смогла выяснить, записан ли ее результат (settle a parked task)."""
-        verdict = Verdict(load_body(shapes.SettleRequest)["outcome"])
+        verdict = Verdict(load_body(shapes.WorkerSettleRequest)["outcome"])
         job = self.front.service.settle(self.front.id_of(task_id), verdict, by=self.caller.name, namespace=NAMESPACE)
         return render_status(job, datetime.now(UTC))
 

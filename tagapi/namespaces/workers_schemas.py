@@ -107,7 +107,7 @@ class CreateRequest(Input):
     }
 
 
-class SettleRequest(Input):
+class WorkerSettleRequest(Input):
     outcome = fields.String(
         required=True,
         validate=_one_of(OUTCOMES),

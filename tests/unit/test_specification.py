@@ -10,9 +10,11 @@ from typing import Any
 
 import pytest
 from jsonschema import Draft4Validator
+from marshmallow import Schema
 from openapi_spec_validator import OpenAPIV2SpecValidator
 
 from tagapi.auth import OpenGate
+from tagapi.namespaces import health_schemas, tags_schemas, workers_schemas
 from tests.unit.fronts import client_of
 
 FILE = "file"  # a type that Swagger 2.0 knows in answers, and the validator does not
@@ -152,3 +154,15 @@ def test_probes_are_a_section_of_their_own(specification: dict[str, Any]) -> Non
         for method, operation in methods.items():
             if method != "parameters":
                 assert (operation["tags"] == ["health"]) == path.startswith("/health"), path
+
+
+def test_no_two_shapes_have_one_name() -> None:
+    """The second one would be shown as the first."""
+    modules = (tags_schemas, workers_schemas, health_schemas)
+    names = [one.__name__ for module in modules for one in vars(module).values() if _is_shape(one, module.__name__)]
+    assert len(names) > 20
+    assert len(names) == len(set(names))
+
+
+def _is_shape(one: Any, module: str) -> bool:
+    return isinstance(one, type) and issubclass(one, Schema) and one.__module__ == module
