@@ -244,6 +244,11 @@ def test_a_range_includes_both_ends_and_goes_with_filters(office: Server, source
     assert numbers(exported(office, "bookings", "csv", **asked)) == expected
 
 
+def test_the_example_of_the_documentation_finds_rows(office: Server) -> None:
+    example = office.read("/swagger.json")["definitions"]["CreateRequest"]["example"]
+    assert numbers(download(office, done(office, **example)).content)
+
+
 @pytest.mark.parametrize("form", ["csv", "parquet", "xlsx"])
 def test_the_same_export_twice_is_the_same_bytes(office: Server, form: str) -> None:
     assert exported(office, "payments", form) == exported(office, "payments", form, batch_size=7)
