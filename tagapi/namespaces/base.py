@@ -201,8 +201,9 @@ class _Api(Api):  # type: ignore[misc]
 
     @property
     def __schema__(self) -> Mapping[str, Any]:
-        if self._schema is None:
-            self._schema = Specification(self).as_dict()
+        with self._schema_lock:  # making it changes what it is made of
+            if self._schema is None:
+                self._schema = Specification(self).as_dict()
         return self._schema
 
     def handle_error(self, error: Exception) -> Response:

@@ -474,4 +474,4 @@ def test_a_cancelled_export_leaves_no_file(office: Server, sources: Path) -> Non
     assert (seen["status"], seen["result_file"]) == ("cancelled", None)
     assert 0 < seen["processed_records"] < seen["total_records"]
     refused = office.get(f"{WORKERS}{job_id}/result/")
-    assert (refused.status_code, refused.json()["error"]["code"]) == (409, "RESULT_NOT_READY")
+    assert (refused.status_code, refused.json()["error"]["code"]) == (409, "NO_RESULT")
