@@ -10,17 +10,16 @@ import os
 import signal
 import socket
 import sys
-import threading
 from pathlib import Path
 from typing import Any
 
 import click
 from gunicorn.app.base import BaseApplication
-from gunicorn.http.errors import ParseException
-from gunicorn.workers.gthread import ThreadWorker
 
 from tagapi.logs import configure_logs
 from tagapi.registries import unusable
+from tagapi.serving.framing import MOST_LINE
+from tagapi.serving.limits import Limits
 from tagapi.settings import ENVIRONMENTS, Settings, SettingsError, load_settings
 from tagapi.tokens import TokensError, TokensFile
 
@@ -29,76 +28,33 @@ LEAVING_SECONDS = 15  # after the drain, to let go of what still runs; then the 
 REACH_SECONDS = 3.0  # for a server that a profile needs to answer at the start
 
 
-class DrainingWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn is untyped
-    """A gthread worker that goes on answering requests while the jobs are drained."""
-
-    draining = False
-    interrupted = False
-
-    def handle_exit(self, sig: Any, frame: Any) -> None:
-        """SIGTERM: drain on a thread of its own, since a signal handler must not wait; then leave as usual."""
-        if not self.draining:
-            self.draining = True
-            threading.Thread(target=self._drain, args=(sig, frame), name="drain", daemon=True).start()
-
-    def handle_quit(self, sig: Any, frame: Any) -> None:
-        """Ctrl-C drains likewise; a second one does not wait.
-
-        A terminal sends SIGINT to the whole group, and the master SIGQUIT after it: that is still the first.
-        """
-        if sig == signal.SIGINT and self.interrupted:
-            super().handle_quit(sig, frame)
-        self.interrupted = self.interrupted or sig == signal.SIGINT
-        self.handle_exit(sig, frame)
-
-    def set_accept_enabled(self, enabled: bool) -> None:
-        """At the end take in the connections that are already made, and be deaf at once: what comes later is refused.
-
-        Left in the kernel's queue they would be reset, requests and all, when the listener is closed.
-        """
-        super().set_accept_enabled(enabled)
-        if not enabled and not self.alive:
-            for listener in self.sockets:
-                known = -1
-                while known != self.nr_conns:
-                    known = self.nr_conns
-                    self.accept(listener)
-                listener.close()
-
-    def handle_error(self, req: Any, client: Any, addr: Any, exc: Any) -> None:
-        """What makes no sense may hold a token: neither the log nor the answer repeats it."""
-        if isinstance(exc, ParseException):
-            for fact, value in vars(exc).items():
-                if isinstance(value, str | bytes):
-                    setattr(exc, fact, "(not shown)")
-        super().handle_error(req, client, addr, exc)
-
-    def _drain(self, sig: Any, frame: Any) -> None:
-        try:
-            if (app := getattr(self, "wsgi", None)) is not None:  # else the signal came before there was an app
-                app.extensions["tagapi"].stop()
-        finally:
-            super().handle_exit(sig, frame)
-
-
 class Server(BaseApplication):  # type: ignore[misc]
     """gunicorn, the app of each worker built after the fork."""
 
     def __init__(self, settings: Settings, host: str, port: int) -> None:
         self._settings = settings
         self._bind = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        server = settings.server
+        self.limits = Limits(
+            connections=server.connections,
+            buffer_bytes=server.buffer_bytes,
+            head_seconds=server.head_seconds,
+            body_seconds=server.body_seconds,
+            body_rate=server.body_rate,
+            send_seconds=server.send_seconds,
+        )
         super().__init__()
 
     def load_config(self) -> None:
         options = {
             "bind": self._bind,
-            "worker_class": f"{__name__}.DrainingWorker",
+            "worker_class": "tagapi.serving.draining.DrainingWorker",
             "workers": self._settings.server.workers,
             "threads": self._settings.server.threads,
             "keepalive": 30,
             "timeout": 60,
             "graceful_timeout": math.ceil(self._settings.jobs.drain_seconds + LEAVING_SECONDS),
-            "limit_request_line": 8190,
+            "limit_request_line": MOST_LINE,
             "preload_app": False,
             "control_socket_disable": True,
             "accesslog": None,

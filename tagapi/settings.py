@@ -24,6 +24,7 @@ GLUE_NEEDS = (
 """What a glue profile cannot do without."""
 
 
+LEAST_BUFFER = 10 * 1000 * 1000  # bytes: at least one body of the largest size has to fit
 MEMORY = "memory://"
 SQLITE = "sqlite:///"
 REGISTRIES = rf"{MEMORY}|{SQLITE}[^?#]+|(rediss?|unix)://.+"
@@ -37,6 +38,12 @@ class SettingsError(Exception):
 class Server:
     threads: int
     workers: int
+    connections: int
+    buffer_bytes: int
+    head_seconds: float
+    body_seconds: float
+    body_rate: float
+    send_seconds: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +173,17 @@ def _section(kind: type, **keys: fields.Field[Any]) -> fields.Nested:
 _TABLE = _section(Table, path=_text(), format=fields.String(load_default="parquet"))
 
 SECTIONS: Mapping[str, fields.Nested] = {
-    "server": _section(Server, threads=_count(1, 1000), workers=_count(1, 64)),
+    "server": _section(
+        Server,
+        threads=_count(1, 1000),
+        workers=_count(1, 64),
+        connections=_count(10, 100_000),
+        buffer_bytes=_count(LEAST_BUFFER),
+        head_seconds=_duration(),
+        body_seconds=_duration(),
+        body_rate=_duration(most=10**9),
+        send_seconds=_duration(),
+    ),
     "data": _section(
         Data,
         dir=_text(),

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
-from tests.chaos import away, cancels, disk_full, drains, insisting, kills, lost_claims, workers, zombies
+from tests.chaos import away, cancels, disk_full, drains, insisting, kills, lost_claims, stalled, workers, zombies
 from tests.chaos.ground import Arena
 from tests.chaos.report import Result
 from tests.chaos.verdict import Verdict
@@ -39,6 +39,9 @@ class Size:
     """Outages, on each store."""
     lost_claims: int = 50
     """On each store."""
+    stalled: int = 200
+    """Connections of each kind."""
+    stalled_seconds: float = 20.0
 
 
 Run = Callable[[Arena], Result]
@@ -95,6 +98,13 @@ def _lost_claims(size: Size, stores: Sequence[str]) -> Iterator[tuple[str, Run]]
         yield store, partial(lost_claims.run, store_name=store, rounds=size.lost_claims)
 
 
+def _stalled(size: Size, stores: Sequence[str]) -> Iterator[tuple[str, Run]]:
+    yield (
+        stores[0],
+        partial(stalled.run, store_name=stores[0], count=size.stalled, seconds=size.stalled_seconds),
+    )  # no store is touched by it
+
+
 PARTS: Mapping[str, Callable[[Size, Sequence[str]], Iterator[tuple[str, Run]]]] = {
     "kills": _kills,
     "redis_restart": _redis_restart,
@@ -106,6 +116,7 @@ PARTS: Mapping[str, Callable[[Size, Sequence[str]], Iterator[tuple[str, Run]]]] 
     "workers": _workers,
     "insisting": _insisting,
     "lost_claims": _lost_claims,
+    "stalled": _stalled,
 }
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.chaos import away, cancels, disk_full, drains, insisting, kills, lost_claims, workers, zombies
+from tests.chaos import away, cancels, disk_full, drains, insisting, kills, lost_claims, stalled, workers, zombies
 from tests.chaos.checker import judge_jobs, judge_lists
 from tests.chaos.failpoints import NAMES
 from tests.chaos.ground import Arena
@@ -110,6 +110,11 @@ def test_an_attempt_that_insists_on_its_outcome_costs_its_neighbour_nothing(aren
 @pytest.mark.parametrize("store", STORES)
 def test_a_claim_whose_reply_is_lost_costs_its_job_nothing(arena: Arena, store: str) -> None:
     clean(lost_claims.run(arena, store, rounds=4))
+
+
+@pytest.mark.timeout(180)
+def test_connections_that_stall_keep_nobody_waiting(arena: Arena) -> None:
+    clean(stalled.run(arena, "sqlite", count=60, seconds=3.0))
 
 
 # -- the checker ---------------------------------------------------------------------------

@@ -1,0 +1,347 @@
+"""A gunicorn worker whose threads never wait for a network.
+
+The event loop reads each request whole and only then spends a thread on it; the thread makes the answer, and
+what the client does not take at once the loop sends. So a connection that stalls costs memory, which is
+bounded, and after a while is ended; nobody waits for it.
+
+The loop alone touches connections; a thread has one for as long as its state is WORKING.
+"""
+
+from __future__ import annotations
+
+import errno
+import logging
+import socket
+import time
+from concurrent.futures import Future
+from contextlib import suppress
+from functools import partial
+from selectors import EVENT_READ, EVENT_WRITE
+from typing import Any
+
+from gunicorn.http.errors import (
+    ExpectationFailed,
+    InvalidResponseHeader,
+    InvalidResponseHeaderName,
+    LimitRequestHeaders,
+    LimitRequestLine,
+    ParseException,
+    UnsupportedTransferCoding,
+)
+from gunicorn.http.parser import RequestParser
+from gunicorn.http.wsgi import FileWrapper, create
+from gunicorn.util import has_fileno
+from gunicorn.workers.gthread import STOP_KEEPALIVE_LINGER, ThreadWorker
+
+from tagapi.serving.connection import Answer, Connection, State
+from tagapi.serving.framing import Refused, Stage
+from tagapi.serving.limits import Ended, Limits
+from tagapi.serving.refusals import refusal
+
+log = logging.getLogger(__name__)
+
+READ = 64 * 1024  # bytes at once: the loop has others to serve
+AHEAD = 256 * 1024  # bytes of an answer that are made before its client takes them
+LOOK_EVERY = 0.25  # seconds between two looks at who has waited too long
+LINGER = 2.0  # seconds that a client has to hang up, anew with whatever it still sends,
+LINGER_MOST = 10.0  # and in all
+LAST_REQUESTS = 10.0  # seconds that a stopping worker waits for the rest of a request, and
+LAST_HEADS = 5.0  # for a request on a fresh connection
+SPARE = 64  # connections beyond the bound, while room is made
+
+STATUS = {
+    LimitRequestLine: 414,
+    ExpectationFailed: 417,
+    LimitRequestHeaders: 431,
+    UnsupportedTransferCoding: 501,
+}
+"""Of what gunicorn's parser refuses; 400 for the rest."""
+
+OUR_FAULT = (InvalidResponseHeader, InvalidResponseHeaderName)
+"""Of the errors of its parser, those that are about an answer."""
+
+
+class LoopWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn is untyped
+    """gthread with its connections kept by the loop; the application has `limits`."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.limits: Limits = self.app.limits
+        self.worker_connections = self.limits.connections + SPARE
+        self.ended = Ended()
+        self._open: set[Connection] = set()
+        self._held = 0  # bytes in memory, of all connections
+        self._look_again = 0.0
+
+    # -- coming in -------------------------------------------------------------------------
+
+    def accept(self, listener: socket.socket) -> bool:
+        """Take in one connection, if one waits."""
+        try:
+            sock, client = listener.accept()
+        except OSError as error:
+            if error.errno in (errno.EMFILE, errno.ENFILE):
+                self._make_room()
+            elif error.errno not in (errno.EAGAIN, errno.ECONNABORTED):
+                raise
+            return False
+        now = time.monotonic()
+        connection = Connection(sock, client, listener.getsockname(), now)
+        connection.deadline = now + (self.limits.head_seconds if self.alive else LAST_HEADS)
+        self._open.add(connection)
+        self.nr_conns += 1
+        if len(self._open) > self.limits.connections:
+            self._make_room()
+        self._watch(connection, EVENT_READ)
+        self._on_event(connection, sock)
+        return True
+
+    def _on_event(self, connection: Connection, _sock: Any) -> None:
+        """The poller says that a connection can go on."""
+        if connection not in self._open:  # it was ended in the same round
+            return
+        try:
+            if connection.state is State.READING:
+                self._read(connection)
+            elif connection.state is State.SENDING:
+                self._send(connection)
+            elif connection.state is State.LEAVING:
+                self._throw_away(connection)
+            else:
+                self._watch(connection, 0)  # what comes now has to wait for the thread
+        except BlockingIOError:
+            pass
+        except OSError:
+            self._drop(connection)
+
+    def _read(self, connection: Connection) -> None:
+        data = connection.sock.recv(READ)
+        if not data:
+            self._drop(connection)
+            return
+        now = connection.moved = time.monotonic()
+        if connection.idle:
+            connection.begins(now, self.limits.head_seconds)
+        connection.incoming.data += data
+        self._hold(connection, len(data))
+        if connection in self._open:
+            self._look(connection, now)
+
+    def _look(self, connection: Connection, now: float) -> None:
+        """A thread for a request that is whole; more time for one that is coming."""
+        incoming = connection.incoming
+        try:
+            stage = incoming.look()
+        except Refused as refused:
+            self.ended.count("malformed", connection.address)
+            self._refuse(connection, refused.status)
+            return
+        if stage is Stage.WHOLE:
+            connection.state = State.WORKING
+            self.enqueue_req(connection)
+        elif stage is Stage.BODY:
+            if connection.body_began is None:
+                connection.body_began = now
+                if incoming.expects and not incoming.body:
+                    connection.outgoing.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
+                    connection.outgoing.flush()
+            allowed = self.limits.body_seconds + incoming.body / self.limits.body_rate
+            connection.deadline = connection.body_began + allowed
+
+    # -- in a thread -----------------------------------------------------------------------
+
+    def handle(self, connection: Connection) -> int:
+        """Make an answer, or the next part of it; 0, or the status of a refusal. Raises OSError for a lost client."""
+        try:
+            if connection.answer is None:
+                connection.answer = self._begin(connection)
+            self._make(connection, connection.answer)
+        except OSError:
+            raise
+        except Exception as error:
+            if isinstance(error, ParseException) and not isinstance(error, OUR_FAULT):
+                return STATUS.get(type(error), 400)
+            log.exception("answer_failed")
+            if connection.answer is not None and connection.answer.response.headers_sent:
+                raise ConnectionAbortedError from None
+            return 500
+        return 0
+
+    def _begin(self, connection: Connection) -> Answer:
+        began = time.monotonic()
+        request = next(RequestParser(self.cfg, connection.incoming, connection.client))
+        request._expected_100_continue = False  # it was told to, if it had to be
+        response, environ = create(request, connection.outgoing, connection.client, connection.server, self.cfg)
+        environ["wsgi.multithread"] = True
+        if connection.incoming.cut or not self.alive:
+            response.force_close()
+        return Answer(response, self.wsgi(environ, response.start_response), environ, began)
+
+    def _make(self, connection: Connection, answer: Answer) -> None:
+        """As much of the answer as the client takes, and a little ahead."""
+        outgoing, response = connection.outgoing, answer.response
+        if isinstance(answer.items, FileWrapper) and has_fileno(answer.items.filelike):
+            response.write_file(answer.items)
+        else:
+            for item in answer.left:
+                response.write(item)
+                outgoing.flush()
+                if outgoing.pending > AHEAD:
+                    return
+        response.close()
+        answer.made = True
+        outgoing.flush()
+        if not outgoing:
+            answer.end()
+
+    # -- going out -------------------------------------------------------------------------
+
+    def finish_request(self, connection: Connection, done: Future[int]) -> None:
+        """A thread has let go of a connection."""
+        try:
+            if status := done.result():
+                if status < 500:
+                    self.ended.count("malformed", connection.address)
+                self._refuse(connection, status)
+            else:
+                self._go_on(connection)
+        except OSError:
+            self._drop(connection)
+
+    def _go_on(self, connection: Connection) -> None:
+        """Send what is left, have more made, or wait for the next request."""
+        answer, now = connection.answer, time.monotonic()
+        if connection.outgoing:
+            if connection.state is not State.SENDING:
+                connection.state, connection.moved = State.SENDING, now
+                connection.deadline = now + self.limits.send_seconds
+                self._watch(connection, EVENT_WRITE)
+            self._hold(connection, connection.outgoing.pending - connection.unsent)
+            connection.unsent = connection.outgoing.pending
+        elif answer is None:
+            self._leave(connection)
+        elif not answer.made:
+            connection.state = State.WORKING
+            self._watch(connection, 0)
+            self.enqueue_req(connection)
+        else:
+            answer.end()
+            if answer.response.should_close():
+                self._leave(connection)
+            else:
+                self._wait_for_next(connection, now)
+
+    def _send(self, connection: Connection) -> None:
+        if connection.outgoing.flush():
+            connection.moved = time.monotonic()
+            connection.deadline = connection.moved + self.limits.send_seconds
+            self._go_on(connection)
+
+    def _wait_for_next(self, connection: Connection, now: float) -> None:
+        linger = self.cfg.keepalive if self.alive else STOP_KEEPALIVE_LINGER
+        connection.rests(now, now + linger)
+        self._hold(connection, len(connection.incoming.data) - connection.held)
+        self._watch(connection, EVENT_READ)
+        if not connection.idle:
+            connection.begins(now, self.limits.head_seconds)
+            self._look(connection, now)
+
+    def _refuse(self, connection: Connection, status: int) -> None:
+        """Answer what is no request, or came too slowly, and hang up."""
+        connection.outgoing.sendall(refusal(status, connection.incoming.path, self.wsgi))
+        connection.answer = None
+        connection.outgoing.flush()
+        self._go_on(connection)
+
+    # -- the end of a connection -----------------------------------------------------------
+
+    def _leave(self, connection: Connection) -> None:
+        """Say that nothing more comes, and let the client hang up: with bytes unread, a close would be a reset."""
+        connection.sock.shutdown(socket.SHUT_WR)
+        connection.incoming.data.clear()
+        self._hold(connection, -connection.held)
+        connection.state, connection.began = State.LEAVING, time.monotonic()
+        connection.deadline = connection.began + LINGER
+        self._watch(connection, EVENT_READ)
+
+    def _throw_away(self, connection: Connection) -> None:
+        if not connection.sock.recv(READ):
+            self._drop(connection)
+            return
+        connection.deadline = min(time.monotonic() + LINGER, connection.began + LINGER_MOST)
+
+    def _drop(self, connection: Connection) -> None:
+        self._watch(connection, 0)
+        self._open.discard(connection)
+        self._hold(connection, -connection.held)
+        self.nr_conns -= 1
+        if connection.answer is not None:
+            connection.answer.end()
+        connection.sock.close()
+
+    def murder_keepalived(self, force: bool = False) -> None:
+        """End who has waited too long; at the very end everybody for whom no thread works."""
+        now = time.monotonic()
+        if now < self._look_again and not force:
+            return
+        self._look_again = now + LOOK_EVERY
+        for connection in [*self._open]:
+            if connection.state is not State.WORKING and (force or now >= connection.deadline):
+                self._expire(connection)
+        self.ended.tell(now)
+
+    def _expire(self, connection: Connection) -> None:
+        try:
+            if connection.state is State.READING and not connection.idle:
+                self.ended.count(connection.incoming.stage.value, connection.address)
+                self._refuse(connection, 408)
+                return
+            if connection.state is State.SENDING:
+                self.ended.count("send", connection.address)
+        except OSError:
+            pass
+        self._drop(connection)
+
+    def _cap_keepalive(self, deadline: float) -> None:
+        """The worker stops: whoever sends a request has a little time left for it."""
+        now = time.monotonic()
+        for connection in self._open:
+            if connection.state is State.READING:
+                fresh = LAST_REQUESTS if not connection.idle else LAST_HEADS
+                last = deadline if connection.idle and connection.answered else now + fresh
+                connection.deadline = min(connection.deadline, last)
+
+    # -- bounds ----------------------------------------------------------------------------
+
+    def _hold(self, connection: Connection, more: int) -> None:
+        """So many more bytes in memory, or fewer."""
+        connection.held += more
+        self._held += more
+        while more > 0 and self._held > self.limits.buffer_bytes and self._make_room(holding=True):
+            pass
+
+    def _make_room(self, holding: bool = False) -> bool:
+        """End the connection that has not moved for longest, of those that hold memory where that is what is short."""
+        still = [one for one in self._open if one.state is not State.WORKING and (one.held or not holding)]
+        if not still:
+            return False
+        longest = min(still, key=lambda one: one.moved)
+        if not longest.idle:
+            self.ended.count("room", longest.address)
+        if longest.state is State.READING and not longest.idle:
+            with suppress(OSError):
+                longest.sock.send(refusal(503, longest.incoming.path, self.wsgi))
+        self._drop(longest)
+        return True
+
+    def _watch(self, connection: Connection, events: int) -> None:
+        """Have the poller look for these events, or for none."""
+        if connection.events == events:
+            return
+        if not events:
+            self.poller.unregister(connection.sock)
+        elif connection.events:
+            self.poller.modify(connection.sock, events, partial(self._on_event, connection))
+        else:
+            self.poller.register(connection.sock, events, partial(self._on_event, connection))
+        connection.events = events
