@@ -29,6 +29,7 @@ from tag_tasks.tags.table import MembershipTable
 from tagapi import __version__
 from tagapi.auth import open_gate
 from tagapi.executors.thread_pool import ThreadPoolExecutor
+from tagapi.hosts import Hosts
 from tagapi.jobs.registry import Bounds
 from tagapi.jobs.runner import JobRunner, RunnerLimits
 from tagapi.jobs.service import JobService
@@ -112,7 +113,8 @@ def create_app(settings: Settings) -> Flask:
         WorkersFront(service, {table.name: table.filter_kinds() for table in DATASETS.values()}, results),
         HealthFront(service, settings.environment, facts),
     ]
-    install(app, fronts, gate, __version__)
+    hosts = Hosts(settings.server.hosts, open_to_all=settings.auth.tokens_file is None)
+    install(app, fronts, gate, hosts, __version__)
     retention = timedelta(hours=jobs.retention_hours)
     upkeep = Upkeep(registry, worker, retention, jobs.max_recoveries, results.remove, tend_tables)
     executor.start()

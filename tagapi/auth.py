@@ -60,6 +60,11 @@ class AuthenticationRequired(JobError):
     code = "authentication_required"
 
 
+class TokenNotNeeded(JobError):
+    message = "This service runs without tokens, so yours cannot be checked: send none, or set {setting}."
+    code = "token_not_needed"
+
+
 class PermissionDenied(JobError):
     message = "Only an admin may {what}."
     code = "permission_denied"
@@ -99,11 +104,16 @@ class Gate(ABC):
 
 
 class OpenGate(Gate):
-    """Without tokens: whoever sits at this machine is its admin, and nobody else comes in."""
+    """Without tokens: whoever sits at this machine is its admin, and nobody else comes in.
+
+    A token that is sent is refused: it might be a wrong one, and would make an admin of whoever sent it.
+    """
 
     def _identify(self, authorization: str | None, address: str) -> Principal:
         if not is_loopback(address):
             raise OnlyLocal(setting=SETTING)
+        if authorization is not None:
+            raise TokenNotNeeded(setting=SETTING)
         return OPEN_PRINCIPAL
 
 

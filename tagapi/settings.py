@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ GLUE_NEEDS = (
 
 
 LEAST_BUFFER = 10 * 1000 * 1000  # bytes: at least one body of the largest size has to fit
+HOST_NAME = r"\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+"
 MEMORY = "memory://"
 SQLITE = "sqlite:///"
 REGISTRIES = rf"{MEMORY}|{SQLITE}[^?#]+|(rediss?|unix)://.+"
@@ -44,6 +45,7 @@ class Server:
     body_seconds: float
     body_rate: float
     send_seconds: float
+    hosts: Sequence[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,6 +185,7 @@ SECTIONS: Mapping[str, fields.Nested] = {
         body_seconds=_duration(),
         body_rate=_duration(most=10**9),
         send_seconds=_duration(),
+        hosts=fields.List(_form(HOST_NAME, "a host name or address, without a port"), required=True),
     ),
     "data": _section(
         Data,

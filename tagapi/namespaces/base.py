@@ -22,6 +22,7 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed, RequestEntityTo
 from werkzeug.routing import BaseConverter
 
 from tagapi.auth import Gate, Policy, Principal
+from tagapi.hosts import Hosts
 from tagapi.namespaces.answers import respond
 from tagapi.namespaces.declared import check_declared, check_guarded
 from tagapi.namespaces.documentation import (
@@ -39,6 +40,7 @@ from tagapi.namespaces.index import DOCS, serve_index
 from tagapi.namespaces.problems import Invalid, Problem, Unsupported, problem_of
 
 MAX_BODY = 8 * 1024 * 1024  # bytes
+CHECKED_HOST = "tagapi.checked_host"  # in the environment of a request
 VISIBLE = re.compile(r"[\x21-\x7e]{1,255}")
 
 
@@ -153,6 +155,12 @@ def load_query(schema: type[Schema]) -> dict[str, Any]:
     return loaded
 
 
+def checked_host() -> str | None:
+    """The host that this request named, where it is known to be ours: the only one that a link may begin with."""
+    host: str | None = request.environ.get(CHECKED_HOST)
+    return host
+
+
 def idempotency_key() -> str | None:
     """The client's key, if it sent one. Raises Invalid for one that is no key."""
     key = request.headers.get(KEY)
@@ -218,8 +226,8 @@ def front_of(fronts: Sequence[Front], path: str) -> Front:
     return fronts[0]
 
 
-def install(app: Flask, fronts: Sequence[Front], gate: Gate, version: str) -> None:
-    """Register every front's routes with their documentation at /swagger.json and /docs.
+def install(app: Flask, fronts: Sequence[Front], gate: Gate, hosts: Hosts, version: str) -> None:
+    """Register every front's routes with their documentation at /swagger.json and /docs, behind the check of hosts.
 
     Raises UndeclaredRoute for one that does not say who may call it.
     """
@@ -257,6 +265,12 @@ def install(app: Flask, fronts: Sequence[Front], gate: Gate, version: str) -> No
             # A path with a slash at its end is served without it as well: a redirect would lose a POST's body.
             slashes = {"strict_slashes": not path.endswith("/")}
             namespace.add_resource(resource, path, resource_class_kwargs={"front": front, "gate": gate}, **slashes)
+
+    @app.before_request
+    def check_host() -> None:
+        asked = request.environ
+        host, origin = asked.get("HTTP_HOST"), asked.get("HTTP_ORIGIN")
+        asked[CHECKED_HOST] = hosts.check(host, asked["SERVER_PROTOCOL"], origin)
 
     def told_by_front(error: Exception) -> Response:
         return refuse(front_of(fronts, request.path), problem_of(error))

@@ -14,7 +14,15 @@ from typing import Any
 from marshmallow import ValidationError
 from werkzeug.exceptions import HTTPException, RequestedRangeNotSatisfiable
 
-from tagapi.auth import AuthenticationRequired, OnlyLocal, PermissionDenied, RateLimited, TokensUnavailable
+from tagapi.auth import (
+    AuthenticationRequired,
+    OnlyLocal,
+    PermissionDenied,
+    RateLimited,
+    TokenNotNeeded,
+    TokensUnavailable,
+)
+from tagapi.hosts import BadHost, ForeignOrigin, Misdirected
 from tagapi.jobs.errors import (
     AlreadyFinished,
     JobError,
@@ -50,7 +58,11 @@ STATUS: Mapping[type[JobError], int] = {
     StoreUnavailable: 503,
     StoreTooNew: 503,
     ShuttingDown: 503,
+    BadHost: 400,
+    Misdirected: 421,
+    ForeignOrigin: 403,
     AuthenticationRequired: 401,
+    TokenNotNeeded: 401,
     PermissionDenied: 403,
     OnlyLocal: 403,
     RateLimited: 429,

@@ -19,7 +19,7 @@ from tagapi.jobs.registry import Added
 from tagapi.jobs.service import JobService
 from tagapi.namespaces import workers_schemas as shapes
 from tagapi.namespaces import workers_words as words
-from tagapi.namespaces.base import Front, NamespaceResource, idempotency_key, load_body, load_query
+from tagapi.namespaces.base import Front, NamespaceResource, checked_host, idempotency_key, load_body, load_query
 from tagapi.namespaces.documentation import SUBMITTING, WITH_BODY, Answer, operation
 from tagapi.namespaces.downloads import Download, send
 from tagapi.namespaces.headers import KEY
@@ -131,8 +131,9 @@ NO_TASK = JobNotFound(job_id=shapes.EXAMPLE_ID)
 
 
 def site() -> str:
-    """What a link begins with, as this client reached us; nothing for a client that names no host."""
-    return f"{request.scheme}://{request.host}" if request.host else ""
+    """What a link begins with, as this client reached us; nothing where the host that it named was not checked."""
+    host = checked_host()
+    return f"{request.scheme}://{host}" if host else ""
 
 
 class WorkersResource(NamespaceResource):

@@ -68,6 +68,13 @@ REASONS: Mapping[str, str] = {
 
 ERRORS: Mapping[str, tuple[str, str]] = {
     "authentication_required": ("AUTHENTICATION_REQUIRED", "Требуется действительный токен"),
+    "token_not_needed": (
+        "AUTHENTICATION_REQUIRED",
+        "Сервис работает без токенов и не может их проверить: не отправляйте токен",
+    ),
+    "bad_host": ("VALIDATION_ERROR", "Нет корректного заголовка Host"),
+    "misdirected": ("MISDIRECTED_REQUEST", "Сервис не отвечает на это имя узла"),
+    "foreign_origin": ("PERMISSION_DENIED", "Запросы с этого источника (Origin) запрещены"),
     "permission_denied": ("PERMISSION_DENIED", "Недостаточно прав: это может только администратор"),
     "only_local": ("PERMISSION_DENIED", "Без настройки {setting} сервис отвечает только на запросы с этой же машины"),
     "rate_limited": ("RATE_LIMITED", "Слишком много неверных токенов, повторите позже"),

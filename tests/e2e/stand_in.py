@@ -19,6 +19,7 @@ from flask import Flask
 from api_server import Server
 from tagapi.auth import open_gate
 from tagapi.executors.thread_pool import ThreadPoolExecutor
+from tagapi.hosts import Hosts
 from tagapi.jobs.errors import TaskFailed
 from tagapi.jobs.model import Json
 from tagapi.jobs.registry import Bounds
@@ -173,7 +174,8 @@ class StandIn(Server):
             WorkersFront(world.service, FILTERS, world.results),
             HealthFront(world.service, "local", world.facts),
         ]
-        install(app, fronts, open_gate(self._settings.auth.tokens_file), "0")
+        tokens = self._settings.auth.tokens_file
+        install(app, fronts, open_gate(tokens), Hosts(self._settings.server.hosts, open_to_all=tokens is None), "0")
         app.extensions["tagapi"] = world
         return app
 

@@ -7,7 +7,8 @@ from pathlib import Path
 from flask import Flask
 from flask.testing import FlaskClient
 
-from tagapi.auth import Gate
+from tagapi.auth import Gate, OpenGate
+from tagapi.hosts import Hosts
 from tagapi.jobs.model import JobState
 from tagapi.namespaces.base import Front, install
 from tagapi.namespaces.health import HealthFront
@@ -26,7 +27,7 @@ def client_of(gate: Gate, *more: Front, world: World | None = None) -> FlaskClie
         HealthFront(service, "local", lambda: {"spark": "ready"}),
     ]
     app = Flask("tagapi", static_folder=None)
-    install(app, [*fronts, *more], gate, "0")
+    install(app, [*fronts, *more], gate, Hosts(open_to_all=isinstance(gate, OpenGate)), "0")
     return app.test_client()
 
 

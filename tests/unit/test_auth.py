@@ -21,6 +21,7 @@ from tagapi.auth import (
     Principal,
     RateLimited,
     TokenGate,
+    TokenNotNeeded,
     TokensUnavailable,
     WrongTokens,
     main,
@@ -119,8 +120,14 @@ def test_tokens_that_cannot_be_checked_are_not_called_wrong(guarded: Guarded) ->
 
 @pytest.mark.parametrize("address", ["127.0.0.1", "127.8.8.8", "::1", "::ffff:127.0.0.1"])
 def test_without_tokens_this_machine_is_the_admin(address: str) -> None:
-    principal = OpenGate().admit(Policy.ADMIN, "Bearer whatever", address)
+    principal = OpenGate().admit(Policy.ADMIN, None, address)
     assert (principal.name, principal.admin) == ("local", True)
+
+
+@pytest.mark.parametrize("sent", ["Bearer whatever", "Basic eDp5", ""])
+def test_without_tokens_one_that_is_sent_makes_nobody_an_admin(sent: str) -> None:
+    with pytest.raises(TokenNotNeeded, match="without tokens"):
+        OpenGate().admit(Policy.USER, sent, "127.0.0.1")
 
 
 @pytest.mark.parametrize(

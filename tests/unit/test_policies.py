@@ -10,6 +10,7 @@ import pytest
 from flask import Flask
 
 from tagapi.auth import OpenGate, Policy, TokenGate
+from tagapi.hosts import Hosts
 from tagapi.namespaces.base import Front, NamespaceResource, install
 from tagapi.namespaces.declared import UndeclaredRoute
 from tagapi.namespaces.documentation import Answer, operation
@@ -71,7 +72,7 @@ def test_a_route_past_the_check_ends_the_start() -> None:
     app = Flask("tagapi", static_folder=None)
     app.add_url_rule("/secret", "secret", lambda: "")
     with pytest.raises(UndeclaredRoute, match="/secret"):
-        install(app, [front_of(resource(policy=Policy.USER))], OpenGate(), "0")
+        install(app, [front_of(resource(policy=Policy.USER))], OpenGate(), Hosts(open_to_all=True), "0")
 
 
 @pytest.fixture
@@ -122,7 +123,20 @@ def test_without_tokens_this_machine_is_the_admin() -> None:
     assert made.status_code == 201
     assert made.json is not None
     assert made.json["created_by"] == "local"
-    assert client.get(WORKERS, headers={"Authorization": "Bearer YOUR_TOKEN"}).status_code == 200
+    assert client.get(WORKERS).status_code == 200
+
+
+def test_without_tokens_one_that_is_sent_is_refused_in_the_fronts_words() -> None:
+    client = client_of(OpenGate())
+    sent = {"Authorization": "Bearer YOUR_TOKEN"}
+    for path in (TASKS, WORKERS):
+        answer = client.get(path, headers=sent)
+        assert (answer.status_code, answer.headers["WWW-Authenticate"]) == (401, "Bearer")
+    workers = client.get(WORKERS, headers=sent).json
+    assert workers is not None
+    assert workers["error"]["code"] == "AUTHENTICATION_REQUIRED"
+    assert "без токенов" in workers["error"]["message"]
+    assert client.get("/health", headers=sent).status_code == 200
 
 
 @pytest.mark.parametrize(
