@@ -12,6 +12,7 @@ from __future__ import annotations
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any, ClassVar
 
 import orjson
@@ -37,7 +38,8 @@ from tagapi.namespaces.documentation import (
 from tagapi.namespaces.fields import NoQuery
 from tagapi.namespaces.headers import KEY
 from tagapi.namespaces.index import DOCS, serve_index
-from tagapi.namespaces.problems import Invalid, Problem, Unsupported, problem_of
+from tagapi.namespaces.problems import Invalid, Problem, Unsupported, problem_of, unread_problem
+from tagapi.serving.refusals import REFUSALS
 
 MAX_BODY = 8 * 1024 * 1024  # bytes
 CHECKED_HOST = "tagapi.checked_host"  # in the environment of a request
@@ -226,6 +228,14 @@ def front_of(fronts: Sequence[Front], path: str) -> Front:
     return fronts[0]
 
 
+def refuse_unread(fronts: Sequence[Front], status: int, path: str | None) -> bytes:
+    """The body for a request that never became one: by its front, or where none is named, in one neutral shape."""
+    problem = unread_problem(status)
+    if path is None:
+        return orjson.dumps({"error": problem.code, "message": problem.detail})
+    return orjson.dumps(front_of(fronts, path).render_problem(problem))
+
+
 def install(app: Flask, fronts: Sequence[Front], gate: Gate, hosts: Hosts, version: str) -> None:
     """Register every front's routes with their documentation at /swagger.json and /docs, behind the check of hosts.
 
@@ -275,6 +285,7 @@ def install(app: Flask, fronts: Sequence[Front], gate: Gate, hosts: Hosts, versi
     def told_by_front(error: Exception) -> Response:
         return refuse(front_of(fronts, request.path), problem_of(error))
 
+    app.extensions[REFUSALS] = partial(refuse_unread, fronts)
     app.register_error_handler(HTTPException, told_by_front)
     app.register_error_handler(Exception, told_by_front)
     check_guarded(app, NamespaceResource)

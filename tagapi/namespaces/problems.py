@@ -74,6 +74,17 @@ STATUS: Mapping[type[JobError], int] = {
 
 RETRY_AFTER = 5  # seconds, where an error does not say
 
+UNREAD: Mapping[int, tuple[str, str]] = {
+    400: ("malformed", "The request is not valid HTTP."),
+    408: ("too_slow", "The request took too long to come in."),
+    414: ("uri_too_long", "The request line is too long."),
+    417: ("expectation_failed", "The expectation cannot be met."),
+    431: ("headers_too_large", "The headers are too large."),
+    501: ("not_implemented", "The transfer coding is not known here."),
+    503: ("overloaded", "There are too many connections. Try again later."),
+}
+"""The code and the words of a request that never became one."""
+
 HTTP_CODES: Mapping[int, str] = {
     400: "bad_request",
     404: "not_found",
@@ -138,6 +149,12 @@ def problem_of(error: Exception) -> Problem:
         return Problem(error.code, code, str(error.description), headers=_http_headers(error))
     log.error("request_failed", exc_info=error)
     return Problem(500, "internal", "Internal server error")
+
+
+def unread_problem(status: int) -> Problem:
+    """The Problem of a request that the server could not read, by the status that it found."""
+    code, detail = UNREAD.get(status, ("internal", "Internal server error"))
+    return Problem(status, code, detail)
 
 
 def _headers(status: int, error: JobError) -> Mapping[str, str]:

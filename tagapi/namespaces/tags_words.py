@@ -42,6 +42,13 @@ ERRORS: Mapping[str, tuple[str, str]] = {
     "method_not_allowed": ("Method not allowed", "不支持的请求方法"),
     "too_large": ("Request body is larger than 8 MiB", "请求体超过 8 MiB"),
     "unsupported_media_type": ("Content-Type must be application/json", "Content-Type 必须是 application/json"),
+    "malformed": ("Malformed request", "请求格式错误"),
+    "too_slow": ("Request took too long to come in", "请求发送超时"),
+    "uri_too_long": ("Request line is too long", "请求行过长"),
+    "expectation_failed": ("Expectation cannot be met", "无法满足 Expect 请求头"),
+    "headers_too_large": ("Request headers are too large", "请求头过大"),
+    "not_implemented": ("Transfer coding is not known", "不支持的传输编码"),
+    "overloaded": ("Too many connections", "连接过多，请稍后重试"),
     "internal": ("Internal server error", "服务器内部错误"),
 }
 """What a problem's code reads like: `error` and `message`."""

@@ -96,6 +96,13 @@ ERRORS: Mapping[str, tuple[str, str]] = {
     "too_large": ("PAYLOAD_TOO_LARGE", "Тело запроса больше 8 МиБ"),
     "unsupported_media_type": ("UNSUPPORTED_MEDIA_TYPE", "Content-Type должен быть application/json"),
     "range_not_satisfiable": ("RANGE_NOT_SATISFIABLE", "Такого диапазона в файле нет"),
+    "malformed": ("VALIDATION_ERROR", "Запрос не является корректным HTTP"),
+    "too_slow": ("REQUEST_TIMEOUT", "Запрос передавался слишком долго"),
+    "uri_too_long": ("URI_TOO_LONG", "Слишком длинная строка запроса"),
+    "expectation_failed": ("EXPECTATION_FAILED", "Заголовок Expect не может быть выполнен"),
+    "headers_too_large": ("HEADERS_TOO_LARGE", "Слишком большие заголовки запроса"),
+    "not_implemented": ("NOT_IMPLEMENTED", "Неизвестное кодирование передачи"),
+    "overloaded": ("SERVICE_UNAVAILABLE", "Слишком много соединений, повторите позже"),
     "internal": ("INTERNAL_ERROR", "Внутренняя ошибка сервера"),
 }
 """By the code of a problem: the document's code, and the message."""

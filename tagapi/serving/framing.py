@@ -58,6 +58,7 @@ class Incoming:
         self.stage = Stage.HEAD
         self.expects = False
         self.cut = False  # whether there may be more of it than will be read: nothing can follow it then
+        self._line = b""  # the request line, once there is a head
         self._looked = 0  # bytes of the head in which there is nothing more to find
         self._body = 0  # where the body begins
         self._end: int | None = None  # where the request ends, where its head says so
@@ -83,7 +84,7 @@ class Incoming:
     @property
     def path(self) -> str | None:
         """What is asked for, as far as that is known yet."""
-        found = TARGET.match(self.data)
+        found = TARGET.match(self._line or self.data)
         return found[1].decode("latin-1") if found else None
 
     def recv(self, size: int) -> bytes:
@@ -110,7 +111,8 @@ class Incoming:
             self._check_head()
             return
         self._body = end + 4
-        if data.find(b"\r\n", 2) > MOST_LINE + 2:
+        self._line = bytes(data[: data.find(b"\r\n", 2)])
+        if len(self._line) > MOST_LINE + 2:
             raise Refused(414)
         if self._body > MOST_HEAD:
             raise Refused(431)
