@@ -43,6 +43,8 @@ class Server(BaseApplication):  # type: ignore[misc]
             body_rate=server.body_rate,
             send_seconds=server.send_seconds,
         )
+        level = settings.logs.requests
+        self.requests_level = None if level == "off" else logging.getLevelNamesMapping()[level]
         super().__init__()
 
     def load_config(self) -> None:

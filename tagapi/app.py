@@ -34,6 +34,7 @@ from tagapi.jobs.registry import Bounds
 from tagapi.jobs.runner import JobRunner, RunnerLimits
 from tagapi.jobs.service import JobService
 from tagapi.namespaces.base import install
+from tagapi.namespaces.edge import Proxies
 from tagapi.namespaces.health import HealthFront
 from tagapi.namespaces.tags import TagsFront
 from tagapi.namespaces.workers import WorkersFront
@@ -113,8 +114,10 @@ def create_app(settings: Settings) -> Flask:
         WorkersFront(service, {table.name: table.filter_kinds() for table in DATASETS.values()}, results),
         HealthFront(service, settings.environment, facts),
     ]
-    hosts = Hosts(settings.server.hosts, open_to_all=settings.auth.tokens_file is None)
-    install(app, fronts, gate, hosts, __version__)
+    open_to_all = settings.auth.tokens_file is None
+    hosts = Hosts(settings.server.hosts, open_to_all=open_to_all)
+    proxies = Proxies(settings.server.trusted_proxies, loopback=open_to_all)
+    install(app, fronts, gate, hosts, proxies, __version__)
     retention = timedelta(hours=jobs.retention_hours)
     upkeep = Upkeep(registry, worker, retention, jobs.max_recoveries, results.remove, tend_tables)
     executor.start()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -26,6 +27,7 @@ GLUE_NEEDS = (
 
 LEAST_BUFFER = 10 * 1000 * 1000  # bytes: at least one body of the largest size has to fit
 HOST_NAME = r"\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+"
+LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 MEMORY = "memory://"
 SQLITE = "sqlite:///"
 REGISTRIES = rf"{MEMORY}|{SQLITE}[^?#]+|(rediss?|unix)://.+"
@@ -46,6 +48,7 @@ class Server:
     body_rate: float
     send_seconds: float
     hosts: Sequence[str]
+    trusted_proxies: Sequence[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +80,9 @@ class Data:
 class Logs:
     dir: str
     level: str
+    requests: str
+    """The level of the event of each request, or `off`."""
+
     max_bytes: int
 
 
@@ -150,6 +156,20 @@ def _text(**more: Any) -> fields.String:
     return fields.String(required=True, validate=validate.Length(min=1), **more)
 
 
+def _check_network(text: str) -> None:
+    try:
+        ipaddress.ip_network(text, strict=False)
+    except ValueError:
+        raise ValidationError("must be an address or a network, such as 10.0.0.0/8") from None
+
+
+class _Level(fields.String):
+    """A level, or `off`, which YAML reads as false."""
+
+    def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> Any:
+        return super()._deserialize("off" if value is False else value, *args, **kwargs)
+
+
 class _Section(Schema):
     """A section: every key once, none unknown."""
 
@@ -186,6 +206,7 @@ SECTIONS: Mapping[str, fields.Nested] = {
         body_rate=_duration(most=10**9),
         send_seconds=_duration(),
         hosts=fields.List(_form(HOST_NAME, "a host name or address, without a port"), required=True),
+        trusted_proxies=fields.List(fields.String(validate=_check_network), required=True),
     ),
     "data": _section(
         Data,
@@ -197,7 +218,8 @@ SECTIONS: Mapping[str, fields.Nested] = {
     "logs": _section(
         Logs,
         dir=_text(),
-        level=fields.String(required=True, validate=validate.OneOf(["DEBUG", "INFO", "WARNING", "ERROR"])),
+        level=fields.String(required=True, validate=validate.OneOf(LEVELS)),
+        requests=_Level(required=True, validate=validate.OneOf([*LEVELS, "off"])),
         max_bytes=_count(10_000),
     ),
     "auth": _section(Auth, tokens_file=_text(allow_none=True)),

@@ -87,7 +87,7 @@ class Upkeep:
                     log.log(
                         logging.ERROR if parked else logging.WARNING,
                         "job_parked" if parked else "job_recovered",
-                        extra={"job_id": job.id, "state": recovered.state.value},
+                        extra={"job_id": job.id, "request_id": job.request.request_id, "state": recovered.state.value},
                     )
 
     def forget(self) -> None:

@@ -30,7 +30,7 @@ from tagapi.jobs.errors import (
 from tagapi.jobs.model import Job, JobState
 from tagapi.jobs.outcome import Outcome, OutcomeKind, reason_of
 from tagapi.jobs.registry import Claim, JobRegistry
-from tagapi.jobs.task import Task, running_job
+from tagapi.jobs.task import Task, request_in_context, running_job
 
 log = logging.getLogger(__name__)
 
@@ -87,7 +87,7 @@ class JobRunner:
             self._running[job.id, job.epoch] = attempt
         if self._leaving_meanwhile():
             attempt.interrupt(Interrupt.RELEASE, self._monotonic())
-        logged = running_job.set(job.id)
+        logged = running_job.set(job.id), request_in_context.set(job.request.request_id)
         try:
             outcome = self._decide(attempt)
             attempt.left.set()
@@ -97,7 +97,8 @@ class JobRunner:
             with self._lock:
                 del self._running[job.id, job.epoch]
             attempt.ended.set()
-            running_job.reset(logged)
+            running_job.reset(logged[0])
+            request_in_context.reset(logged[1])
         return True
 
     def _claim(self) -> Job | None:
@@ -265,7 +266,7 @@ class JobRunner:
             except StoreUnavailable:
                 raise  # it is away for the others too
             except Exception:
-                log.exception("heartbeat_failed", extra={"job_id": attempt.job.id})
+                log.exception("heartbeat_failed", extra=_named(attempt))
         if renewing:
             self._renewed = now
 
@@ -284,13 +285,13 @@ class JobRunner:
         if now - attempt.began > self._limits.timeout:
             attempt.interrupt(Interrupt.TIMEOUT, now)
         if attempt.stuck(now):
-            log.error("attempt_stuck", extra={"job_id": attempt.job.id})
+            log.error("attempt_stuck", extra=_named(attempt))
             attempt.give_up()
             if self._on_stuck():
                 for neighbour in self._attempts():
                     neighbour.disturbed = neighbour.give_up() or neighbour.disturbed
         if not attempt.abandoned and attempt.hopeless(now, self._limits.timeout):
-            log.error("attempt_abandoned", extra={"job_id": attempt.job.id})
+            log.error("attempt_abandoned", extra=_named(attempt))
             attempt.abandoned = True
 
     def _attempts(self) -> list[Attempt]:
@@ -302,3 +303,8 @@ class JobRunner:
 
     def _age(self, attempt: Attempt) -> float:
         return round(self._monotonic() - attempt.began, 3)
+
+
+def _named(attempt: Attempt) -> dict[str, str | None]:
+    """Whom a record is about that is not written by the attempt's own thread."""
+    return {"job_id": attempt.job.id, "request_id": attempt.job.request.request_id}

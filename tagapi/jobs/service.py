@@ -56,6 +56,7 @@ class JobService:
         labels: tuple[str, ...] = (),
         route: str = "",
         key: str | None = None,
+        request_id: str | None = None,
     ) -> Added:
         """Accept a request as a job. `arguments` are validated JSON values with their defaults.
 
@@ -64,7 +65,14 @@ class JobService:
         """
         if not self.accepting:
             raise ShuttingDown(retry_after=RESTART_SECONDS)
-        request = Request(job_id=str(uuid.uuid4()), task=task, owner=owner, arguments=arguments, labels=labels)
+        request = Request(
+            job_id=str(uuid.uuid4()),
+            task=task,
+            owner=owner,
+            arguments=arguments,
+            labels=labels,
+            request_id=request_id,
+        )
         scoped = None if key is None else IdempotencyKey(owner=owner, route=route, value=key)
         added = self._registry.add(request, self._bounds, scoped)
         if not added.replayed:

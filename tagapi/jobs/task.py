@@ -14,6 +14,9 @@ from tagapi.jobs.model import Job, Json
 running_job: ContextVar[str | None] = ContextVar("running_job", default=None)
 """The id of the job whose attempt runs in this context: every log record of it carries it."""
 
+request_in_context: ContextVar[str | None] = ContextVar("request_in_context", default=None)
+"""The id of the HTTP request that is served in this context, or that started the job whose attempt runs in it."""
+
 
 class TaskContext(Protocol):
     """A running attempt, as its task sees it. Safe to use from threads that the task starts."""

@@ -35,14 +35,14 @@ from tagapi.namespaces.documentation import (
     operation_of,
     page_of,
 )
+from tagapi.namespaces.edge import Proxies, guard
 from tagapi.namespaces.fields import NoQuery
 from tagapi.namespaces.headers import KEY
 from tagapi.namespaces.index import DOCS, serve_index
-from tagapi.namespaces.problems import Invalid, Problem, Unsupported, problem_of, unread_problem
-from tagapi.serving.refusals import REFUSALS
+from tagapi.namespaces.problems import Invalid, Problem, Unsupported, problem_of
+from tagapi.serving.records import PRINCIPAL
 
 MAX_BODY = 8 * 1024 * 1024  # bytes
-CHECKED_HOST = "tagapi.checked_host"  # in the environment of a request
 VISIBLE = re.compile(r"[\x21-\x7e]{1,255}")
 
 
@@ -101,6 +101,7 @@ class NamespaceResource(Resource):  # type: ignore[misc]  # Flask-RESTX is untyp
             said = operation_of(method)
             if said.policy is not Policy.PUBLIC:
                 self.caller = self.gate.admit(said.policy, asked.headers.get("Authorization"), asked.remote_addr)
+                asked.environ[PRINCIPAL] = self.caller.name
             if self.needs_store:
                 self.front.service.check_store()
             if asked.query_string and (said.query or NoQuery) is NoQuery:
@@ -155,12 +156,6 @@ def load_query(schema: type[Schema]) -> dict[str, Any]:
         values[name] = given[0]
     loaded: dict[str, Any] = SCHEMAS.of(schema).load(values)
     return loaded
-
-
-def checked_host() -> str | None:
-    """The host that this request named, where it is known to be ours: the only one that a link may begin with."""
-    host: str | None = request.environ.get(CHECKED_HOST)
-    return host
 
 
 def idempotency_key() -> str | None:
@@ -228,16 +223,8 @@ def front_of(fronts: Sequence[Front], path: str) -> Front:
     return fronts[0]
 
 
-def refuse_unread(fronts: Sequence[Front], status: int, path: str | None) -> bytes:
-    """The body for a request that never became one: by its front, or where none is named, in one neutral shape."""
-    problem = unread_problem(status)
-    if path is None:
-        return orjson.dumps({"error": problem.code, "message": problem.detail})
-    return orjson.dumps(front_of(fronts, path).render_problem(problem))
-
-
-def install(app: Flask, fronts: Sequence[Front], gate: Gate, hosts: Hosts, version: str) -> None:
-    """Register every front's routes with their documentation at /swagger.json and /docs, behind the check of hosts.
+def install(app: Flask, fronts: Sequence[Front], gate: Gate, hosts: Hosts, proxies: Proxies, version: str) -> None:
+    """Register every front's routes, with their documentation at /swagger.json and /docs, and look at every request.
 
     Raises UndeclaredRoute for one that does not say who may call it.
     """
@@ -276,16 +263,11 @@ def install(app: Flask, fronts: Sequence[Front], gate: Gate, hosts: Hosts, versi
             slashes = {"strict_slashes": not path.endswith("/")}
             namespace.add_resource(resource, path, resource_class_kwargs={"front": front, "gate": gate}, **slashes)
 
-    @app.before_request
-    def check_host() -> None:
-        asked = request.environ
-        host, origin = asked.get("HTTP_HOST"), asked.get("HTTP_ORIGIN")
-        asked[CHECKED_HOST] = hosts.check(host, asked["SERVER_PROTOCOL"], origin)
+    guard(app, hosts, proxies, partial(front_of, fronts))
 
     def told_by_front(error: Exception) -> Response:
         return refuse(front_of(fronts, request.path), problem_of(error))
 
-    app.extensions[REFUSALS] = partial(refuse_unread, fronts)
     app.register_error_handler(HTTPException, told_by_front)
     app.register_error_handler(Exception, told_by_front)
     check_guarded(app, NamespaceResource)

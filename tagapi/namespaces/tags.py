@@ -18,6 +18,7 @@ from tagapi.namespaces.base import (
     load_query,
 )
 from tagapi.namespaces.documentation import SUBMITTING, WITH_BODY, Answer, operation
+from tagapi.namespaces.edge import request_id
 from tagapi.namespaces.fields import iso
 from tagapi.namespaces.headers import KEY
 from tagapi.namespaces.problems import Invalid, Problem
@@ -118,6 +119,7 @@ class Trigger(TagsResource):
             labels=labels(arguments["tag_ids"]),
             route="tags.trigger",
             key=idempotency_key(),
+            request_id=request_id(),
         )
         return render_accepted(added, self.front.environment)
 

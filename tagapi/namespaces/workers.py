@@ -19,9 +19,10 @@ from tagapi.jobs.registry import Added
 from tagapi.jobs.service import JobService
 from tagapi.namespaces import workers_schemas as shapes
 from tagapi.namespaces import workers_words as words
-from tagapi.namespaces.base import Front, NamespaceResource, checked_host, idempotency_key, load_body, load_query
+from tagapi.namespaces.base import Front, NamespaceResource, idempotency_key, load_body, load_query
 from tagapi.namespaces.documentation import SUBMITTING, WITH_BODY, Answer, operation
 from tagapi.namespaces.downloads import Download, send
+from tagapi.namespaces.edge import checked_host, request_id
 from tagapi.namespaces.headers import KEY
 from tagapi.namespaces.problems import Invalid, Problem
 from tagapi.namespaces.workers_filters import FilterKinds
@@ -109,6 +110,7 @@ class WorkersFront(Front):
             labels=(label(task_type),),
             route="workers.create",
             key=key,
+            request_id=request_id(),
         )
 
     def send_result(self, job: Job) -> Response:

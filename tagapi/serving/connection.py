@@ -34,6 +34,7 @@ class Outgoing:
         self._sock = sock
         self._parts: deque[memoryview | FilePart] = deque()
         self.pending = 0  # bytes kept in memory
+        self.sent = 0  # bytes, since the connection was made
 
     def __bool__(self) -> bool:
         return bool(self._parts)
@@ -57,6 +58,7 @@ class Outgoing:
                     break
         except BlockingIOError:
             pass
+        self.sent += sent
         return sent
 
     def _send_bytes(self) -> int:
@@ -95,6 +97,9 @@ class Answer:
     items: Iterable[bytes]
     environ: dict[str, Any]
     began: float
+    sent_before: int
+    """Bytes that the connection had sent before this answer."""
+
     made: bool = False
     """Nothing more comes of it; what is left is to be sent."""
     ended: bool = False
@@ -105,11 +110,10 @@ class Answer:
         self.left = iter(self.items)
 
     def end(self) -> None:
-        """It is sent, or never will be: let go of what it was made of. Safe to repeat."""
-        if not self.ended:
-            self.ended = True
-            if (close := getattr(self.items, "close", None)) is not None:
-                close()
+        """It is sent, or never will be: let go of what it was made of."""
+        self.ended = True
+        if (close := getattr(self.items, "close", None)) is not None:
+            close()
 
 
 class State(enum.Enum):

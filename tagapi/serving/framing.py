@@ -20,7 +20,7 @@ AHEAD = 64 * 1024  # bytes beyond MOST_BODY, so that the app, and not the lack o
 LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*([^\r\n]*?)[ \t]*\r\n")
 CODING = re.compile(rb"\r\ntransfer-encoding:[ \t]*([^\r\n]*?)[ \t]*\r\n")
 EXPECT = re.compile(rb"\r\nexpect:[ \t]*100-continue[ \t]*\r\n")
-TARGET = re.compile(rb"(?:\r\n)?[A-Z]{3,20} (/[^ ?#\r\n]*)")
+TARGET = re.compile(rb"(?:\r\n)?([A-Z]{3,20}) (/[^ ?#\r\n]*)")
 DIGITS = re.compile(rb"[0-9]{1,18}")
 HEXADECIMAL = re.compile(rb"[0-9A-Fa-f]{1,16}")
 
@@ -84,6 +84,11 @@ class Incoming:
     @property
     def path(self) -> str | None:
         """What is asked for, as far as that is known yet."""
+        found = TARGET.match(self._line or self.data)
+        return found[2].decode("latin-1") if found else None
+
+    @property
+    def method(self) -> str | None:
         found = TARGET.match(self._line or self.data)
         return found[1].decode("latin-1") if found else None
 

@@ -13,6 +13,7 @@ import errno
 import logging
 import socket
 import time
+import uuid
 from concurrent.futures import Future
 from contextlib import suppress
 from functools import partial
@@ -36,6 +37,7 @@ from gunicorn.workers.gthread import STOP_KEEPALIVE_LINGER, ThreadWorker
 from tagapi.serving.connection import Answer, Connection, State
 from tagapi.serving.framing import Refused, Stage
 from tagapi.serving.limits import Ended, Limits
+from tagapi.serving.records import REQUEST_ID, RequestLog
 from tagapi.serving.refusals import refusal
 
 log = logging.getLogger(__name__)
@@ -62,16 +64,25 @@ OUR_FAULT = (InvalidResponseHeader, InvalidResponseHeaderName)
 
 
 class LoopWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn is untyped
-    """gthread with its connections kept by the loop; the application has `limits`."""
+    """gthread with its connections kept by the loop; the application has `limits` and `requests_level`."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.limits: Limits = self.app.limits
         self.worker_connections = self.limits.connections + SPARE
         self.ended = Ended()
+        self.requests = RequestLog(self.app.requests_level)
         self._open: set[Connection] = set()
         self._held = 0  # bytes in memory, of all connections
         self._look_again = 0.0
+
+    def init_process(self) -> None:
+        """The worker's whole life, after the fork."""
+        self.requests.start()
+        try:
+            super().init_process()
+        finally:
+            self.requests.stop()
 
     # -- coming in -------------------------------------------------------------------------
 
@@ -175,7 +186,8 @@ class LoopWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn is untyped
         environ["wsgi.multithread"] = True
         if connection.incoming.cut or not self.alive:
             response.force_close()
-        return Answer(response, self.wsgi(environ, response.start_response), environ, began)
+        sent = connection.outgoing.sent
+        return Answer(response, self.wsgi(environ, response.start_response), environ, began, sent)
 
     def _make(self, connection: Connection, answer: Answer) -> None:
         """As much of the answer as the client takes, and a little ahead."""
@@ -192,7 +204,16 @@ class LoopWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn is untyped
         answer.made = True
         outgoing.flush()
         if not outgoing:
-            answer.end()
+            self._end(connection, answer)
+
+    def _end(self, connection: Connection, answer: Answer) -> None:
+        """An answer is sent, or never will be. Safe to repeat."""
+        if answer.ended:
+            return
+        answer.end()
+        seconds, size = time.monotonic() - answer.began, connection.outgoing.sent - answer.sent_before
+        environ, status = answer.environ, answer.response.status_code
+        self.requests.note(connection.address, environ["REQUEST_METHOD"], environ, status, seconds, size)
 
     # -- going out -------------------------------------------------------------------------
 
@@ -225,7 +246,7 @@ class LoopWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn is untyped
             self._watch(connection, 0)
             self.enqueue_req(connection)
         else:
-            answer.end()
+            self._end(connection, answer)
             if answer.response.should_close():
                 self._leave(connection)
             else:
@@ -248,10 +269,17 @@ class LoopWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn is untyped
 
     def _refuse(self, connection: Connection, status: int) -> None:
         """Answer what is no request, or came too slowly, and hang up."""
-        connection.outgoing.sendall(refusal(status, connection.incoming.path, self.wsgi))
+        connection.outgoing.sendall(self._refusal(connection, status))
         connection.answer = None
         connection.outgoing.flush()
         self._go_on(connection)
+
+    def _refusal(self, connection: Connection, status: int) -> bytes:
+        name = uuid.uuid4().hex
+        answer = refusal(status, connection.incoming.path, self.wsgi, name)
+        known = {REQUEST_ID: name}
+        self.requests.note(connection.address, connection.incoming.method, known, status, 0.0, len(answer))
+        return answer
 
     # -- the end of a connection -----------------------------------------------------------
 
@@ -276,7 +304,7 @@ class LoopWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn is untyped
         self._hold(connection, -connection.held)
         self.nr_conns -= 1
         if connection.answer is not None:
-            connection.answer.end()
+            self._end(connection, connection.answer)
         connection.sock.close()
 
     def murder_keepalived(self, force: bool = False) -> None:
@@ -330,7 +358,7 @@ class LoopWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn is untyped
             self.ended.count("room", longest.address)
         if longest.state is State.READING and not longest.idle:
             with suppress(OSError):
-                longest.sock.send(refusal(503, longest.incoming.path, self.wsgi))
+                longest.sock.send(self._refusal(longest, 503))
         self._drop(longest)
         return True
 

@@ -28,6 +28,7 @@ from tagapi.jobs.service import JobService
 from tagapi.jobs.task import Task, TaskContext
 from tagapi.logs import configure_logs
 from tagapi.namespaces.base import install
+from tagapi.namespaces.edge import Proxies
 from tagapi.namespaces.health import HealthFront
 from tagapi.namespaces.tags import TagsFront
 from tagapi.namespaces.workers import WorkersFront
@@ -175,7 +176,7 @@ class StandIn(Server):
             HealthFront(world.service, "local", world.facts),
         ]
         tokens = self._settings.auth.tokens_file
-        install(app, fronts, open_gate(tokens), Hosts(self._settings.server.hosts, open_to_all=tokens is None), "0")
+        install(app, fronts, open_gate(tokens), Hosts(open_to_all=tokens is None), Proxies(loopback=True), "0")
         app.extensions["tagapi"] = world
         return app
 

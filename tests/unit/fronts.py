@@ -11,6 +11,7 @@ from tagapi.auth import Gate, OpenGate
 from tagapi.hosts import Hosts
 from tagapi.jobs.model import JobState
 from tagapi.namespaces.base import Front, install
+from tagapi.namespaces.edge import Proxies
 from tagapi.namespaces.health import HealthFront
 from tagapi.namespaces.tags import TagsFront
 from tagapi.namespaces.workers import WorkersFront
@@ -27,7 +28,7 @@ def client_of(gate: Gate, *more: Front, world: World | None = None) -> FlaskClie
         HealthFront(service, "local", lambda: {"spark": "ready"}),
     ]
     app = Flask("tagapi", static_folder=None)
-    install(app, [*fronts, *more], gate, Hosts(open_to_all=isinstance(gate, OpenGate)), "0")
+    install(app, [*fronts, *more], gate, Hosts(open_to_all=isinstance(gate, OpenGate)), Proxies(loopback=True), "0")
     return app.test_client()
 
 

@@ -14,6 +14,7 @@ from tagapi.hosts import Hosts
 from tagapi.namespaces.base import Front, NamespaceResource, install
 from tagapi.namespaces.declared import UndeclaredRoute
 from tagapi.namespaces.documentation import Answer, operation
+from tagapi.namespaces.edge import Proxies
 from tagapi.namespaces.health_schemas import ProbeAnswer
 from tagapi.namespaces.problems import Problem
 from tagapi.namespaces.tags_schemas import TagsError
@@ -72,7 +73,14 @@ def test_a_route_past_the_check_ends_the_start() -> None:
     app = Flask("tagapi", static_folder=None)
     app.add_url_rule("/secret", "secret", lambda: "")
     with pytest.raises(UndeclaredRoute, match="/secret"):
-        install(app, [front_of(resource(policy=Policy.USER))], OpenGate(), Hosts(open_to_all=True), "0")
+        install(
+            app,
+            [front_of(resource(policy=Policy.USER))],
+            OpenGate(),
+            Hosts(open_to_all=True),
+            Proxies(loopback=True),
+            "0",
+        )
 
 
 @pytest.fixture
