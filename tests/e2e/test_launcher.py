@@ -116,9 +116,14 @@ def test_a_port_that_is_taken_ends_the_start(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
         done = launch(tmp_path, "--host", "127.0.0.1", "--port", port)
-    assert done.returncode == 1
-    assert port in done.stderr
-    assert "Traceback" not in done.stderr
+    assert refused(done) == f"Error: port {port} of 127.0.0.1 is in use; choose another one with --port"
+
+
+@pytest.mark.parametrize("host", ["192.0.2.1", "nowhere.invalid"])
+def test_an_address_that_is_not_this_machines_is_named(tmp_path: Path, host: str) -> None:
+    line = refused(launch(tmp_path, "--host", host))
+    assert host in line
+    assert "--host" in line
 
 
 def test_sample_data_is_made_once(tmp_path: Path) -> None:
@@ -147,6 +152,7 @@ def test_every_record_of_a_job_carries_its_id(server: Server) -> None:
     assert all(record.get("job_id") for record in records if record["event"] in told)
     console = server.output.read_text(encoding="utf-8")
     assert all(task_id in console for task_id in tasks)
+    assert "reason=" not in console, "nothing went wrong"
 
 
 def test_a_job_that_fails_is_logged_once_as_an_error(start_server: StartServer) -> None:
