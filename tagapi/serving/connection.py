@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import logging
 import os
 import socket
 from collections import deque
@@ -13,6 +14,8 @@ from typing import Any, BinaryIO
 from gunicorn.http.wsgi import Response
 
 from tagapi.serving.framing import Incoming
+
+log = logging.getLogger(__name__)
 
 PIECES = 64  # buffers that one call sends, well below what a system takes
 FILE_STEP = 1 << 20  # bytes of a file at once: the loop has others to serve
@@ -112,8 +115,11 @@ class Answer:
     def end(self) -> None:
         """It is sent, or never will be: let go of what it was made of."""
         self.ended = True
-        if (close := getattr(self.items, "close", None)) is not None:
-            close()
+        try:
+            if (close := getattr(self.items, "close", None)) is not None:
+                close()
+        except Exception:
+            log.exception("answer_not_closed")
 
 
 class State(enum.Enum):

@@ -20,21 +20,10 @@ from functools import partial
 from selectors import EVENT_READ, EVENT_WRITE
 from typing import Any
 
-from gunicorn.http.errors import (
-    ExpectationFailed,
-    InvalidResponseHeader,
-    InvalidResponseHeaderName,
-    LimitRequestHeaders,
-    LimitRequestLine,
-    ParseException,
-    UnsupportedTransferCoding,
-)
-from gunicorn.http.parser import RequestParser
-from gunicorn.http.wsgi import FileWrapper, create
-from gunicorn.util import has_fileno
 from gunicorn.workers.gthread import STOP_KEEPALIVE_LINGER, ThreadWorker
 
-from tagapi.serving.connection import Answer, Connection, State
+from tagapi.serving.answering import Answering
+from tagapi.serving.connection import Connection, State
 from tagapi.serving.framing import Refused, Stage
 from tagapi.serving.limits import Ended, Limits
 from tagapi.serving.records import REQUEST_ID, RequestLog
@@ -43,24 +32,13 @@ from tagapi.serving.refusals import refusal
 log = logging.getLogger(__name__)
 
 READ = 64 * 1024  # bytes at once: the loop has others to serve
-AHEAD = 256 * 1024  # bytes of an answer that are made before its client takes them
 LOOK_EVERY = 0.25  # seconds between two looks at who has waited too long
 LINGER = 2.0  # seconds that a client has to hang up, anew with whatever it still sends,
 LINGER_MOST = 10.0  # and in all
 LAST_REQUESTS = 10.0  # seconds that a stopping worker waits for the rest of a request, and
 LAST_HEADS = 5.0  # for a request on a fresh connection
+LOST = (errno.ENOTCONN, errno.EHOSTUNREACH, errno.ENETUNREACH)
 SPARE = 64  # connections beyond the bound, while room is made
-
-STATUS = {
-    LimitRequestLine: 414,
-    ExpectationFailed: 417,
-    LimitRequestHeaders: 431,
-    UnsupportedTransferCoding: 501,
-}
-"""Of what gunicorn's parser refuses; 400 for the rest."""
-
-OUR_FAULT = (InvalidResponseHeader, InvalidResponseHeaderName)
-"""Of the errors of its parser, those that are about an answer."""
 
 
 class LoopWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn is untyped
@@ -78,6 +56,7 @@ class LoopWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn is untyped
 
     def init_process(self) -> None:
         """The worker's whole life, after the fork."""
+        self.answering = Answering(self, self.requests)
         self.requests.start()
         try:
             super().init_process()
@@ -122,8 +101,8 @@ class LoopWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn is untyped
                 self._watch(connection, 0)  # what comes now has to wait for the thread
         except BlockingIOError:
             pass
-        except OSError:
-            self._drop(connection)
+        except Exception as error:
+            self._give_up(connection, error)
 
     def _read(self, connection: Connection) -> None:
         data = connection.sock.recv(READ)
@@ -159,61 +138,9 @@ class LoopWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn is untyped
             allowed = self.limits.body_seconds + incoming.body / self.limits.body_rate
             connection.deadline = connection.body_began + allowed
 
-    # -- in a thread -----------------------------------------------------------------------
-
     def handle(self, connection: Connection) -> int:
-        """Make an answer, or the next part of it; 0, or the status of a refusal. Raises OSError for a lost client."""
-        try:
-            if connection.answer is None:
-                connection.answer = self._begin(connection)
-            self._make(connection, connection.answer)
-        except OSError:
-            raise
-        except Exception as error:
-            if isinstance(error, ParseException) and not isinstance(error, OUR_FAULT):
-                return STATUS.get(type(error), 400)
-            log.exception("answer_failed")
-            if connection.answer is not None and connection.answer.response.headers_sent:
-                raise ConnectionAbortedError from None
-            return 500
-        return 0
-
-    def _begin(self, connection: Connection) -> Answer:
-        began = time.monotonic()
-        request = next(RequestParser(self.cfg, connection.incoming, connection.client))
-        request._expected_100_continue = False  # it was told to, if it had to be
-        response, environ = create(request, connection.outgoing, connection.client, connection.server, self.cfg)
-        environ["wsgi.multithread"] = True
-        if connection.incoming.cut or not self.alive:
-            response.force_close()
-        sent = connection.outgoing.sent
-        return Answer(response, self.wsgi(environ, response.start_response), environ, began, sent)
-
-    def _make(self, connection: Connection, answer: Answer) -> None:
-        """As much of the answer as the client takes, and a little ahead."""
-        outgoing, response = connection.outgoing, answer.response
-        if isinstance(answer.items, FileWrapper) and has_fileno(answer.items.filelike):
-            response.write_file(answer.items)
-        else:
-            for item in answer.left:
-                response.write(item)
-                outgoing.flush()
-                if outgoing.pending > AHEAD:
-                    return
-        response.close()
-        answer.made = True
-        outgoing.flush()
-        if not outgoing:
-            self._end(connection, answer)
-
-    def _end(self, connection: Connection, answer: Answer) -> None:
-        """An answer is sent, or never will be. Safe to repeat."""
-        if answer.ended:
-            return
-        answer.end()
-        seconds, size = time.monotonic() - answer.began, connection.outgoing.sent - answer.sent_before
-        environ, status = answer.environ, answer.response.status_code
-        self.requests.note(connection.address, environ["REQUEST_METHOD"], environ, status, seconds, size)
+        """In a thread: see Answering."""
+        return self.answering.go_on(connection)
 
     # -- going out -------------------------------------------------------------------------
 
@@ -226,8 +153,8 @@ class LoopWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn is untyped
                 self._refuse(connection, status)
             else:
                 self._go_on(connection)
-        except OSError:
-            self._drop(connection)
+        except Exception as error:
+            self._give_up(connection, error)
 
     def _go_on(self, connection: Connection) -> None:
         """Send what is left, have more made, or wait for the next request."""
@@ -246,7 +173,7 @@ class LoopWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn is untyped
             self._watch(connection, 0)
             self.enqueue_req(connection)
         else:
-            self._end(connection, answer)
+            self.answering.end(connection, answer)
             if answer.response.should_close():
                 self._leave(connection)
             else:
@@ -270,6 +197,8 @@ class LoopWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn is untyped
     def _refuse(self, connection: Connection, status: int) -> None:
         """Answer what is no request, or came too slowly, and hang up."""
         connection.outgoing.sendall(self._refusal(connection, status))
+        if connection.answer is not None:
+            connection.answer.end()
         connection.answer = None
         connection.outgoing.flush()
         self._go_on(connection)
@@ -298,13 +227,20 @@ class LoopWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn is untyped
             return
         connection.deadline = min(time.monotonic() + LINGER, connection.began + LINGER_MOST)
 
+    def _give_up(self, connection: Connection, error: Exception) -> None:
+        """A client that is lost is nothing to tell of; whatever else goes wrong here must not end the loop."""
+        lost = isinstance(error, ConnectionError | TimeoutError) or getattr(error, "errno", None) in LOST
+        if not lost:
+            log.error("connection_failed", exc_info=error)
+        self._drop(connection)
+
     def _drop(self, connection: Connection) -> None:
         self._watch(connection, 0)
         self._open.discard(connection)
         self._hold(connection, -connection.held)
         self.nr_conns -= 1
         if connection.answer is not None:
-            self._end(connection, connection.answer)
+            self.answering.end(connection, connection.answer)
         connection.sock.close()
 
     def murder_keepalived(self, force: bool = False) -> None:
@@ -326,9 +262,9 @@ class LoopWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn is untyped
                 return
             if connection.state is State.SENDING:
                 self.ended.count("send", connection.address)
-        except OSError:
-            pass
-        self._drop(connection)
+            self._drop(connection)
+        except Exception as error:
+            self._give_up(connection, error)
 
     def _cap_keepalive(self, deadline: float) -> None:
         """The worker stops: whoever sends a request has a little time left for it."""
@@ -354,7 +290,7 @@ class LoopWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn is untyped
         if not still:
             return False
         longest = min(still, key=lambda one: one.moved)
-        if not longest.idle:
+        if longest.state is not State.LEAVING and not longest.idle:
             self.ended.count("room", longest.address)
         if longest.state is State.READING and not longest.idle:
             with suppress(OSError):

@@ -1,0 +1,100 @@
+"""How an answer is made: in a thread, which leaves to the loop what the client does not take at once."""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import Any
+
+from gunicorn.http.errors import (
+    ExpectationFailed,
+    InvalidResponseHeader,
+    InvalidResponseHeaderName,
+    LimitRequestHeaders,
+    LimitRequestLine,
+    ParseException,
+    UnsupportedTransferCoding,
+)
+from gunicorn.http.parser import RequestParser
+from gunicorn.http.wsgi import FileWrapper, create
+from gunicorn.util import has_fileno
+
+from tagapi.serving.connection import Answer, Connection
+from tagapi.serving.records import RequestLog
+
+log = logging.getLogger(__name__)
+
+AHEAD = 256 * 1024  # bytes of an answer that are made before its client takes them
+
+STATUS = {
+    LimitRequestLine: 414,
+    ExpectationFailed: 417,
+    LimitRequestHeaders: 431,
+    UnsupportedTransferCoding: 501,
+}
+"""Of what gunicorn's parser refuses; 400 for the rest."""
+
+OUR_FAULT = (InvalidResponseHeader, InvalidResponseHeaderName)
+"""Of the errors of its parser, those that are about an answer."""
+
+
+class Answering:
+    """Of one worker."""
+
+    def __init__(self, worker: Any, requests: RequestLog) -> None:
+        self._worker = worker
+        self._requests = requests
+
+    def go_on(self, connection: Connection) -> int:
+        """Make an answer, or the next part of it; 0, or the status of a refusal. Raises OSError for a lost client."""
+        try:
+            if connection.answer is None:
+                connection.answer = self._begin(connection)
+            self._make(connection, connection.answer)
+        except OSError:
+            raise
+        except Exception as error:
+            if isinstance(error, ParseException) and not isinstance(error, OUR_FAULT):
+                return STATUS.get(type(error), 400)
+            log.exception("answer_failed")
+            if connection.answer is not None and connection.answer.response.headers_sent:
+                raise ConnectionAbortedError from None
+            return 500
+        return 0
+
+    def _begin(self, connection: Connection) -> Answer:
+        began = time.monotonic()
+        request = next(RequestParser(self._worker.cfg, connection.incoming, connection.client))
+        request._expected_100_continue = False  # it was told to, if it had to be
+        response, environ = create(request, connection.outgoing, connection.client, connection.server, self._worker.cfg)
+        environ["wsgi.multithread"] = True
+        if connection.incoming.cut or not self._worker.alive:
+            response.force_close()
+        sent = connection.outgoing.sent
+        return Answer(response, self._worker.wsgi(environ, response.start_response), environ, began, sent)
+
+    def _make(self, connection: Connection, answer: Answer) -> None:
+        """As much of the answer as the client takes, and a little ahead."""
+        outgoing, response = connection.outgoing, answer.response
+        if isinstance(answer.items, FileWrapper) and has_fileno(answer.items.filelike):
+            response.write_file(answer.items)
+        else:
+            for item in answer.left:
+                response.write(item)
+                outgoing.flush()
+                if outgoing.pending > AHEAD:
+                    return
+        response.close()
+        answer.made = True
+        outgoing.flush()
+        if not outgoing:
+            self.end(connection, answer)
+
+    def end(self, connection: Connection, answer: Answer) -> None:
+        """An answer is sent, or never will be. Safe to repeat."""
+        if answer.ended:
+            return
+        answer.end()
+        seconds, size = time.monotonic() - answer.began, connection.outgoing.sent - answer.sent_before
+        environ, status = answer.environ, answer.response.status_code
+        self._requests.note(connection.address, environ["REQUEST_METHOD"], environ, status, seconds, size)
