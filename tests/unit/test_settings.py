@@ -133,6 +133,8 @@ def test_an_unknown_variable_is_named(variable: str) -> None:
 
 COUNTS = [
     "server.threads",
+    "server.connections",
+    "server.buffer_bytes",
     "logs.max_bytes",
     "jobs.max_concurrent",
     "jobs.max_queued",
@@ -141,7 +143,15 @@ COUNTS = [
     "sample.users",
     "sample.bookings",
 ]
-SECONDS = ["jobs.timeout_seconds", "jobs.lease_seconds", "jobs.drain_seconds", "jobs.retention_hours"]
+SECONDS = [
+    "server.head_seconds",
+    "server.body_seconds",
+    "server.send_seconds",
+    "jobs.timeout_seconds",
+    "jobs.lease_seconds",
+    "jobs.drain_seconds",
+    "jobs.retention_hours",
+]
 TEXTS = ["auth.tokens_file", "data.dir", "data.user_tags", "logs.dir", "logs.level", "registry.url", "spark.remote"]
 
 
@@ -198,6 +208,35 @@ def test_an_unknown_kind_is_named(key: str, value: str) -> None:
 @pytest.mark.parametrize("value", ["sail", "local[4]", "sc://spark:15002"])
 def test_the_known_kinds_of_spark(value: str) -> None:
     assert local(TAGAPI_SPARK__REMOTE=value).spark.remote == value
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("server.hosts", "api.example"),
+        ("server.hosts", "[api.example:80]"),
+        ("server.hosts", "['http://api.example']"),
+        ("server.hosts", "['']"),
+        ("server.trusted_proxies", "10.0.0.1"),
+        ("server.trusted_proxies", "[proxy.example]"),
+        ("server.trusted_proxies", "[10.0.0.0/99]"),
+        ("logs.requests", "LOUD"),
+        ("logs.requests", "true"),
+    ],
+)
+def test_what_is_no_host_no_address_and_no_level_is_named(key: str, value: str) -> None:
+    assert key in refusal(**{variable_of(key): value})
+
+
+def test_hosts_and_proxies_are_lists() -> None:
+    server = local(TAGAPI_SERVER__HOSTS="[api.example, 10.0.0.1]", TAGAPI_SERVER__TRUSTED_PROXIES="['::1']").server
+    assert (server.hosts, server.trusted_proxies) == (["api.example", "10.0.0.1"], ["::1"])
+
+
+def test_requests_can_be_left_out_of_the_logs() -> None:
+    """Also from YAML, where `off` is false."""
+    assert local(TAGAPI_LOGS__REQUESTS="off").logs.requests == "off"
+    assert load_settings("local", {}, overrides={"logs": {"requests": False}}).logs.requests == "off"
 
 
 @pytest.mark.parametrize("value", ["LOUD", "info", "10"])
