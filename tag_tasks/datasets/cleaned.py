@@ -4,7 +4,6 @@ Spark writes Parquet into a folder of the attempt's own below the table; delta-r
 files into the table by one commit, which carries the job's id. Whoever finds that commit
 there leaves the table alone, so that a commit may be asked for as often as one likes. A table
 takes the columns of what replaces it; whether it can be replaced at all is asked beforehand.
-delta-rs is named here and in the memberships' table, and nowhere else.
 """
 
 from __future__ import annotations
@@ -22,12 +21,13 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 from deltalake import CommitProperties, DeltaTable, Schema, Transaction
-from deltalake.exceptions import CommitFailedError, DeltaError
+from deltalake.exceptions import CommitFailedError
 from deltalake.transaction import AddAction, RemoveAction
 from pyarrow.fs import FileSelector, FileSystem, FileType
 from pyspark.sql import DataFrame, SparkSession
 
 from tag_tasks.spark.stream import arrow_schema
+from tag_tasks.storage import storage_errors
 from tagapi.jobs.errors import TaskFailed, Transient
 
 PROPERTIES = {
@@ -118,7 +118,7 @@ class CleanedTables:
     def check(self, staged: Staged) -> None:
         """Raise TaskFailed where the table is one that `commit` cannot replace; one that is not there yet, it makes."""
         path = f"{self._folder}/{staged.table}"
-        with _explained(staged.table):
+        with storage_errors(f"the cleaned table {staged.table} cannot be used"):
             problem = _problem(DeltaTable(path)) if DeltaTable.is_deltatable(path) else None
         if problem:
             raise TaskFailed(reason=f"the cleaned table {staged.table} {problem}: it cannot be replaced")
@@ -126,7 +126,7 @@ class CleanedTables:
     def commit(self, staged: Staged, job_id: str, submitted_at: datetime) -> None:
         """Make the staged rows all that the table has, unless this job, or one submitted later, has done so."""
         for _ in range(COMMITS_TRIED):
-            with _explained(staged.table):
+            with storage_errors(f"the cleaned table {staged.table} cannot be used"):
                 if self._committed(staged, job_id, submitted_at):
                     return
             time.sleep(random.uniform(0, PAUSE))
@@ -182,17 +182,6 @@ class CleanedTables:
         except CommitFailedError:
             return False
         return True
-
-
-@contextmanager
-def _explained(table: str) -> Iterator[None]:
-    """What delta-rs and the storage raise, as the core's errors: the one place where that is decided."""
-    try:
-        yield
-    except DeltaError as error:
-        raise TaskFailed(reason=f"the cleaned table {table} cannot be written: {error}") from error
-    except OSError as error:
-        raise Transient(reason=f"the cleaned table {table} cannot be reached: {error}") from error
 
 
 def _problem(table: DeltaTable) -> str | None:

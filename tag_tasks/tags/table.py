@@ -1,10 +1,10 @@
 """The memberships: one Delta table, partitioned by tag_id, changed by whole files in atomic commits.
 
 Spark or Arrow writes Parquet files into a folder of the attempt's own; a commit then says
-which files come and which go. Readers never see half a job, any Spark server will do, and
-delta-rs is named nowhere else. Each commit carries the job's id (so that it can be asked
-whether it happened), what it touched (so that a later commit knows whether it computed on
-old ground) and, for runs over all users, the tag's marks.
+which files come and which go. Readers never see half a job, and any Spark server will do.
+Each commit carries the job's id (so that it can be asked whether it happened), what it
+touched (so that a later commit knows whether it computed on old ground) and, for runs over
+all users, the tag's marks.
 """
 
 from __future__ import annotations
@@ -23,11 +23,12 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 from deltalake import CommitProperties, DeltaTable, Transaction
-from deltalake.exceptions import CommitFailedError, DeltaError
+from deltalake.exceptions import CommitFailedError
 from deltalake.transaction import AddAction, RemoveAction
 from pyarrow.fs import FileSelector, FileSystem, FileType
 
-from tagapi.jobs.errors import Contended, TaskFailed
+from tag_tasks.storage import storage_errors
+from tagapi.jobs.errors import Contended
 
 log = logging.getLogger(__name__)
 
@@ -41,6 +42,8 @@ PROPERTIES = {
 }
 MANY_COMMITS = 200  # since a job read the table: beyond this it is cheaper to compute anew than to compare
 USERS_NAMED = 100  # in a commit; one that touches more says that it touched everyone
+UNUSABLE = "the membership table cannot be used"
+UNWRITABLE = "the membership table cannot be written"
 FASTER = "the membership table changed while it was written"
 UPKEEP_OPERATIONS = frozenset({"VACUUM START", "VACUUM END", "SHUT THE DOOR"})
 
@@ -163,7 +166,7 @@ class MembershipTable:
 
     def read(self, file: MemberFile) -> pa.Array:
         """The user ids of one file."""
-        with self._files.open_input_file(f"{self._root}/{file.path}") as source:
+        with storage_errors(UNUSABLE), self._files.open_input_file(f"{self._root}/{file.path}") as source:
             return pq.read_table(source, columns=["user_id"])["user_id"].combine_chunks()
 
     # -- staging ---------------------------------------------------------------------------
@@ -175,24 +178,25 @@ class MembershipTable:
     def write(self, tag_id: int, folder: str, user_ids: pa.Array) -> MemberFile:
         """Write one file of members into a staging folder."""
         name = f"{folder}/part-{time.monotonic_ns()}.parquet"
-        self._files.create_dir(f"{self._root}/{folder}")
-        with self._files.open_output_stream(f"{self._root}/{name}") as target:
-            pq.write_table(
-                pa.table({"user_id": user_ids}),
-                target,
-                compression="zstd",
-                use_dictionary=False,
-                column_encoding={"user_id": "DELTA_BYTE_ARRAY"},
-            )
-        return self._described(tag_id, name, self._files.get_file_info(f"{self._root}/{name}").size)
+        with storage_errors(UNWRITABLE):
+            self._files.create_dir(f"{self._root}/{folder}")
+            with self._files.open_output_stream(f"{self._root}/{name}") as target:
+                pq.write_table(
+                    pa.table({"user_id": user_ids}),
+                    target,
+                    compression="zstd",
+                    use_dictionary=False,
+                    column_encoding={"user_id": "DELTA_BYTE_ARRAY"},
+                )
+            return self._described(tag_id, name, self._files.get_file_info(f"{self._root}/{name}").size)
 
     def staged(self, tag_id: int, folder: str) -> tuple[MemberFile, ...]:
         """The files that Spark wrote into a staging folder, those without rows left out."""
-        found = self._files.get_file_info(FileSelector(f"{self._root}/{folder}", recursive=True, allow_not_found=True))
-        names = [
-            (info.path.removeprefix(self._root).lstrip("/"), info.size) for info in found if info.type == FileType.File
-        ]
-        files = (self._described(tag_id, name, size) for name, size in names if name.endswith(".parquet"))
+        wanted = FileSelector(f"{self._root}/{folder}", recursive=True, allow_not_found=True)
+        with storage_errors(UNWRITABLE):
+            found = [info for info in self._files.get_file_info(wanted) if info.type == FileType.File]
+            names = [(info.path.removeprefix(self._root).lstrip("/"), info.size) for info in found]
+            files = [self._described(tag_id, name, size) for name, size in names if name.endswith(".parquet")]
         return tuple(file for file in files if file.rows)
 
     def discard(self, tag_ids: Iterable[int], name: str) -> None:
@@ -272,8 +276,7 @@ class MembershipTable:
             "tags": sorted(touched.tag_ids),
             "users": sorted(touched.users) if named and touched.users is not None else None,
         }
-        with self._handle:
-            table = self._opened()
+        with self._opened() as table:
             if table.version() != base.version:
                 raise Contended(reason=FASTER)
             try:
@@ -304,10 +307,14 @@ class MembershipTable:
     def vacuum(self, retention_hours: float) -> None:
         """Remove files that no version within the retention needs, staged ones that were left behind among them."""
         # A handle of its own: listing a large table takes long, and jobs go on meanwhile.
-        if DeltaTable.is_deltatable(self.path):
-            DeltaTable(self.path).vacuum(
-                retention_hours=math.ceil(retention_hours), dry_run=False, full=True, enforce_retention_duration=False
-            )
+        with storage_errors(UNUSABLE):
+            if DeltaTable.is_deltatable(self.path):
+                DeltaTable(self.path).vacuum(
+                    retention_hours=math.ceil(retention_hours),
+                    dry_run=False,
+                    full=True,
+                    enforce_retention_duration=False,
+                )
 
     @staticmethod
     def _commit(
@@ -322,30 +329,32 @@ class MembershipTable:
             table.create_write_transaction(actions, "append", table.schema(), ["tag_id"], commit_properties=properties)
         except CommitFailedError as error:
             raise Contended(reason=FASTER) from error
-        except DeltaError as error:
-            raise TaskFailed(reason=f"the membership table could not be written: {error}") from error
 
     # -- the handle ------------------------------------------------------------------------
 
     @contextmanager
     def _fresh(self) -> Iterator[DeltaTable]:
         """The table at its newest version."""
-        with self._handle:
-            try:
-                table = self._opened()
-                table.update_incremental()
-                yield table
-            except DeltaError as error:
-                self._table = None
-                raise TaskFailed(reason=f"the membership table cannot be used: {error}") from error
+        with self._opened() as table:
+            table.update_incremental()
+            yield table
 
-    def _opened(self) -> DeltaTable:
-        """One handle is kept: bringing it up to date is cheaper than opening the table anew."""
-        if self._table is None:
-            self._table = DeltaTable.create(
-                self.path, SCHEMA, mode="ignore", partition_by=["tag_id"], configuration=PROPERTIES
-            )
-        return self._table
+    @contextmanager
+    def _opened(self) -> Iterator[DeltaTable]:
+        """One handle is kept, until something goes wrong with it: to bring it up to date is cheaper than to open it."""
+        with self._handle, storage_errors(UNUSABLE):
+            try:
+                if self._table is None:
+                    self._table = self._open()
+                yield self._table
+            except Contended:
+                raise
+            except Exception:
+                self._table = None
+                raise
+
+    def _open(self) -> DeltaTable:
+        return DeltaTable.create(self.path, SCHEMA, mode="ignore", partition_by=["tag_id"], configuration=PROPERTIES)
 
 
 MARKS = ("watermark", "rule", "run")
