@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from tag_tasks.tags.parallel import several
+from tag_tasks.tags.parallel import change_tags
 from tag_tasks.tags.table import Edit, MemberFile, MembershipTable, Snapshot, TagChange
 from tag_tasks.tags.verdicts import Verdicts
 from tagapi.jobs.task import TaskContext
@@ -48,7 +48,7 @@ class Editor:
         scopes = {tag_id: pa.concat_arrays(both) for tag_id, both in decided.items()}
         held = holders(self._session, self._table, self._base, scopes)
         work = [partial(self._tag, tag_id, *decided[tag_id], held[tag_id]) for tag_id in sorted(decided)]
-        return several(self._session, self._context, work)
+        return change_tags(self._session, self._context, work)
 
     def _tag(
         self, tag_id: int, matching: pa.Array, failing: pa.Array, held: Mapping[MemberFile, pa.Array]

@@ -7,7 +7,7 @@ from functools import partial
 
 from pyspark.sql import DataFrame, SparkSession
 
-from tag_tasks.tags.parallel import several
+from tag_tasks.tags.parallel import change_tags
 from tag_tasks.tags.table import Edit, MemberFile, MembershipTable, Snapshot, TagChange
 from tag_tasks.tags.tag import TagTask
 from tagapi.jobs.task import TaskContext
@@ -39,7 +39,7 @@ class Rewriter:
             work[tag] = partial(self._replace, tag, members, compare)
         for tag, verdicts in parts.items():
             work[tag] = partial(self._change, tag, verdicts)
-        return several(self._session, self._context, list(work.values()))
+        return change_tags(self._session, self._context, list(work.values()))
 
     def _replace(self, tag: TagTask, members: DataFrame, compare: bool) -> TagChange:
         old = self._before.of(tag.tag_id)
