@@ -108,7 +108,7 @@ def create_app(settings: Settings) -> Flask:
             table.vacuum(VACUUM_MARGIN + jobs.timeout_seconds / 3600)
 
     app = Flask("tagapi", static_folder=None)
-    reader = TagReader(spark, sources, members)
+    reader = TagReader(spark, sources, members, at_once=max(1, settings.server.threads * 3 // 4))
     fronts = [
         TagsFront(service, reader, settings.environment),
         WorkersFront(service, {table.name: table.filter_kinds() for table in DATASETS.values()}, results),

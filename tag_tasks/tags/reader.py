@@ -1,17 +1,23 @@
-"""What namespaces read beside jobs: the catalogue, the members of a tag, the tags of a user."""
+"""What namespaces read beside jobs: the catalogue, the members of a tag, the tags of a user.
+
+Whatever asks Spark or the storage runs on threads of its own, fewer than the server has: where
+these hang, the server is told to come again, and answers everything else.
+"""
 
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, date, datetime
 from functools import reduce
-from typing import Any
+from typing import Any, TypeVar
 
 import pyarrow as pa
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from tag_tasks.bounded import BoundedThreads, NoAnswer
 from tag_tasks.spark.session import Spark
 from tag_tasks.spark.sources import Sources
 from tag_tasks.tags.catalogue import catalogue
@@ -19,24 +25,37 @@ from tag_tasks.tags.edit import holders
 from tag_tasks.tags.evaluate import USERS
 from tag_tasks.tags.table import MembershipTable
 from tag_tasks.tags.tag import TagTask
-from tagapi.jobs.errors import NotFoundInData
+from tagapi.jobs.errors import NotFoundInData, NotReady
+
+log = logging.getLogger(__name__)
+
+Answer = TypeVar("Answer")
+SECONDS = 10.0  # that a read may take: many times what the slowest takes
+RETRY_AFTER = 5  # seconds, as a guess
 
 
 class TagReader:
-    """Reads for the API. Answers are JSON-ready values. Raises NotReady while there is no Spark."""
+    """Reads for the API. Answers are JSON-ready values.
+
+    Raises NotReady while there is no Spark, where a read takes too long, and at once where too many do.
+    """
 
     def __init__(
         self,
         spark: Spark,
         sources: Sources,
         table: MembershipTable,
+        at_once: int = 1,
+        seconds: float = SECONDS,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
+        """At most `at_once` reads are under way; each may take so many seconds."""
         self._spark = spark
         self._sources = sources
         self._table = table
         self._now = now
         self._tags = catalogue()
+        self._threads = BoundedThreads("read", at_once, seconds)
 
     def available(self) -> Sequence[Mapping[str, Any]]:
         """Every tag: `tag_id, task_class, description`, by ascending id."""
@@ -51,20 +70,23 @@ class TagReader:
     def tag(self, tag_id: int) -> Mapping[str, Any]:
         """One tag with its rule in words, its source, how many members it has and when it last ran over all users."""
         tag = self._known(tag_id)
-        marks = self._table.marks(tag_id)
+        marks, members = self._read(lambda: (self._table.marks(tag_id), self._table.snapshot().members(tag_id)))
         return {
             "tag_id": tag.tag_id,
             "task_class": tag.task_class,
             "description": tag.description,
             "source": tag.source,
             "rule": tag.rule_in_words,
-            "members": self._table.snapshot().members(tag_id),
+            "members": members,
             "last_run": marks.run if marks else None,
         }
 
     def members(self, tag_id: int, after: str | None, limit: int) -> Sequence[str]:
         """At most `limit` members of a tag with ids greater than `after`, ascending (by code point)."""
         self._known(tag_id)
+        return self._read(lambda: self._members(tag_id, after, limit))
+
+    def _members(self, tag_id: int, after: str | None, limit: int) -> Sequence[str]:
         files = [
             file
             for file in self._table.snapshot().of(tag_id)
@@ -80,6 +102,9 @@ class TagReader:
 
     def tags_of(self, user_id: str) -> Sequence[int]:
         """The tags that a user carries, as stored. Raises NotFoundInData for a user who does not exist."""
+        return self._read(lambda: self._tags_of(user_id))
+
+    def _tags_of(self, user_id: str) -> Sequence[int]:
         with self._spark.session() as session:
             exists = self._sources.read(session, USERS).filter(F.col("user_id") == user_id).limit(1)
             if not exists.select("user_id").collect():
@@ -90,7 +115,10 @@ class TagReader:
 
     def explain(self, user_id: str) -> Sequence[Mapping[str, Any]]:
         """For every tag: is the user a member, does the rule match now, what was observed, what was wanted."""
-        stored = self.tags_of(user_id)
+        return self._read(lambda: self._explain(user_id))
+
+    def _explain(self, user_id: str) -> Sequence[Mapping[str, Any]]:
+        stored = self._tags_of(user_id)
         today = self._now().date()
         with self._spark.session() as session:
             branches = []
@@ -104,6 +132,13 @@ class TagReader:
                 )
             seen = {row["tag_id"]: row for row in reduce(DataFrame.unionAll, branches).collect()}
             return [_explained(tag, tag.tag_id in stored, seen.get(tag.tag_id), today) for tag in self._tags.values()]
+
+    def _read(self, read: Callable[[], Answer]) -> Answer:
+        try:
+            return self._threads.run(read)
+        except NoAnswer as error:
+            log.warning("read_not_answered", extra={"reason": str(error)})
+            raise NotReady(part="The data", retry_after=RETRY_AFTER) from error
 
     def _known(self, tag_id: int) -> TagTask:
         if tag_id not in self._tags:

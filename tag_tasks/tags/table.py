@@ -15,9 +15,10 @@ import math
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import pyarrow as pa
@@ -27,8 +28,9 @@ from deltalake.exceptions import CommitFailedError
 from deltalake.transaction import AddAction, RemoveAction
 from pyarrow.fs import FileSelector, FileSystem, FileType
 
-from tag_tasks.storage import storage_errors
-from tagapi.jobs.errors import Contended
+from tag_tasks.bounded import BoundedThreads
+from tag_tasks.tags.handle import TableHandle, answered
+from tagapi.jobs.errors import Contended, TaskFailed, Transient
 
 log = logging.getLogger(__name__)
 
@@ -45,7 +47,12 @@ USERS_NAMED = 100  # in a commit; one that touches more says that it touched eve
 UNUSABLE = "the membership table cannot be used"
 UNWRITABLE = "the membership table cannot be written"
 FASTER = "the membership table changed while it was written"
-UPKEEP_OPERATIONS = frozenset({"VACUUM START", "VACUUM END", "SHUT THE DOOR"})
+SECONDS = 60.0  # for which somebody waits for the storage: a commit takes a hundredth of one
+VACUUM_SECONDS = 1800.0  # since listing a large table takes long; nobody but upkeep waits for it
+THREADS = 64  # for what the storage is asked for; a job's three tags are asked for at once
+UPKEEP_OPERATIONS = frozenset({"VACUUM START", "VACUUM END"})
+FENCE = "fence commit"
+FENCES = frozenset({FENCE, "SHUT THE DOOR"})  # the second is what earlier releases wrote
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,13 +134,16 @@ class TagChange:
 class MembershipTable:
     """The table of this process. Safe to use from many threads."""
 
-    def __init__(self, path: str) -> None:
-        """`path` is a folder, absolute, or a URI that both Spark and Arrow can write."""
+    def __init__(self, path: str, seconds: float = SECONDS) -> None:
+        """`path` is a folder, absolute, or a URI that both Spark and Arrow can write.
+
+        `seconds` is for how long anything that the storage is asked for may take.
+        """
         self.path = path
         self._files, self._root = FileSystem.from_uri(path)
-        self._table: DeltaTable | None = None
-        self._handle = threading.RLock()
-        """Held for each call on `_table`, which is not safe to share without."""
+        self._threads = BoundedThreads("table", THREADS, seconds)
+        self._vacuuming = BoundedThreads("vacuum", 1, VACUUM_SECONDS)
+        self._handle = TableHandle(lambda: self._open(), self._threads, UNUSABLE)
         self._writing = threading.RLock()
         """Held from the check for conflicts to the commit, so that jobs of one process do not collide."""
 
@@ -141,24 +151,11 @@ class MembershipTable:
 
     def snapshot(self) -> Snapshot:
         """The table as it is now. It is made where it does not exist."""
-        with self._fresh() as table:
-            actions = pa.table(table.get_add_actions(flatten=True))
-            version = table.version()
-        files: dict[int, list[MemberFile]] = {}
-        for row in actions.to_pylist():
-            tag_id = int(row["partition.tag_id"])
-            low, high = row.get("min.user_id"), row.get("max.user_id")
-            file = MemberFile(tag_id, row["path"], row["size_bytes"], row["num_records"], low, high)
-            files.setdefault(tag_id, []).append(file)
-        return Snapshot(version, {tag_id: tuple(found) for tag_id, found in files.items()})
+        return self._handle.use(_snapshot)
 
     def marks(self, tag_id: int) -> Marks | None:
         """The marks of the tag's last run over all users; None before the first."""
-        with self._fresh() as table:
-            watermark, rule, run = (table.transaction_version(f"{kind}/{tag_id}") for kind in MARKS)
-        if watermark is None or rule is None or run is None:
-            return None
-        return Marks(_from_micros(watermark), rule, _from_micros(run))
+        return self._handle.use(partial(_marks, tag_id=tag_id))
 
     def uri(self, file: MemberFile) -> str:
         """Where Spark reads the file."""
@@ -166,8 +163,12 @@ class MembershipTable:
 
     def read(self, file: MemberFile) -> pa.Array:
         """The user ids of one file."""
-        with storage_errors(UNUSABLE), self._files.open_input_file(f"{self._root}/{file.path}") as source:
-            return pq.read_table(source, columns=["user_id"])["user_id"].combine_chunks()
+
+        def read() -> pa.Array:
+            with self._files.open_input_file(f"{self._root}/{file.path}") as source:
+                return pq.read_table(source, columns=["user_id"])["user_id"].combine_chunks()
+
+        return answered(self._threads, read, UNUSABLE)
 
     # -- staging ---------------------------------------------------------------------------
 
@@ -177,37 +178,43 @@ class MembershipTable:
 
     def write(self, tag_id: int, folder: str, user_ids: pa.Array) -> MemberFile:
         """Write one file of members into a staging folder."""
+        return answered(self._threads, lambda: self._write(tag_id, folder, user_ids), UNWRITABLE)
+
+    def _write(self, tag_id: int, folder: str, user_ids: pa.Array) -> MemberFile:
         name = f"{folder}/part-{time.monotonic_ns()}.parquet"
-        with storage_errors(UNWRITABLE):
-            self._files.create_dir(f"{self._root}/{folder}")
-            with self._files.open_output_stream(f"{self._root}/{name}") as target:
-                pq.write_table(
-                    pa.table({"user_id": user_ids}),
-                    target,
-                    compression="zstd",
-                    use_dictionary=False,
-                    column_encoding={"user_id": "DELTA_BYTE_ARRAY"},
-                )
-            return self._described(tag_id, name, self._files.get_file_info(f"{self._root}/{name}").size)
+        self._files.create_dir(f"{self._root}/{folder}")
+        with self._files.open_output_stream(f"{self._root}/{name}") as target:
+            pq.write_table(
+                pa.table({"user_id": user_ids}),
+                target,
+                compression="zstd",
+                use_dictionary=False,
+                column_encoding={"user_id": "DELTA_BYTE_ARRAY"},
+            )
+        return self._described(tag_id, name, self._files.get_file_info(f"{self._root}/{name}").size)
 
     def staged(self, tag_id: int, folder: str) -> tuple[MemberFile, ...]:
         """The files that Spark wrote into a staging folder, those without rows left out."""
+        return answered(self._threads, lambda: self._staged(tag_id, folder), UNWRITABLE)
+
+    def _staged(self, tag_id: int, folder: str) -> tuple[MemberFile, ...]:
         wanted = FileSelector(f"{self._root}/{folder}", recursive=True, allow_not_found=True)
-        with storage_errors(UNWRITABLE):
-            found = [info for info in self._files.get_file_info(wanted) if info.type == FileType.File]
-            names = [(info.path.removeprefix(self._root).lstrip("/"), info.size) for info in found]
-            files = [self._described(tag_id, name, size) for name, size in names if name.endswith(".parquet")]
+        found = [info for info in self._files.get_file_info(wanted) if info.type == FileType.File]
+        names = [(info.path.removeprefix(self._root).lstrip("/"), info.size) for info in found]
+        files = [self._described(tag_id, name, size) for name, size in names if name.endswith(".parquet")]
         return tuple(file for file in files if file.rows)
 
     def discard(self, tag_ids: Iterable[int], name: str) -> None:
         """Remove what an attempt staged and did not commit. What cannot be removed is left to the vacuum."""
+        try:
+            answered(self._threads, lambda: self._discard(tag_ids, name), UNWRITABLE)
+        except (Transient, TaskFailed) as error:
+            log.warning("staging_not_cleared", extra={"attempt": name, "error": str(error)})
+
+    def _discard(self, tag_ids: Iterable[int], name: str) -> None:
         for tag_id in tag_ids:
-            try:
+            with suppress(FileNotFoundError):
                 self._files.delete_dir(f"{self._root}/{self.stage(tag_id, name)}")
-            except FileNotFoundError:
-                continue
-            except OSError as error:
-                log.warning("staging_not_cleared", extra={"tag_id": tag_id, "error": str(error)})
 
     def _described(self, tag_id: int, name: str, size: int) -> MemberFile:
         """A file with the row count and the bounds from its footer (which may be shortened, but stay bounds)."""
@@ -233,21 +240,7 @@ class MembershipTable:
 
     def touched_since(self, version: int, wanted: Touched) -> bool:
         """Whether a commit after `version` touched any of what is `wanted`, as far as can be told: else yes."""
-        with self._fresh() as table:
-            missed = table.version() - version
-            if missed <= 0:
-                return False
-            if missed > MANY_COMMITS:
-                return True
-            commits = table.history(missed)
-        if len(commits) < missed:
-            return True
-        for commit in commits:
-            if commit.get("operation") in UPKEEP_OPERATIONS or commit.get("purpose") in UPKEEP_OPERATIONS:
-                continue
-            if "tags" not in commit or wanted.overlaps(commit["tags"], commit.get("users")):
-                return True
-        return False
+        return self._handle.use(partial(_touched_since, version=version, wanted=wanted))
 
     def commit(
         self,
@@ -276,38 +269,36 @@ class MembershipTable:
             "tags": sorted(touched.tag_ids),
             "users": sorted(touched.users) if named and touched.users is not None else None,
         }
-        with self._opened() as table:
+
+        def commit(table: DeltaTable) -> int:
             if table.version() != base.version:
                 raise Contended(reason=FASTER)
             try:
-                self._commit(table, actions, metadata, transactions)
+                _commit(table, actions, metadata, transactions)
             except Contended:
                 table.update_incremental()
                 if table.transaction_version(job_id) is None:
                     raise
             return base.version + 1
 
+        return self._handle.use(commit, fresh=False)
+
     def find_commit(self, job_id: str) -> bool:
         """Whether the job's commit is in the table, having made sure that it cannot get there later.
 
-        A commit that is still on its way was prepared for the version that the table had; an
-        empty commit takes that version's place, so that the late one is refused.
+        A commit that is still on its way was prepared for the version that the table had; the fence
+        commit, which is empty, takes that version's place, so that the late one is refused.
         """
         while True:
-            with self._fresh() as table:
-                if table.transaction_version(job_id) is not None:
-                    return True
-                try:
-                    self._commit(table, [], {"purpose": "SHUT THE DOOR", "job_id": job_id}, [])
-                except Contended:
-                    continue  # somebody else's commit shut the door; look at it
-                table.update_incremental()
-                return table.transaction_version(job_id) is not None
+            try:
+                return self._handle.use(partial(_fenced, job_id=job_id))
+            except Contended:
+                continue  # somebody else's commit is as good a fence; look at it
 
     def vacuum(self, retention_hours: float) -> None:
         """Remove files that no version within the retention needs, staged ones that were left behind among them."""
-        # A handle of its own: listing a large table takes long, and jobs go on meanwhile.
-        with storage_errors(UNUSABLE):
+
+        def vacuum() -> None:  # on a handle of its own: it takes long, and jobs go on meanwhile
             if DeltaTable.is_deltatable(self.path):
                 DeltaTable(self.path).vacuum(
                     retention_hours=math.ceil(retention_hours),
@@ -316,49 +307,73 @@ class MembershipTable:
                     enforce_retention_duration=False,
                 )
 
-    @staticmethod
-    def _commit(
-        table: DeltaTable,
-        actions: list[AddAction | RemoveAction],
-        metadata: dict[str, Any],
-        transactions: list[Transaction],
-    ) -> None:
-        # With delta-rs's own retries a commit computed on an older version would go through.
-        properties = CommitProperties(custom_metadata=metadata, max_commit_retries=0, app_transactions=transactions)
-        try:
-            table.create_write_transaction(actions, "append", table.schema(), ["tag_id"], commit_properties=properties)
-        except CommitFailedError as error:
-            raise Contended(reason=FASTER) from error
-
-    # -- the handle ------------------------------------------------------------------------
-
-    @contextmanager
-    def _fresh(self) -> Iterator[DeltaTable]:
-        """The table at its newest version."""
-        with self._opened() as table:
-            table.update_incremental()
-            yield table
-
-    @contextmanager
-    def _opened(self) -> Iterator[DeltaTable]:
-        """One handle is kept, until something goes wrong with it: to bring it up to date is cheaper than to open it."""
-        with self._handle, storage_errors(UNUSABLE):
-            try:
-                if self._table is None:
-                    self._table = self._open()
-                yield self._table
-            except Contended:
-                raise
-            except Exception:
-                self._table = None
-                raise
+        answered(self._vacuuming, vacuum, UNUSABLE)
 
     def _open(self) -> DeltaTable:
         return DeltaTable.create(self.path, SCHEMA, mode="ignore", partition_by=["tag_id"], configuration=PROPERTIES)
 
 
+# -- what is done with an open table -------------------------------------------------------
+
 MARKS = ("watermark", "rule", "run")
 """The kinds of marks: app transactions `<kind>/<tag_id>` without a time, since those never expire."""
+
+
+def _snapshot(table: DeltaTable) -> Snapshot:
+    files: dict[int, list[MemberFile]] = {}
+    for row in pa.table(table.get_add_actions(flatten=True)).to_pylist():
+        tag_id = int(row["partition.tag_id"])
+        low, high = row.get("min.user_id"), row.get("max.user_id")
+        file = MemberFile(tag_id, row["path"], row["size_bytes"], row["num_records"], low, high)
+        files.setdefault(tag_id, []).append(file)
+    return Snapshot(table.version(), {tag_id: tuple(found) for tag_id, found in files.items()})
+
+
+def _marks(table: DeltaTable, tag_id: int) -> Marks | None:
+    watermark, rule, run = (table.transaction_version(f"{kind}/{tag_id}") for kind in MARKS)
+    if watermark is None or rule is None or run is None:
+        return None
+    return Marks(_from_micros(watermark), rule, _from_micros(run))
+
+
+def _touched_since(table: DeltaTable, version: int, wanted: Touched) -> bool:
+    missed = table.version() - version
+    if missed <= 0:
+        return False
+    if missed > MANY_COMMITS:
+        return True
+    commits = table.history(missed)
+    if len(commits) < missed:
+        return True
+    for commit in commits:
+        if commit.get("operation") in UPKEEP_OPERATIONS or commit.get("purpose") in FENCES:
+            continue
+        if "tags" not in commit or wanted.overlaps(commit["tags"], commit.get("users")):
+            return True
+    return False
+
+
+def _fenced(table: DeltaTable, job_id: str) -> bool:
+    """Whether the job's commit is there; where it is not, with a fence behind the newest version."""
+    if table.transaction_version(job_id) is not None:
+        return True
+    _commit(table, [], {"purpose": FENCE, "job_id": job_id}, [])
+    table.update_incremental()
+    return table.transaction_version(job_id) is not None
+
+
+def _commit(
+    table: DeltaTable,
+    actions: list[AddAction | RemoveAction],
+    metadata: dict[str, Any],
+    transactions: list[Transaction],
+) -> None:
+    # With delta-rs's own retries a commit computed on an older version would go through.
+    properties = CommitProperties(custom_metadata=metadata, max_commit_retries=0, app_transactions=transactions)
+    try:
+        table.create_write_transaction(actions, "append", table.schema(), ["tag_id"], commit_properties=properties)
+    except CommitFailedError as error:
+        raise Contended(reason=FASTER) from error
 
 
 def _add(file: MemberFile, now: int) -> AddAction:

@@ -27,7 +27,7 @@ NAMES = (
     "recovering",  # a lapsed job was read, the recovery is not written
     "staged",  # files lie beside the table, begin_commit was not called
     "committing",  # begin_commit is stored, the table is not changed
-    "settling",  # the next attempt has shut the table's door, and has not recorded what it found
+    "settling",  # the next attempt has made its fence commit, and has not recorded what it found
     "committed",  # the table is changed, the registry does not know
     "recovered",  # a lapsed job was given back to the queue, its next attempt has not begun
     "cancelling",  # a cancel is stored, the attempt goes on

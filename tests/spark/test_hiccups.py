@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,10 @@ from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError, TableNotFoundError
 
 from tag_tasks.spark.session import Spark
-from tag_tasks.tags.table import MembershipTable
+from tag_tasks.tags.table import MembershipTable, Touched
+from tagapi.jobs.errors import Transient
 from tagapi.jobs.model import JobState
-from tests.spark.world import EVERY_TAG, NO_TAG, World
+from tests.spark.world import EVERY_TAG, NO_TAG, PATIENCE, World, eventually, in_thread
 
 STALE = OSError(errno.ESTALE, "Stale file handle")
 FULL = OSError(errno.ENOSPC, "No space left on device")
@@ -23,6 +25,7 @@ IN_A_COMMIT = DeltaError("Error interacting with object store: Unable to walk di
 DENIED = PermissionError(errno.EACCES, "Permission denied")
 GONE = TableNotFoundError('Local path "/data/user_tags" does not exist or you don\'t have access!')
 
+IMPATIENCE = 1.0  # seconds: many times what anything takes that does not hang
 Hook = Callable[[], None]
 
 
@@ -62,8 +65,8 @@ def times(count: int, error: Exception) -> Hook:
 class FaultyTable(MembershipTable):
     """A table on a storage that fails where a test says so."""
 
-    def __init__(self, path: Path) -> None:
-        super().__init__(str(path))
+    def __init__(self, path: Path, seconds: float = PATIENCE) -> None:
+        super().__init__(str(path), seconds)
         self.before: dict[str, Hook] = {}
         self.after: dict[str, Hook] = {}
         self._files = Faulty(self._files, self.before, self.after)
@@ -75,7 +78,18 @@ class FaultyTable(MembershipTable):
 @pytest.fixture
 def world(spark: Spark, tmp_path: Path) -> World:
     """Users who carry all tags where the table says that they carry none, and the other way round."""
-    world = World(spark, tmp_path, table=FaultyTable(tmp_path / "user_tags"))
+    return prepared(World(spark, tmp_path, table=FaultyTable(tmp_path / "user_tags")))
+
+
+@pytest.fixture
+def impatient(spark: Spark, tmp_path: Path) -> Iterator[World]:
+    """The same, where nobody waits long for the storage, and nothing that hangs outlives the test."""
+    world = prepared(World(spark, tmp_path, table=FaultyTable(tmp_path / "user_tags", seconds=IMPATIENCE)))
+    yield world
+    eventually(lambda: not hanging())
+
+
+def prepared(world: World) -> World:
     for parity in (1, 0):
         for number in range(20):
             world.data.put(f"user{number:02}", **(EVERY_TAG, NO_TAG)[(number + parity) % 2])
@@ -83,6 +97,29 @@ def world(spark: Spark, tmp_path: Path) -> World:
         if parity:
             world.result()
     return world
+
+
+def hanging() -> list[threading.Thread]:
+    return [thread for thread in threading.enumerate() if thread.name in ("table", "vacuum")]
+
+
+class Hang:
+    """Hangs whoever comes by first, until it is released."""
+
+    def __init__(self) -> None:
+        self._first = threading.Lock()
+        self.reached, self._released = threading.Event(), threading.Event()
+
+    def __call__(self) -> None:
+        if self._first.acquire(blocking=False):
+            self.reached.set()
+            assert self._released.wait(PATIENCE)
+
+    def __enter__(self) -> Hang:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._released.set()
 
 
 def faulty(world: World) -> FaultyTable:
@@ -167,3 +204,62 @@ def test_a_storage_that_goes_on_hesitating_fails_the_job_with_its_reason(world: 
     job = world.compute()
     assert (job.state, job.attempt) == (JobState.FAILED, world.task.max_attempts)
     assert "Stale file handle" in (job.error or "")
+
+
+# -- a storage that hangs --------------------------------------------------------------------
+
+HANGS = {
+    "reading the table": ("before", "update_incremental"),
+    "reading its files": ("before", "get_add_actions"),
+    "reading a footer": ("before", "open_input_file"),
+    "committing": ("before", "create_write_transaction"),
+    "telling that it is committed": ("after", "create_write_transaction"),
+    "clearing up": ("before", "delete_dir"),
+}
+
+
+@pytest.mark.parametrize("road", ROADS)
+@pytest.mark.parametrize("moment", HANGS)
+def test_what_hangs_is_left_behind_and_changes_nothing_later(impatient: World, road: str, moment: str) -> None:
+    when, what = HANGS[moment]
+    with Hang() as hang:
+        getattr(faulty(impatient), when)[what] = hang
+        job = impatient.compute(**ROADS[road])
+        assert job.state is JobState.SUCCEEDED, job.error
+        impatient.agrees()
+        version = impatient.version()
+    eventually(lambda: not hanging())
+    assert impatient.version() == version, "what hung went on, and was taken"
+    impatient.agrees()
+    assert [commit.get("job_id") for commit in DeltaTable(impatient.path).history() if "tags" in commit].count(
+        job.id
+    ) == 1
+    assert hang.reached.is_set() or moment == "clearing up"
+
+
+def test_whoever_comes_later_does_not_wait_for_who_hangs(impatient: World) -> None:
+    with Hang() as hang:
+        faulty(impatient).before["history"] = hang
+        version = impatient.version()
+        impatient.another_process().result([1])
+
+        def look() -> None:
+            with pytest.raises(Transient, match="no answer within"):
+                impatient.table.touched_since(version, Touched(frozenset({1}), None))
+
+        with in_thread(look):
+            assert hang.reached.wait(PATIENCE)
+        assert impatient.table.marks(1) is not None
+        assert impatient.result()["table_version"] == version + 2
+
+
+def test_a_vacuum_that_hangs_is_put_off(impatient: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that hangs is enough: the next one is put off at once."""
+    monkeypatch.setattr("tag_tasks.tags.table.VACUUM_SECONDS", IMPATIENCE)
+    with Hang() as hang:
+        monkeypatch.setattr("tag_tasks.tags.table.DeltaTable.is_deltatable", lambda path: hang())
+        table = MembershipTable(str(impatient.path))
+        for why in ("no answer within", "hangs"):
+            with pytest.raises(Transient, match=why):
+                table.vacuum(1)
+        assert table.snapshot().version == impatient.version()

@@ -161,7 +161,7 @@ def test_a_commit_is_found_by_its_job(table: MembershipTable, path: Path) -> Non
         assert not any_process.find_commit(str(uuid.uuid4()))
 
 
-def test_looking_for_a_commit_shuts_the_door(table: MembershipTable, path: Path) -> None:
+def test_looking_for_a_commit_fences_it_off(table: MembershipTable, path: Path) -> None:
     """A frozen attempt that wakes up after it was given up comes too late."""
     frozen, job = MembershipTable(str(path)), str(uuid.uuid4())
     base = frozen.snapshot()
@@ -278,6 +278,15 @@ def test_upkeep_touches_nobody(table: MembershipTable, path: Path) -> None:
     table.find_commit(str(uuid.uuid4()))
     table.vacuum(1)
     assert table.snapshot().version > version
+    assert not table.touched_since(version, Touched(frozenset(ALL), None))
+
+
+def test_the_fence_of_an_earlier_release_touches_nobody(table: MembershipTable, path: Path) -> None:
+    version = table.snapshot().version
+    earlier = DeltaTable(path)
+    properties = CommitProperties(custom_metadata={"purpose": "SHUT THE DOOR", "job_id": str(uuid.uuid4())})
+    earlier.create_write_transaction([], "append", earlier.schema(), ["tag_id"], commit_properties=properties)
+    assert table.snapshot().version == version + 1
     assert not table.touched_since(version, Touched(frozenset(ALL), None))
 
 

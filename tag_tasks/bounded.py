@@ -1,0 +1,48 @@
+"""Work that may hang, on threads that may be left behind: so many at most, each waited for so long and no longer."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future, wait
+from contextvars import copy_context
+from typing import TypeVar
+
+Answer = TypeVar("Answer")
+
+
+class NoAnswer(Exception):
+    """Nobody had time for the work, or it did not end in time. Then it may go on, and its answer is lost."""
+
+
+class BoundedThreads:
+    """Runs work for whoever must not hang with it. Safe to use from many threads.
+
+    The threads are daemons: those that hang do not keep the process from ending.
+    """
+
+    def __init__(self, name: str, most: int, seconds: float) -> None:
+        self._name = name
+        self._free = threading.BoundedSemaphore(most)
+        self.seconds = seconds
+
+    def run(self, work: Callable[[], Answer]) -> Answer:
+        """The answer of the work. Raises what it raises; NoAnswer where it takes too long, or all threads hang."""
+        if not self._free.acquire(blocking=False):
+            raise NoAnswer("too much of it hangs, or is under way")
+        future: Future[Answer] = Future()
+
+        def step() -> None:
+            try:
+                answer = work()
+            except BaseException as error:  # handed to whoever waits
+                self._free.release()  # first: who hears the answer may have more work at once
+                future.set_exception(error)
+            else:
+                self._free.release()
+                future.set_result(answer)
+
+        threading.Thread(target=copy_context().run, args=(step,), name=self._name, daemon=True).start()
+        if not wait([future], self.seconds).done:
+            raise NoAnswer(f"no answer within {self.seconds:g} s")
+        return future.result()
