@@ -85,6 +85,11 @@ class Draft:
     unknown: Sequence[str] = ()
     marks: Mapping[int, Marks] = field(default_factory=dict)
 
+    @property
+    def changes_nothing(self) -> bool:
+        """Nobody is new or changed. (Of a list nobody may exist, and memberships be left all the same.)"""
+        return self.total_users == 0 and self.touched.users is None
+
 
 class ComputeTags(Task):
     """See the module."""
@@ -111,8 +116,9 @@ class ComputeTags(Task):
             with ExitStack() as alone:
                 for _ in range(COMPUTED_AT_MOST):
                     draft = self._compute(order, context, session)
-                    if draft.total_users == 0:
-                        return {"total_users": 0, "message": "No results"}
+                    if draft.changes_nothing:
+                        nothing = [TagChange(tag_id, 0, added=0, removed=0) for tag_id in sorted(order.tag_ids)]
+                        return _result(draft, nothing, draft.snapshot.version)
                     alone.enter_context(self._table.writing(context.check))
                     base = self._table.snapshot()
                     if not self._table.touched_since(draft.snapshot.version, draft.touched):
@@ -180,6 +186,8 @@ class ComputeTags(Task):
             changes = Editor(session, self._table, base, context, order.dry_run).edit(draft.verdicts)
         if order.dry_run:
             return _result(draft, changes, draft.snapshot.version)
+        if draft.total_users == 0 and not any(change.edit for change in changes):
+            return _result(draft, changes, base.version)
         result = _result(draft, changes, base.version + 1)
         context.begin_commit(result)
         staged = undo.pop_all()  # from here on the table may refer to what was staged
@@ -195,7 +203,7 @@ class ComputeTags(Task):
 def _result(draft: Draft, changes: Sequence[TagChange], version: int) -> dict[str, Any]:
     return {
         "total_users": draft.total_users,
-        "message": f"Successfully processed {draft.total_users} users",
+        "message": f"Successfully processed {draft.total_users} users" if draft.total_users else "No results",
         "tags": [
             {"tag_id": one.tag_id, "matched_users": one.matched, "added": one.added, "removed": one.removed}
             for one in changes

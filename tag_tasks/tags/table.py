@@ -117,6 +117,9 @@ class Edit:
     remove: tuple[MemberFile, ...] = ()
     add: tuple[MemberFile, ...] = ()
 
+    def __bool__(self) -> bool:
+        return bool(self.remove or self.add)
+
 
 @dataclass(frozen=True, slots=True)
 class TagChange:

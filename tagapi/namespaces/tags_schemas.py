@@ -169,9 +169,9 @@ class TagResult(Schema):
 class Result(Schema):
     total_users = fields.Integer(required=True)
     message = fields.String(required=True)
-    tags = fields.List(fields.Nested(TagResult))
-    unknown_user_ids = fields.List(fields.String())
-    table_version = fields.Integer()
+    tags = fields.List(fields.Nested(TagResult), required=True)
+    unknown_user_ids = fields.List(fields.String(), required=True)
+    table_version = fields.Integer(required=True)
 
 
 class Status(TriggerData):

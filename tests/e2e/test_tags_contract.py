@@ -224,7 +224,14 @@ def test_unknown_users_are_named(server: Server) -> None:
 
 @pytest.mark.parametrize("mode", ["full", "incremental"])
 def test_no_user_in_scope(server: Server, mode: str) -> None:
-    assert server.run([1], user_ids=["nobody"], mode=mode) == {"total_users": 0, "message": "No results"}
+    result = server.run([1], user_ids=["nobody"], mode=mode)
+    assert isinstance(result.pop("table_version"), int)
+    assert result == {
+        "total_users": 0,
+        "message": "No results",
+        "tags": [{"tag_id": 1, "matched_users": 0, "added": 0, "removed": 0}],
+        "unknown_user_ids": ["nobody"],
+    }
 
 
 # -- lists ---------------------------------------------------------------------------------

@@ -153,7 +153,9 @@ def test_listed_users_are_the_whole_scope(own: Server, mode: str) -> None:
 
 def test_incremental_evaluates_what_changed_and_keeps_the_rest(own: Server) -> None:
     server = own
-    assert server.run([1, 3], mode="incremental") == {"total_users": 0, "message": "No results"}
+    nothing = server.run([1, 3], mode="incremental")
+    assert (nothing["total_users"], nothing["message"], nothing["unknown_user_ids"]) == (0, "No results", [])
+    assert nothing["tags"] == [{"tag_id": tag_id, "matched_users": 0, "added": 0, "removed": 0} for tag_id in (1, 3)]
 
     three = "user_id IN ('user_000001', 'user_000002', 'user_000003')"
     oracle.change(server.sources, "user_basic_info", {"risk_score": "5", "updated_time": LATER}, three)

@@ -33,9 +33,9 @@ from tests.spark.world import (
     counts,
     eventually,
     in_thread,
+    no_results,
 )
 
-NOBODY = {"total_users": 0, "message": "No results"}
 HOSTILE = [
     *("o'brien", "''", "'", '"', "`", "\\", "\\'", "'\\", "back\\slash", "trailing\\"),
     *("'; DROP TABLE user_tags; --", "' OR '1'='1", "x') OR TRUE --", "tag_id = 3", "user_id", "NULL", "null"),
@@ -176,7 +176,7 @@ def test_an_incremental_run_without_a_change_has_nothing_to_do(small: World) -> 
     small.result()
     version = small.version()
     small.pass_time(hours=1)
-    assert small.result(mode="incremental") == NOBODY
+    assert small.result(mode="incremental") == no_results(version)
     assert small.version() == version
 
 
@@ -264,7 +264,7 @@ def test_changes_in_one_source_are_nothing_to_the_tags_of_another(small: World) 
     now = small.pass_time(hours=1)
     small.data.put("user_000001", now, risk_score=0)
     small.data.save()
-    assert small.result([1, 6, 2, 8], mode="incremental") == NOBODY
+    assert small.result([1, 6, 2, 8], mode="incremental") == no_results(small.version(), [1, 6, 2, 8])
     assert small.result([1, 3], mode="incremental")["total_users"] == 1
     assert "user_000001" in small.members(3)
 
@@ -280,7 +280,7 @@ def test_the_next_day_tags_that_read_it_run_full(small: World) -> None:
     others = [tag_id for tag_id in ALL if tag_id not in (4, 8)]
     assert small.memberships(others) == {tag_id: before[tag_id] for tag_id in others}
     assert result["total_users"] == len(small.data.users())
-    assert small.result(mode="incremental") == NOBODY
+    assert small.result(mode="incremental") == no_results(small.version())
 
 
 def test_a_changed_rule_runs_full(crowd: World) -> None:
@@ -300,7 +300,7 @@ def test_a_changed_rule_runs_full(crowd: World) -> None:
     richer = {user for user, row in crowd.data.rows[RULES[1][0]].items() if (row["total_asset_value"] or 0) >= 60_000}
     assert crowd.members(1) == richer > crowd.expected(1)
     assert crowd.members(6) == unchanged
-    assert crowd.result([1, 6], mode="incremental") == NOBODY
+    assert crowd.result([1, 6], mode="incremental") == no_results(crowd.version(), [1, 6])
 
 
 def test_the_watermark_is_never_later_than_the_submission(small: World) -> None:
@@ -496,9 +496,35 @@ def test_at_most_a_hundred_unknown_users_are_named(small: World, unknown: int) -
 def test_nobody_in_scope_is_no_result(small: World, unknown: int, mode: str) -> None:
     small.result()
     version, files = small.version(), small.parquet_files()
-    assert small.result(user_ids=[f"nobody_{number}" for number in range(unknown)], mode=mode) == NOBODY
+    strangers = [f"nobody_{number}" for number in range(unknown)]
+    for dry_run in (True, False):
+        result = small.result(user_ids=strangers, mode=mode, dry_run=dry_run)
+        assert result == no_results(version, unknown=strangers[:100])
     assert small.version() == version
     assert small.parquet_files() == files
+
+
+@pytest.mark.parametrize("others", [0, 1200], ids=["few", "many"])
+def test_deleted_users_alone_in_a_list_leave_as_they_do_beside_others(crowd: World, others: int) -> None:
+    crowd.result()
+    before, version = crowd.memberships(), crowd.version()
+    gone = [user for user in crowd.data.users() if user not in HOSTILE][: others + 2]
+    for user in (*gone, HOSTILE[0]):
+        crowd.data.delete(user)
+    crowd.data.save()
+    listed = [*gone, "nobody"]
+    dry = crowd.result(user_ids=listed, dry_run=True)
+    assert crowd.version() == version
+    result = crowd.result(user_ids=listed)
+    assert (result["total_users"], result["message"]) == (0, "No results")
+    assert result["unknown_user_ids"] == listed[:100]
+    assert result["table_version"] == crowd.version() == version + 1
+    for tag_id in ALL:
+        assert crowd.members(tag_id) == before[tag_id] - set(gone)
+        assert counts(result)[tag_id] == (0, 0, len(before[tag_id] & set(gone)))
+    assert dry | {"table_version": result["table_version"]} == result
+    assert any(before[tag_id] & set(gone) for tag_id in ALL)
+    assert crowd.result(user_ids=listed) == no_results(version + 1, unknown=listed[:100]), "there is nothing left to do"
 
 
 def test_who_exists_is_asked_of_the_list_of_users(world: World) -> None:
@@ -606,7 +632,7 @@ def test_fifty_jobs_at_once_leave_what_is_true(crowd: World) -> None:
     crowd.agrees()
     after = crowd.another_process()
     after.clock.moment = crowd.clock.now()
-    assert after.result(mode="incremental") == NOBODY
+    assert after.result(mode="incremental") == no_results(after.version())
 
 
 def test_processes_that_share_a_table_leave_what_is_true(crowd: World) -> None:

@@ -41,6 +41,7 @@ from tests.spark.world import (
     counts,
     eventually,
     in_thread,
+    no_results,
 )
 
 BACK_AFTER = 2.0  # seconds from the death of Spark's process to a server that answers
@@ -363,7 +364,7 @@ def test_a_broken_source_fails_the_job_and_changes_nothing(raced: World, breakag
     breakage(raced, ASSETS)
     job = raced.compute([1, 3], **KINDS[kind])
     if job.state is JobState.SUCCEEDED and breakage is wrong_type and kind == "strangers":
-        assert job.result == {"total_users": 0, "message": "No results"}  # nobody's words were looked at
+        assert job.result == no_results(version, [1, 3], ["nobody"])  # nobody's words were looked at
     else:
         assert job.state is JobState.FAILED
         assert job.error is not None
@@ -456,7 +457,7 @@ def test_another_writer_is_faster(raced: World, monkeypatch: pytest.MonkeyPatch,
     table_of(raced).before_check = interfere
     result = raced.result([1, 3], **ROADS[road])
     if other == "full" and road == "incremental":
-        assert result == {"total_users": 0, "message": "No results"}, "the other run left nothing to do"
+        assert result == no_results(raced.version(), [1, 3]), "the other run left nothing to do"
     else:
         assert result["table_version"] == raced.version()
     theirs = set() if other == "another tag" else set(OTHERS[other].get("user_ids", everybody))

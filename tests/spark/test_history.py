@@ -66,7 +66,7 @@ class Model:
             for tag_id in tag_ids:
                 if everyone or self.since(tag_id, now) is None:
                     scopes[tag_id] |= self.members[tag_id]
-        if not total or dry:
+        if dry or (not total and users is None):
             return total
         for tag_id in tag_ids:
             rows = self.rows[RULES[tag_id][0]]
@@ -147,7 +147,7 @@ class History:
         result = world.result(tag_ids, user_ids=users, mode=mode, dry_run=dry, diff=True)
         assert result["total_users"] == total
         assert world.memberships() == model.members
-        if total and not dry:
+        if not dry:
             for tag_id, (_, added, removed) in counts(result).items():
                 assert added == len(model.members[tag_id] - before[tag_id])
                 assert removed == len(before[tag_id] - model.members[tag_id])

@@ -341,6 +341,17 @@ def counts(result: Json) -> dict[int, tuple[int, int | None, int | None]]:
     return {one["tag_id"]: (one["matched_users"], one["added"], one["removed"]) for one in result["tags"]}
 
 
+def no_results(version: int, tag_ids: Iterable[int] = ALL, unknown: Sequence[str] = ()) -> Json:
+    """The result of a run without anybody in scope: it has every key that others have."""
+    return {
+        "total_users": 0,
+        "message": "No results",
+        "tags": [{"tag_id": tag_id, "matched_users": 0, "added": 0, "removed": 0} for tag_id in sorted(tag_ids)],
+        "unknown_user_ids": list(unknown),
+        "table_version": version,
+    }
+
+
 class RacedTable(MembershipTable):
     """The table of a process in which things happen at bad moments. Each hook is called once."""
 
