@@ -9,13 +9,17 @@ from __future__ import annotations
 
 import errno
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TypeVar
 
 import pyarrow as pa
 from deltalake.exceptions import DeltaError
 
+from tag_tasks.bounded import BoundedThreads, NoAnswer
 from tagapi.jobs.errors import TaskFailed, Transient
+
+Answer = TypeVar("Answer")
 
 STAYS = frozenset(
     {
@@ -51,6 +55,19 @@ def storage_errors(problem: str) -> Iterator[None]:
     except (DeltaError, OSError, pa.ArrowException) as error:
         kind = Transient if is_hiccup(error) else TaskFailed
         raise kind(reason=f"{problem}: {_in_a_line(error)}") from error
+
+
+def answered(threads: BoundedThreads, work: Callable[[], Answer], problem: str) -> Answer:
+    """The answer of work on the storage; its errors are ours, and one that does not answer is a hiccup too."""
+
+    def step() -> Answer:
+        with storage_errors(problem):
+            return work()
+
+    try:
+        return threads.run(step)
+    except NoAnswer as error:
+        raise Transient(reason=f"{problem}: {error}") from error
 
 
 def is_hiccup(error: Exception) -> bool:

@@ -78,7 +78,8 @@ def create_app(settings: Settings) -> Flask:
     members = MembershipTable(settings.data.user_tags)
     results = ResultFolder(settings.data.results)
     cleaned = CleanedTables(settings.data.cleaned)
-    tasks = every_task(spark, sources, members, results, cleaned)
+    late = timedelta(seconds=settings.tags.late_seconds)
+    tasks = every_task(spark, sources, members, results, cleaned, late)
 
     registry = open_registry(settings.registry.url)
     limits = RunnerLimits(

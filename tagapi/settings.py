@@ -120,6 +120,11 @@ class Jobs:
 
 
 @dataclass(frozen=True, slots=True)
+class Tags:
+    late_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class Sample:
     users: int
     bookings: int
@@ -138,6 +143,7 @@ class Settings:
     spark: Spark
     storage: Storage
     jobs: Jobs
+    tags: Tags
     sample: Sample
 
 
@@ -237,6 +243,7 @@ SECTIONS: Mapping[str, fields.Nested] = {
         drain_seconds=_duration(),
         retention_hours=_duration(),
     ),
+    "tags": _section(Tags, late_seconds=_duration(least=0)),
     "sample": _section(Sample, users=_count(1, 100_000_000), bookings=_count(1, 100_000_000)),
 }
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, ClassVar
 
 import pyarrow as pa
@@ -24,8 +24,10 @@ from tag_tasks.spark.session import Spark
 from tag_tasks.spark.sources import Sources
 from tag_tasks.tags.catalogue import catalogue
 from tag_tasks.tags.edit import Editor
-from tag_tasks.tags.evaluate import USERS, Evaluator
+from tag_tasks.tags.evaluate import USERS, Evaluator, Rows
 from tag_tasks.tags.rewrite import Rewriter
+from tag_tasks.tags.scope import Scope, Scopes
+from tag_tasks.tags.seen import Seen
 from tag_tasks.tags.table import Marks, MembershipTable, Snapshot, TagChange, Touched
 from tag_tasks.tags.tag import TagTask
 from tag_tasks.tags.verdicts import Verdicts
@@ -38,6 +40,9 @@ SOME = 1_000_000
 
 COMPUTED_AT_MOST = 3
 """Times that one attempt computes: without the table to itself, then with it, then against other processes' luck."""
+
+LATE = timedelta(hours=1)
+"""The margin for rows that come late, unless the settings say another."""
 
 UNKNOWN_NAMED = 100
 """Unknown user ids that a result names."""
@@ -84,6 +89,7 @@ class Draft:
 
     unknown: Sequence[str] = ()
     marks: Mapping[int, Marks] = field(default_factory=dict)
+    seen: Mapping[str, Seen] = field(default_factory=dict)
 
     @property
     def changes_nothing(self) -> bool:
@@ -96,10 +102,12 @@ class ComputeTags(Task):
 
     name: ClassVar[str] = "tags.compute"
 
-    def __init__(self, spark: Spark, sources: Sources, table: MembershipTable) -> None:
+    def __init__(self, spark: Spark, sources: Sources, table: MembershipTable, late: timedelta = LATE) -> None:
+        """`late` is by how much a row may come later than its time says, and incremental runs still see it."""
         self._spark = spark
         self._sources = sources
         self._table = table
+        self._late = late
         self._tags = catalogue()
 
     def ready(self) -> bool:
@@ -147,29 +155,24 @@ class ComputeTags(Task):
         return Draft(snapshot, touched, total, verdicts=verdicts, unknown=unknown[:UNKNOWN_NAMED])
 
     def _over_everyone(self, order: Order, snapshot: Snapshot, evaluator: Evaluator, rewriter: Rewriter) -> Draft:
-        surveys = evaluator.survey()
+        look = Scopes(self._table, self._sources, order.tags, order.submitted, self._late)
+        scopes = {tag: look.of(tag) if order.incremental else Scope() for tag in order.tags}
+        parts = {Rows.of(tag, scope) for tag, scope in scopes.items()}
+        surveys = evaluator.survey(parts if order.incremental else parts | {Rows(USERS)})
+        if not any(part.source == USERS for part in surveys):
+            evaluator.check_users()
         touched = Touched(order.tag_ids, None)
-        since = {tag.tag_id: self._since(order, tag) for tag in order.tags}
         marks = {}
-        for tag in order.tags:
-            seen = [moment for moment in (since[tag.tag_id], surveys[tag.source].newest) if moment is not None]
-            if seen:
-                marks[tag.tag_id] = Marks(max(seen), tag.fingerprint(), order.submitted)
-        known = {tag_id: moment for tag_id, moment in since.items() if moment is not None}
-        if len(known) == len(order.tags) and (some := evaluator.verdicts_on_changed(known, SOME)) is not None:
-            return Draft(snapshot, touched, some.users(), verdicts=some, marks=marks)
-        total = evaluator.changed_users(since).count() if order.incremental else surveys[USERS].rows
-        whole = {tag: evaluator.members(tag) for tag in order.tags if since[tag.tag_id] is None}
-        parts = {tag: evaluator.changed(tag, since[tag.tag_id]) for tag in order.tags if tag.tag_id in known}
-        changes = rewriter.run(whole, parts, order.diff)
-        return Draft(snapshot, touched, total, changes, marks=marks)
-
-    def _since(self, order: Order, tag: TagTask) -> datetime | None:
-        """The watermark after which an incremental run looks; None where everyone is evaluated."""
-        if not order.incremental or (marks := self._table.marks(tag.tag_id)) is None:
-            return None
-        another_day = tag.reads_today() and marks.run.date() != order.submitted.date()
-        return None if another_day or marks.rule != tag.fingerprint() else marks.watermark
+        for tag, scope in scopes.items():
+            if (mark := look.marks(tag, scope, surveys[Rows.of(tag, scope)].newest)) is not None:
+                marks[tag.tag_id] = mark
+        whole = {tag: evaluator.members(tag) for tag, scope in scopes.items() if scope.whole}
+        if not whole and (some := evaluator.verdicts_on_changed(scopes, SOME)) is not None:
+            return Draft(snapshot, touched, some.users(), verdicts=some, marks=marks, seen=look.seen)
+        total = evaluator.changed_users(scopes).count() if order.incremental else surveys[Rows(USERS)].rows
+        changed = {tag: evaluator.changed(tag, scope) for tag, scope in scopes.items() if not scope.whole}
+        changes = rewriter.run(whole, changed, order.diff)
+        return Draft(snapshot, touched, total, changes, marks=marks, seen=look.seen)
 
     def _finish(
         self,
@@ -189,6 +192,8 @@ class ComputeTags(Task):
         if draft.total_users == 0 and not any(change.edit for change in changes):
             return _result(draft, changes, base.version)
         result = _result(draft, changes, base.version + 1)
+        for seen in draft.seen.values():
+            self._table.seen.save(seen)
         context.begin_commit(result)
         staged = undo.pop_all()  # from here on the table may refer to what was staged
         try:

@@ -10,23 +10,10 @@ from typing import TypeVar
 from deltalake import DeltaTable
 
 from tag_tasks.bounded import BoundedThreads, NoAnswer
-from tag_tasks.storage import storage_errors
+from tag_tasks.storage import answered
 from tagapi.jobs.errors import Contended, Transient
 
 Answer = TypeVar("Answer")
-
-
-def answered(threads: BoundedThreads, work: Callable[[], Answer], problem: str) -> Answer:
-    """The answer of work on the storage; its errors are ours, and one that does not answer is a hiccup too."""
-
-    def step() -> Answer:
-        with storage_errors(problem):
-            return work()
-
-    try:
-        return threads.run(step)
-    except NoAnswer as error:
-        raise Transient(reason=f"{problem}: {error}") from error
 
 
 class TableHandle:

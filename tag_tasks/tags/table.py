@@ -29,7 +29,10 @@ from deltalake.transaction import AddAction, RemoveAction
 from pyarrow.fs import FileSelector, FileSystem, FileType
 
 from tag_tasks.bounded import BoundedThreads
-from tag_tasks.tags.handle import TableHandle, answered
+from tag_tasks.storage import answered
+from tag_tasks.tags.catalogue import catalogue
+from tag_tasks.tags.handle import TableHandle
+from tag_tasks.tags.seen import SeenStore
 from tagapi.jobs.errors import Contended, TaskFailed, Transient
 
 log = logging.getLogger(__name__)
@@ -51,6 +54,7 @@ SECONDS = 60.0  # for which somebody waits for the storage: a commit takes a hun
 VACUUM_SECONDS = 1800.0  # since listing a large table takes long; nobody but upkeep waits for it
 THREADS = 64  # for what the storage is asked for; a job's three tags are asked for at once
 UPKEEP_OPERATIONS = frozenset({"VACUUM START", "VACUUM END"})
+SEEN = "_files_seen"  # Delta, and so its vacuum, leaves names alone that begin like this
 FENCE = "fence commit"
 FENCES = frozenset({FENCE, "SHUT THE DOOR"})  # the second is what earlier releases wrote
 
@@ -81,6 +85,8 @@ class Marks:
     """The rule's fingerprint."""
     run: datetime
     """The run's submission."""
+    files: int | None = None
+    """What refers to the files that the source had (`seen.py`); None in a table of an earlier release."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +152,7 @@ class MembershipTable:
         self._files, self._root = FileSystem.from_uri(path)
         self._threads = BoundedThreads("table", THREADS, seconds)
         self._vacuuming = BoundedThreads("vacuum", 1, VACUUM_SECONDS)
+        self.seen = SeenStore(self._files, f"{self._root}/{SEEN}", self._threads)
         self._handle = TableHandle(lambda: self._open(), self._threads, UNUSABLE)
         self._writing = threading.RLock()
         """Held from the check for conflicts to the commit, so that jobs of one process do not collide."""
@@ -266,6 +273,8 @@ class MembershipTable:
         for tag_id, mark in marks.items():
             values = (_micros(mark.watermark), mark.rule, _micros(mark.run))
             transactions += [Transaction(f"{kind}/{tag_id}", value) for kind, value in zip(MARKS, values, strict=True)]
+            if mark.files is not None:
+                transactions.append(Transaction(f"{FILES}/{tag_id}", mark.files))
         named = touched.users is not None and len(touched.users) <= USERS_NAMED
         metadata = {
             "job_id": job_id,
@@ -310,6 +319,8 @@ class MembershipTable:
                     enforce_retention_duration=False,
                 )
 
+            self.seen.vacuum(retention_hours, lambda: self._handle.use(_seen))
+
         answered(self._vacuuming, vacuum, UNUSABLE)
 
     def _open(self) -> DeltaTable:
@@ -320,6 +331,9 @@ class MembershipTable:
 
 MARKS = ("watermark", "rule", "run")
 """The kinds of marks: app transactions `<kind>/<tag_id>` without a time, since those never expire."""
+
+FILES = "files"
+"""One more, which tables of earlier releases do not have."""
 
 
 def _snapshot(table: DeltaTable) -> Snapshot:
@@ -336,7 +350,13 @@ def _marks(table: DeltaTable, tag_id: int) -> Marks | None:
     watermark, rule, run = (table.transaction_version(f"{kind}/{tag_id}") for kind in MARKS)
     if watermark is None or rule is None or run is None:
         return None
-    return Marks(_from_micros(watermark), rule, _from_micros(run))
+    return Marks(_from_micros(watermark), rule, _from_micros(run), table.transaction_version(f"{FILES}/{tag_id}"))
+
+
+def _seen(table: DeltaTable) -> frozenset[int]:
+    """What refers to the files that some tag's last run over everyone has seen."""
+    found = (table.transaction_version(f"{FILES}/{tag_id}") for tag_id in catalogue())
+    return frozenset(reference for reference in found if reference is not None)
 
 
 def _touched_since(table: DeltaTable, version: int, wanted: Touched) -> bool:

@@ -12,7 +12,7 @@ from urllib.parse import unquote
 
 import pyarrow.parquet as pq
 
-MARKS = ("watermark/", "rule/", "run/", "cleaned")
+MARKS = ("watermark/", "rule/", "run/", "files/", "cleaned")
 """What transactions of the table itself begin with; every other one is a job's id."""
 
 

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import os
+from dataclasses import replace
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
+from deltalake import write_deltalake
 from pyspark.sql import Column
 from pyspark.sql import functions as F
 
 from tag_tasks.spark.session import Spark
+from tag_tasks.tags.scope import Scopes
 from tag_tasks.tags.tag import TagTask
 from tag_tasks.tags.wealth import HighNetWorthUserTask
 from tagapi.executors.thread_pool import ThreadPoolExecutor
@@ -22,6 +27,9 @@ from tests.spark.world import (
     ALL,
     BASIC,
     EVERY_TAG,
+    FIRST_FILE,
+    LATE,
+    LATEST,
     NO_TAG,
     NOON,
     RULES,
@@ -53,6 +61,7 @@ def crowd(sampled: World) -> World:
     """The sample and the hostile, who carry all tags and none by turns."""
     for number, user_id in enumerate(HOSTILE):
         sampled.data.put(user_id, **(EVERY_TAG, NO_TAG)[number % 2])
+    sampled.data.put("latest", LATEST, **NO_TAG)
     sampled.data.save()
     return sampled
 
@@ -64,6 +73,7 @@ def small(world: World, request: pytest.FixtureRequest, monkeypatch: pytest.Monk
         limit_to(monkeypatch, users=4, rows=8, named=2)
     for number, user_id in enumerate([*HOSTILE, *(f"user_{number:06}" for number in range(1, 41))]):
         world.data.put(user_id, **(EVERY_TAG, NO_TAG)[number % 2])
+    world.data.put("latest", LATEST, **NO_TAG)
     world.data.put("old", **EVERY_TAG | {"registration_date": ago(30), "last_login_date": ago(7)})
     world.data.put("early", **EVERY_TAG | {"registration_date": ago(-1), "last_login_date": ago(-1)})
     world.data.save()
@@ -181,7 +191,10 @@ def test_an_incremental_run_without_a_change_has_nothing_to_do(small: World) -> 
 
 
 def test_an_incremental_run_sees_the_new_and_the_changed(small: World) -> None:
-    """And nobody else: not who changed without a later updated_time, not who was deleted."""
+    """And nobody else: not who changed without an updated_time to say so, not who was deleted.
+
+    The source is one file, which is another one now: so its latest row is seen, too.
+    """
     small.result()
     carrier, stranger = HOSTILE[0], HOSTILE[1]
     unseen_carrier, unseen_stranger, deleted = HOSTILE[2], HOSTILE[3], HOSTILE[4]
@@ -201,7 +214,7 @@ def test_an_incremental_run_sees_the_new_and_the_changed(small: World) -> None:
     for tag_id in ALL:
         assert small.members(tag_id) == (before[tag_id] - {carrier}) | {stranger, "new", undated}
     assert counts(result) == dict.fromkeys(ALL, (3, 3, 1))
-    assert result["total_users"] == 5
+    assert result["total_users"] == 5 + len({"latest"})
 
 
 def test_a_row_without_a_date_is_seen_every_time(small: World) -> None:
@@ -212,7 +225,7 @@ def test_a_row_without_a_date_is_seen_every_time(small: World) -> None:
         small.pass_time(hours=1)
         small.data.put("undated", None, **change)
         small.data.save()
-        assert small.result(mode="incremental")["total_users"] == 1
+        assert small.result(mode="incremental")["total_users"] == len({"undated", "latest"})
         small.agrees()
 
 
@@ -222,10 +235,10 @@ def test_an_incremental_run_over_many_changes(
 ) -> None:
     limit_to(monkeypatch, **limits)
     crowd.result()
-    before = crowd.memberships()
+    before, watermarks = crowd.memberships(), crowd.watermarks()
     now = crowd.pass_time(hours=1)
     changed = set()
-    for number, user_id in enumerate(crowd.data.users()):
+    for number, user_id in enumerate(crowd.data.users()[:-1]):
         if number % 4 == 0:
             crowd.data.put(user_id, now, **(NO_TAG, EVERY_TAG)[number % 8 == 0])
             changed.add(user_id)
@@ -235,6 +248,7 @@ def test_an_incremental_run_over_many_changes(
             crowd.data.delete(user_id)
     crowd.data.save()
     assert len(changed) > 1000
+    assert "latest" in (recent := crowd.recent(watermarks)) > changed
     dry = crowd.result(mode="incremental", dry_run=True)
     result = crowd.result(mode="incremental")
     assert counts(dry) == counts(result)
@@ -242,8 +256,8 @@ def test_an_incremental_run_over_many_changes(
         truth, after = crowd.expected(tag_id), crowd.members(tag_id)
         assert after == (before[tag_id] - changed) | (truth & changed)
         lost, won = before[tag_id] - after, after - before[tag_id]
-        assert counts(result)[tag_id] == (len(truth & changed), len(won), len(lost))
-    assert result["total_users"] == len(changed)
+        assert counts(result)[tag_id][1:] == (len(won), len(lost))
+    assert result["total_users"] == len(recent)
 
 
 @pytest.mark.parametrize("changed", [1000, 1001])
@@ -251,9 +265,11 @@ def test_the_two_roads_of_an_incremental_run_meet(crowd: World, monkeypatch: pyt
     limit_to(monkeypatch, users=1000)
     crowd.result([1, 2, 3])
     now = crowd.pass_time(hours=1)
-    for number, user_id in enumerate(crowd.data.users()[:changed]):
+    older = [user_id for user_id in crowd.data.users() if user_id not in crowd.recent(crowd.watermarks(), [3])]
+    for number, user_id in enumerate(older[: changed - 1]):
         crowd.data.put(user_id, now, risk_score=number % 60)
-    crowd.data.save()
+    crowd.data.put("latest", now, risk_score=7)
+    crowd.data.deliver()
     result = crowd.result([1, 2, 3], mode="incremental")
     assert result["total_users"] == changed
     crowd.agrees([1, 2, 3])
@@ -263,9 +279,9 @@ def test_changes_in_one_source_are_nothing_to_the_tags_of_another(small: World) 
     small.result()
     now = small.pass_time(hours=1)
     small.data.put("user_000001", now, risk_score=0)
-    small.data.save()
+    small.data.deliver()
     assert small.result([1, 6, 2, 8], mode="incremental") == no_results(small.version(), [1, 6, 2, 8])
-    assert small.result([1, 3], mode="incremental")["total_users"] == 1
+    assert small.result([1, 3], mode="incremental")["total_users"] == len({"user_000001", "latest"})
     assert "user_000001" in small.members(3)
 
 
@@ -304,42 +320,216 @@ def test_a_changed_rule_runs_full(crowd: World) -> None:
 
 
 def test_the_watermark_is_never_later_than_the_submission(small: World) -> None:
-    """A row dated in the future is seen, and again when its time is past; then no more."""
-    ahead = NOON + timedelta(hours=2)
-    small.data.put("ahead", ahead, **EVERY_TAG)
+    """A row dated in the future hides nothing that comes until then."""
+    small.data.put("ahead", NOON + timedelta(days=2), **EVERY_TAG)
     small.data.save()
     small.result()
     small.agrees()
-    for now, change, seen in (
-        (NOON + timedelta(hours=1), NO_TAG, True),
-        (ahead - timedelta(microseconds=1), EVERY_TAG, True),
-        (ahead, NO_TAG, True),
-        (ahead + timedelta(hours=1), EVERY_TAG, False),
-    ):
-        small.clock.moment = now
-        before = small.memberships()
-        small.data.put("ahead", ahead, **change)
-        small.data.save()
-        result = small.result(mode="incremental")
-        assert result["total_users"] == (1 if seen else 0)
-        if seen:
-            small.agrees()
-        else:
-            assert small.memberships() == before
-
-
-def test_a_microsecond_later_is_later(small: World) -> None:
-    newest = NOON - timedelta(microseconds=7)
-    small.data.put("first", newest, **NO_TAG)
-    small.data.save()
-    small.result()
     small.pass_time(hours=1)
-    small.data.put("first", newest, **EVERY_TAG)
-    small.data.put("second", newest + timedelta(microseconds=1), **EVERY_TAG)
+    small.data.put("later", small.clock.now(), **EVERY_TAG)
     small.data.save()
+    assert small.result(mode="incremental")["total_users"] == len({"later", "ahead", "latest"})
+    small.agrees()
+
+
+# -- late rows -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "age", [timedelta(0), timedelta(microseconds=1), LATE, None], ids=["equal", "older", "just", "null"]
+)
+def test_a_row_that_comes_late_is_seen(small: World, age: timedelta | None) -> None:
+    small.result()
+    small.data.put("late", None if age is None else LATEST - age, **EVERY_TAG)
+    small.data.put("user_000001", None if age is None else LATEST - age, **EVERY_TAG)
+    small.data.deliver()
+    small.result(mode="incremental")
+    small.agrees()
+
+
+def test_a_row_that_comes_too_late_is_not_seen(small: World) -> None:
+    small.result()
+    before = small.memberships()
+    small.data.put("too late", LATEST - LATE - timedelta(microseconds=1), **EVERY_TAG)
+    small.data.deliver()
+    assert small.result(mode="incremental") == no_results(small.version())
+    assert small.memberships() == before
+
+
+def test_rows_come_late_again_and_again(small: World) -> None:
+    """With the watermark's own time, one file after the other."""
+    small.result()
+    for number in range(4):
+        small.data.put(f"late {number}", LATEST, **(EVERY_TAG, NO_TAG)[number % 2])
+        small.data.deliver()
+        assert small.result(mode="incremental")["total_users"] == 1
+        small.agrees()
+
+
+def test_the_margin_is_that_of_the_settings(spark: Spark, tmp_path: Path) -> None:
+    world = World(spark, tmp_path, late=timedelta(seconds=5))
+    world.data.put("latest", LATEST, **EVERY_TAG)
+    world.data.save()
+    world.result()
+    for user_id, age in (("seen", 5), ("not seen", 6)):
+        world.data.put(user_id, LATEST - timedelta(seconds=age), **EVERY_TAG)
+    world.data.deliver()
+    world.result(mode="incremental")
+    assert world.memberships() == dict.fromkeys(ALL, frozenset({"latest", "seen"}))
+
+
+def test_files_that_were_there_are_not_read(small: World) -> None:
+    """They could not be: nothing is in them any more, which neither their size nor their time tells."""
+    small.result()
+    before = small.memberships()
+    for file in small.data.folder.rglob("*.parquet"):
+        there = file.stat()
+        file.write_bytes(b"x" * there.st_size)
+        os.utime(file, ns=(there.st_atime_ns, there.st_mtime_ns))
+    assert small.result(mode="incremental") == no_results(small.version())
+    small.data.put("new", NOON, **EVERY_TAG)
+    small.data.deliver()
     assert small.result(mode="incremental")["total_users"] == 1
-    assert "second" in small.members(1)
-    assert "first" not in small.members(1)
+    assert small.memberships() == {tag_id: members | {"new"} for tag_id, members in before.items()}
+
+
+def test_a_dry_run_and_a_list_leave_files_unseen(small: World) -> None:
+    small.result()
+    small.data.put("late", LATEST, **EVERY_TAG)
+    small.data.deliver()
+    for asked in ({"dry_run": True}, {"user_ids": ["user_000001"]}, {"user_ids": ["late"], "dry_run": True}):
+        small.result(mode="incremental", **asked)
+    assert small.result(mode="incremental")["total_users"] == 1
+    small.agrees()
+    assert small.result(mode="incremental") == no_results(small.version())
+
+
+def test_each_tag_has_seen_what_it_has_read(small: World) -> None:
+    small.result()
+    for number, tag_ids in enumerate(([3], [5, 7], [3, 4, 5, 7], [1, 3], ALL)):
+        small.data.put(f"late {number}", LATEST, **EVERY_TAG)
+        small.data.deliver()
+        small.result(tag_ids, mode="incremental")
+        small.agrees(tag_ids)
+    small.agrees()
+
+
+@pytest.mark.parametrize("loss", ["removed", "cut short", "another's", "empty"])
+def test_without_the_list_of_files_seen_everyone_is_evaluated(small: World, loss: str) -> None:
+    small.result()
+    small.pass_time(minutes=5)
+    small.data.put("too late", LATEST - timedelta(days=9), **EVERY_TAG)
+    small.data.deliver()
+    lists = sorted((small.path / "_files_seen").iterdir())
+    assert len(lists) == len(SCHEMAS)
+    whole = [file.read_bytes() for file in lists]
+    for number, file in enumerate(lists):
+        if loss == "removed":
+            file.unlink()
+        else:
+            file.write_bytes({"cut short": whole[number][:-9], "another's": whole[number - 1], "empty": b""}[loss])
+    assert small.result(mode="incremental")["total_users"] == len(small.data.users())
+    small.agrees()
+    assert small.result(mode="incremental") == no_results(small.version())
+
+
+def test_a_table_of_an_earlier_release_is_run_in_full_once(small: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It has a watermark, and nothing that says which files were read."""
+    with monkeypatch.context() as earlier:
+        marks = Scopes.marks
+        earlier.setattr(Scopes, "marks", lambda *one: replace(marks(*one), files=None))
+        small.result()
+    small.data.put("too late", LATEST - timedelta(days=9), **EVERY_TAG)
+    small.data.deliver()
+    assert small.result(mode="incremental")["total_users"] == len(small.data.users())
+    small.agrees()
+    assert small.result(mode="incremental") == no_results(small.version())
+
+
+def test_a_source_that_lies_elsewhere_now_is_another(small: World, tmp_path: Path) -> None:
+    small.result()
+    small.data.put("too late", LATEST - timedelta(days=9), **EVERY_TAG)
+    small.data.deliver()
+    small.data.folder.rename(tmp_path / "elsewhere")
+    small.data.folder = tmp_path / "elsewhere"
+    elsewhere = small.another_process()
+    elsewhere.result(mode="incremental")
+    elsewhere.agrees()
+
+
+@pytest.mark.parametrize("what", ["a pattern", "many"])
+def test_files_that_cannot_be_named_are_told_by_time(small: World, monkeypatch: pytest.MonkeyPatch, what: str) -> None:
+    """More is read than is new, and nothing is missed."""
+    monkeypatch.setattr("tag_tasks.spark.sources.NAMED", 1 if what == "many" else 1000)
+    small.result()
+    small.data.put("late", LATEST, **EVERY_TAG)
+    for number in range(3 if what == "many" else 1):
+        small.data.put(f"new {number}", NOON, **EVERY_TAG)
+        small.data.deliver({"a pattern": "part [a]*?{b}"}.get(what))
+    assert small.result(mode="incremental")["total_users"] >= 2
+    small.agrees()
+
+
+def test_a_partitioned_source_is_told_by_time(small: World) -> None:
+    """A file of it that is read alone has lost the columns that its folder stands for."""
+    for table in SCHEMAS:
+        file = small.data.folder / table / FIRST_FILE
+        file.parent.joinpath("day=1").mkdir()
+        file.rename(file.parent / "day=1" / file.name)
+    small.result()
+    small.data.put("late", LATEST - LATE, **EVERY_TAG)
+    for table, rows in small.data.rows.items():
+        folder = small.data.folder / table / "day=2"
+        folder.mkdir()
+        pq.write_table(pa.Table.from_pylist([rows["late"]], SCHEMAS[table]), folder / FIRST_FILE)
+    assert small.result(mode="incremental")["total_users"] == len({"late", "latest"})
+    small.agrees()
+    assert small.result(mode="incremental") == no_results(small.version())
+
+
+def test_without_files_to_tell_apart_the_time_decides(spark: Spark, tmp_path: Path) -> None:
+    """A Delta table, say: its files are not what a reader sees."""
+    world = World(spark, tmp_path, kind="delta")
+
+    def save() -> None:
+        for table, rows in world.data.rows.items():
+            path = str(world.data.folder / table)
+            write_deltalake(path, pa.Table.from_pylist(list(rows.values()), SCHEMAS[table]), mode="overwrite")
+
+    world.data.put("latest", LATEST, **EVERY_TAG)
+    world.data.put("old", **NO_TAG)
+    save()
+    world.result()
+    world.data.put("old", **EVERY_TAG)
+    world.data.put("late", LATEST - LATE, **EVERY_TAG)
+    save()
+    assert world.result(mode="incremental")["total_users"] == len({"latest", "late"})
+    assert world.memberships() == dict.fromkeys(ALL, frozenset({"latest", "late"}))
+    assert world.result(mode="incremental")["total_users"] == len({"latest", "late"}), "they lie within the margin"
+
+
+def test_a_new_file_without_a_column_is_read_like_the_others(small: World) -> None:
+    small.result()
+    rows = [{"user_id": "new", "risk_score": 5, "updated_time": NOON}]
+    schema = pa.schema([SCHEMAS[BASIC].field(name) for name in ("user_id", "risk_score", "updated_time")])
+    pq.write_table(pa.Table.from_pylist(rows, schema), small.data.folder / BASIC / "part-new.parquet")
+    assert small.result([3, 7], mode="incremental")["total_users"] == 1
+    assert "new" in small.members(3) - small.members(7)
+
+
+def test_old_lists_of_files_go_with_the_vacuum(small: World) -> None:
+    for number in range(4):
+        small.data.put(f"late {number}", LATEST, **EVERY_TAG)
+        small.data.deliver()
+        small.pass_time(minutes=1)
+        small.result(mode="incremental")
+    lists = small.path / "_files_seen"
+    assert len(list(lists.iterdir())) == 4 * len(SCHEMAS)
+    small.table.vacuum(1)
+    assert len(list(lists.iterdir())) == 4 * len(SCHEMAS), "they are young"
+    small.table.vacuum(0)
+    assert len(list(lists.iterdir())) == len(SCHEMAS)
+    assert small.result(mode="incremental") == no_results(small.version()), "what is referred to is still there"
 
 
 def test_a_run_submitted_earlier_does_not_hide_what_a_later_one_left(small: World) -> None:
@@ -371,15 +561,15 @@ def test_times_without_an_offset_are_utc(small: World) -> None:
             values = naive["updated_time"].cast(pa.timestamp("us"))
             small.data.write(table, naive.set_column(column, "updated_time", values))
 
-    small.data.put("last", NOON - timedelta(minutes=1), **NO_TAG)
+    small.data.put("last", LATEST - timedelta(minutes=1), **NO_TAG)
     save()
     small.result()
     small.agrees()
     small.pass_time(hours=1)
-    small.data.put("unseen", NOON - timedelta(minutes=1), **EVERY_TAG)
-    small.data.put("seen", NOON, **EVERY_TAG)
+    small.data.put("unseen", LATEST - LATE - timedelta(microseconds=1), **EVERY_TAG)
+    small.data.put("seen", LATEST - LATE, **EVERY_TAG)
     save()
-    assert small.result(mode="incremental")["total_users"] == 1
+    assert small.result(mode="incremental")["total_users"] == len({"seen", "last", "latest"})
     assert all("seen" in members and "unseen" not in members for members in small.memberships().values())
 
 

@@ -15,6 +15,7 @@ from tests.spark.world import (
     ASSETS,
     BASIC,
     EVERY_TAG,
+    LATE,
     NO_TAG,
     RULES,
     TODAY,
@@ -53,6 +54,12 @@ class Model:
         self.rows = rows
         self.members: dict[int, set[str]] = {tag_id: set() for tag_id in ALL}
         self.marks: dict[int, tuple[datetime, date]] = {}
+        self.new: dict[int, set[str]] = {tag_id: set() for tag_id in ALL}
+        """Users of whom a row lies in a file that the tag's last run over everyone has not seen."""
+
+    def arrive(self, touched: Mapping[str, set[str]]) -> None:
+        for tag_id, new in self.new.items():
+            new |= touched[RULES[tag_id][0]]
 
     def run(self, now: datetime, tag_ids: Sequence[int], users: Sequence[str] | None, mode: str, dry: bool) -> int:
         """Answer with total_users."""
@@ -85,15 +92,24 @@ class Model:
         since = self.since(tag_id, now)
         if mode == "full" or since is None:
             return set(rows)
-        return {user for user, row in rows.items() if row["updated_time"] is None or row["updated_time"] > since}
+        return {user for user in self.new[tag_id] & rows.keys() if is_recent(rows[user], since - LATE)}
 
     def mark(self, tag_id: int, now: datetime, mode: str) -> None:
-        times = [row["updated_time"] for row in self.rows[RULES[tag_id][0]].values()]
+        rows, since = self.rows[RULES[tag_id][0]], self.since(tag_id, now)
+        read = set(rows)
+        if mode == "incremental" and since is not None:
+            read &= self.new[tag_id]
+        times = [rows[user]["updated_time"] for user in read]
         seen = [moment for moment in times if moment is not None and moment <= now]
-        if mode == "incremental" and (since := self.since(tag_id, now)) is not None:
+        if mode == "incremental" and since is not None:
             seen.append(since)
         if seen:
             self.marks[tag_id] = max(seen), now.date()
+            self.new[tag_id].clear()
+
+
+def is_recent(row: Row, since: datetime) -> bool:
+    return row["updated_time"] is None or row["updated_time"] >= since
 
 
 class History:
@@ -110,7 +126,8 @@ class History:
     def change(self, user: str) -> None:
         pick = self.random
         now = self.world.clock.now()
-        moment = pick.choice([None, now - timedelta(days=1), now, now, now, now + timedelta(hours=8)])
+        late = [timedelta(0), LATE, LATE + timedelta(microseconds=1), timedelta(minutes=30), timedelta(days=1)]
+        moment = pick.choice([None, now, now, now + timedelta(hours=8), *(self.newest(now) - one for one in late)])
         columns = {name: pick.choice([EVERY_TAG[name], NO_TAG[name], None]) for name in EVERY_TAG}
         for name, days in (("registration_date", (0, 29, 30, 31, -1)), ("last_login_date", (0, 6, 7, 8, -1))):
             columns[name] = TODAY - timedelta(days=pick.choice(days))
@@ -124,6 +141,10 @@ class History:
                     self.world.data.put(user, moment, **columns)
                     return
 
+    def newest(self, now: datetime) -> datetime:
+        """About where the watermark is."""
+        return max((moment for moment, _ in self.model.marks.values()), default=now)
+
     def step(self) -> None:
         pick = self.random
         for _ in range(pick.choice([0, 1, 2, 5])):
@@ -132,7 +153,7 @@ class History:
                 self.world.data.delete(user)
             else:
                 self.change(user)
-        self.world.data.save()
+        self.model.arrive(self.world.data.deliver())
         self.world.clock.moment += timedelta(hours=pick.choice([0, 1, 5, 9, 24]), microseconds=pick.choice([0, 1]))
         self.run()
 

@@ -36,6 +36,12 @@ TODAY = NOON.date()
 YESTERDAY = NOON - timedelta(days=1)
 """When literal rows were updated, unless a test says otherwise: before any job was submitted."""
 
+LATEST = NOON - timedelta(seconds=1)
+"""When a row was updated that keeps the watermark there: others may be older than it by more than the margin."""
+
+LATE = timedelta(hours=1)
+"""The margin for late rows, as the settings have it."""
+
 PATIENCE = 30.0  # seconds that a test waits for what should come soon
 ALL = (1, 2, 3, 4, 5, 6, 7, 8)
 
@@ -118,6 +124,7 @@ NO_TAG = {
 """A user just outside every tag."""
 
 Row = dict[str, Any]
+FIRST_FILE = "part-00000.parquet"
 
 
 def eventually(condition: Callable[[], object], seconds: float = PATIENCE) -> None:
@@ -134,12 +141,16 @@ class Data:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.rows: dict[str, dict[str, Row]] = {table: {} for table in SCHEMAS}
+        self._saved: dict[str, dict[str, dict[str, Row]]] = {table: {} for table in SCHEMAS}
+        """By table and file: the rows in it."""
+        self._delivered = 0
 
     def load(self) -> None:
         """Take over what lies in the folder."""
         for table, rows in self.rows.items():
             rows.clear()
             rows.update({row["user_id"]: row for row in pq.read_table(self.folder / table).to_pylist()})
+            self._saved[table] = {FIRST_FILE: {user: dict(row) for user, row in rows.items()}}
 
     def put(self, user_id: str, updated_time: datetime | None = YESTERDAY, **columns: Any) -> None:
         """A new user gets a row in each source; of one who is there, the tables of these columns are updated."""
@@ -157,16 +168,51 @@ class Data:
         return list(self.rows[BASIC])
 
     def save(self) -> None:
+        """Each source as one file, which is another one than before."""
         for table, rows in self.rows.items():
             self.write(table, pa.Table.from_pylist(list(rows.values()), SCHEMAS[table]))
+            self._saved[table] = {FIRST_FILE: {user: dict(row) for user, row in rows.items()}}
+
+    def deliver(self, name: str | None = None) -> dict[str, set[str]]:
+        """What has changed comes in a new file, and files whose rows went there, or went, become others.
+
+        Answers with the users of whom a row lies in such a file, by table.
+        """
+        self._delivered += 1
+        touched: dict[str, set[str]] = {}
+        for table, rows in self.rows.items():
+            there = {user: row for file in self._saved[table].values() for user, row in file.items()}
+            changed = {user: dict(row) for user, row in rows.items() if there.get(user) != row}
+            touched[table] = set(changed)
+            for file, old in list(self._saved[table].items()):
+                kept = {user: row for user, row in old.items() if user in rows and user not in changed}
+                if kept != old:
+                    self._write_file(table, file, kept)
+                    touched[table] |= set(kept)
+            if changed:
+                self._write_file(table, f"{name or 'part'}-{self._delivered:05}.parquet", changed)
+        return touched
+
+    def _write_file(self, table: str, name: str, rows: dict[str, Row]) -> None:
+        path = self.folder / table / name
+        if rows:
+            self._saved[table][name] = rows
+            self._write(path, pa.Table.from_pylist(list(rows.values()), SCHEMAS[table]))
+        else:
+            del self._saved[table][name]
+            path.unlink()
+
+    @staticmethod
+    def _write(path: Path, rows: pa.Table) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        fresh = path.with_name(f".{path.name}")
+        pq.write_table(rows, fresh)
+        fresh.replace(path)
 
     def write(self, table: str, rows: pa.Table) -> None:
         """Make these rows the whole source."""
-        target = self.folder / table / "part-00000.parquet"
-        target.parent.mkdir(parents=True, exist_ok=True)
-        fresh = target.with_suffix(".unfinished")
-        pq.write_table(rows, fresh)
-        fresh.replace(target)
+        target = self.folder / table / FIRST_FILE
+        self._write(target, rows)
         for other in target.parent.glob("*.parquet"):
             if other != target:
                 other.unlink()
@@ -231,14 +277,17 @@ class World(JobsHere):
         table: MembershipTable | None = None,
         data: Data | None = None,
         clock: Clock | None = None,
+        late: timedelta = LATE,
+        kind: str = "parquet",
     ) -> None:
+        """`kind` is the format of the sources."""
         self.spark = spark
         self.folder = folder
         self.data = data or Data(folder / "sources")
         self.path = folder / "user_tags"
         self.table = table or MembershipTable(str(self.path))
-        sources = Sources({name: Source(str(self.data.folder / name)) for name in SCHEMAS})
-        self.task = ComputeTags(spark, sources, self.table)
+        sources = Sources({name: Source(str(self.data.folder / name), kind) for name in SCHEMAS})
+        self.task = ComputeTags(spark, sources, self.table, late)
         super().__init__({self.task.name: self.task}, clock)
 
     def another_process(self, spark: Spark | None = None) -> World:
@@ -302,13 +351,29 @@ class World(JobsHere):
     def expected(self, tag_id: int, day: date | None = None) -> frozenset[str]:
         """Who should carry the tag on that day (the clock's), had everyone been computed just now."""
         source, rule = RULES[tag_id]
-        facts: dict[str, Any] = {"files": str(self.data.folder / source / "*.parquet")}
+        facts: dict[str, Any] = {"files": self.files_of(source)}
         if "$today" in rule:
             facts["today"] = day or self.clock.now().date()
         return frozenset(ask(f"SELECT user_id FROM read_parquet($files) WHERE {rule}", **facts))
 
     def expectations(self, tag_ids: Iterable[int] = ALL) -> dict[int, frozenset[str]]:
         return {tag_id: self.expected(tag_id) for tag_id in tag_ids}
+
+    def watermarks(self) -> dict[str, datetime]:
+        """By source: the greatest time of a row that is not later than now."""
+        query = "SELECT max(updated_time) FROM read_parquet($files) WHERE updated_time <= $now::TIMESTAMPTZ"
+        return {table: ask(query, files=self.files_of(table), now=self.clock.now())[0] for table in SCHEMAS}
+
+    def recent(self, watermarks: Mapping[str, datetime], tag_ids: Iterable[int] = ALL) -> set[str]:
+        """Whom an incremental run of these tags looks at, had all files come since the watermarks were taken."""
+        query = "SELECT user_id FROM read_parquet($files) WHERE updated_time IS NULL OR updated_time >= $since"
+        found: set[str] = set()
+        for table in {RULES[tag_id][0] for tag_id in tag_ids}:
+            found.update(ask(query, files=self.files_of(table), since=watermarks[table] - LATE))
+        return found - {None}
+
+    def files_of(self, table: str) -> str:
+        return str(self.data.folder / table / "**" / "*.parquet")
 
     def agrees(self, tag_ids: Iterable[int] = ALL) -> None:
         """Every membership is what DuckDB says, and somebody has each of the tags."""

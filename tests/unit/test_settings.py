@@ -140,6 +140,7 @@ COUNTS = [
     "jobs.max_queued",
     "jobs.max_queued_per_user",
     "jobs.max_recoveries",
+    "tags.late_seconds",
     "sample.users",
     "sample.bookings",
 ]
