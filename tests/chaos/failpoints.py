@@ -36,7 +36,11 @@ NAMES = (
 attempt is out of its task, and its outcome is not written; a kill there is one at `committed`, or at `mid_run`.
 `claim_unheard`: a claim is stored, and its reply has not come; a kill there is one at `after_claim`."""
 
-KILL, KILL_WORKER, FREEZE, HOLD, LOSE = "kill", "kill_worker", "freeze", "hold", "lose"
+IN_STORAGE = ("storing", "before_commit", "after_commit", "asking")
+"""Where the storage of the memberships can hesitate: while an attempt stages, before its commit is in the table,
+when it is and nobody has heard of it, and when the table is asked for it."""
+
+KILL, KILL_WORKER, FREEZE, HOLD, LOSE, HICCUP = "kill", "kill_worker", "freeze", "hold", "lose", "hiccup"
 HOLD_EVERY = 0.01  # seconds between two looks of somebody held
 
 
@@ -49,6 +53,8 @@ class Order:
     do: str = KILL
     seconds: float = 0.0
     """For how long to hold."""
+    then: str | None = None
+    """Of a hiccup: the failpoint at which the same process has another one."""
 
 
 class Orders:
@@ -100,10 +106,12 @@ class Orders:
 class Failpoints:
     """The hook inside a server process. Hits are counted for each order, in each process."""
 
-    def __init__(self, folder: Path, lost: Callable[[], BaseException]) -> None:
-        """`lost` makes the error of work whose Spark went away."""
+    def __init__(self, folder: Path, lost: Callable[[], BaseException], hiccup: Callable[[], BaseException]) -> None:
+        """`lost` makes the error of work whose Spark went away, `hiccup` one of the storage."""
         self._orders = Orders(folder)
         self._lost = lost
+        self._hiccup = hiccup
+        self._owed: str | None = None
         self._lock = threading.Lock()
         self._seen: int | None = None
         self._order: Order | None = None
@@ -113,6 +121,9 @@ class Failpoints:
         self, name: str, check: Callable[[], None] = lambda: None, lost: Callable[[], BaseException] | None = None
     ) -> None:
         """Be at a failpoint. `check` is called by somebody held, and may raise; `lost` makes the error of a loss."""
+        if name == self._owed:
+            self._owed = None
+            raise self._hiccup()
         order = self._due(name)
         if order is None or not self._orders.take():
             return
@@ -124,6 +135,9 @@ class Failpoints:
             _freeze()
         elif order.do == LOSE:
             raise (lost or self._lost)()
+        elif order.do == HICCUP:
+            self._owed = order.then
+            raise self._hiccup()
         else:
             _hold(order.seconds, check)
 

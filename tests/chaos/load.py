@@ -44,6 +44,11 @@ class Mixture:
         users = [*chance.sample(self._users, 2), marker]
         return Ask(marker, {"tag_ids": chance.sample(TAGS, 2), "user_ids": users, **more}, None)
 
+    def everyone(self, chance: random.Random) -> Ask:
+        """A job over everyone, which commits whatever was there before."""
+        marker = self._marker()
+        return Ask(marker, {"tag_ids": chance.sample(TAGS, 2)}, marker)
+
     def next(self, chance: random.Random) -> Ask:
         marker = self._marker()
         body: dict[str, Any] = {"tag_ids": chance.sample(TAGS, chance.randint(1, 4))}

@@ -8,7 +8,19 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
-from tests.chaos import away, cancels, disk_full, drains, insisting, kills, lost_claims, stalled, workers, zombies
+from tests.chaos import (
+    away,
+    cancels,
+    disk_full,
+    drains,
+    hiccups,
+    insisting,
+    kills,
+    lost_claims,
+    stalled,
+    workers,
+    zombies,
+)
 from tests.chaos.ground import Arena
 from tests.chaos.report import Result
 from tests.chaos.verdict import Verdict
@@ -42,6 +54,8 @@ class Size:
     stalled: int = 200
     """Connections of each kind."""
     stalled_seconds: float = 20.0
+    hiccups: int = 10
+    """Rounds of all kinds, on each store."""
 
 
 Run = Callable[[Arena], Result]
@@ -105,6 +119,11 @@ def _stalled(size: Size, stores: Sequence[str]) -> Iterator[tuple[str, Run]]:
     )  # no store is touched by it
 
 
+def _hiccups(size: Size, stores: Sequence[str]) -> Iterator[tuple[str, Run]]:
+    for store in stores:
+        yield store, partial(hiccups.run, store_name=store, rounds=size.hiccups)
+
+
 PARTS: Mapping[str, Callable[[Size, Sequence[str]], Iterator[tuple[str, Run]]]] = {
     "kills": _kills,
     "redis_restart": _redis_restart,
@@ -117,6 +136,7 @@ PARTS: Mapping[str, Callable[[Size, Sequence[str]], Iterator[tuple[str, Run]]]] 
     "insisting": _insisting,
     "lost_claims": _lost_claims,
     "stalled": _stalled,
+    "hiccups": _hiccups,
 }
 
 

@@ -6,9 +6,11 @@ launcher alone imports stays as small as it is in production.
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable
 from functools import partial, wraps
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +44,7 @@ def _signed(response: Any) -> Any:
 def _arm(folder: Path) -> None:
     from tag_tasks.datasets.cleanup import DataCleanup
     from tag_tasks.datasets.export import Export
+    from tag_tasks.tags import table
     from tag_tasks.tags.compute import ComputeTags
     from tag_tasks.tags.table import MembershipTable
     from tagapi import upkeep
@@ -50,13 +53,17 @@ def _arm(folder: Path) -> None:
     from tagapi.jobs.registry import JobRegistry
     from tagapi.jobs.runner import JobRunner
 
-    points = Failpoints(folder, lambda: Transient(reason="the Spark server was lost"))
+    points = Failpoints(folder, lambda: Transient(reason="the Spark server was lost"), _hiccups())
     upkeep.RECOVER_EVERY = RECOVER_EVERY  # type: ignore[assignment]
     _wrap(JobRegistry, "add", before=_at(points, "before_accept"), after=_at(points, "after_accept"))
     _wrap(JobRegistry, "claim", after=lambda job, *_, **__: job is not None and points.hit("after_claim"))
     _wrap(Attempt, "begin_commit", before=_at(points, "staged"), after=_at(points, "committing"))
     _wrap(MembershipTable, "commit", after=_at(points, "committed"))
     _wrap(MembershipTable, "find_commit", after=_at(points, "settling"))
+    for name in ("_write", "_staged"):
+        _wrap(MembershipTable, name, before=_at(points, "storing"))
+    _wrap(table, "_commit", before=_at(points, "before_commit"), after=_at(points, "after_commit"))
+    _wrap(table, "_fenced", before=_at(points, "asking"))
     # The context is interrupted like the work itself: whoever is held there leaves when told to.
     _wrap(ComputeTags, "_compute", after=lambda _draft, _task, _order, context, _: points.hit("mid_run", context.check))
     _wrap(Export, "_write", after=lambda _, _task, _file, _form, context: points.hit("mid_run", context.check))
@@ -65,12 +72,27 @@ def _arm(folder: Path) -> None:
     _wrap_update(JobRegistry, points)
 
 
+def _hiccups() -> Callable[[], BaseException]:
+    """What Arrow and delta-rs raise where the storage hesitates, by turns."""
+    from deltalake.exceptions import DeltaError
+
+    walk = "Error interacting with object store: Generic LocalFileSystem error: Unable to walk dir"
+    errors = cycle(
+        [
+            lambda: OSError(errno.ESTALE, os.strerror(errno.ESTALE)),
+            lambda: DeltaError(f"Generic DeltaTable error: {walk}: Input/output error (os error 5)"),
+            lambda: OSError("Generic S3 error: Error after 10 retries: 503 Slow Down"),
+        ]
+    )
+    return lambda: next(errors)()
+
+
 def _at(points: Failpoints, name: str) -> Callable[..., None]:
     return lambda *_, **__: points.hit(name)
 
 
 def _wrap(
-    owner: type, name: str, before: Callable[..., Any] | None = None, after: Callable[..., Any] | None = None
+    owner: Any, name: str, before: Callable[..., Any] | None = None, after: Callable[..., Any] | None = None
 ) -> None:
     """Call `before` with the arguments of each call, and `after` with its answer and the arguments."""
     original = getattr(owner, name)

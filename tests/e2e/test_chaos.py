@@ -11,7 +11,19 @@ from typing import Any
 
 import pytest
 
-from tests.chaos import away, cancels, disk_full, drains, insisting, kills, lost_claims, stalled, workers, zombies
+from tests.chaos import (
+    away,
+    cancels,
+    disk_full,
+    drains,
+    hiccups,
+    insisting,
+    kills,
+    lost_claims,
+    stalled,
+    workers,
+    zombies,
+)
 from tests.chaos.checker import judge_jobs, judge_lists
 from tests.chaos.failpoints import NAMES
 from tests.chaos.ground import Arena
@@ -115,6 +127,12 @@ def test_a_claim_whose_reply_is_lost_costs_its_job_nothing(arena: Arena, store: 
 @pytest.mark.timeout(180)
 def test_connections_that_stall_keep_nobody_waiting(arena: Arena) -> None:
     clean(stalled.run(arena, "sqlite", count=60, seconds=3.0))
+
+
+@pytest.mark.timeout(180)
+@pytest.mark.parametrize("store", STORES)
+def test_a_storage_that_hesitates_fails_no_job(arena: Arena, store: str) -> None:
+    clean(hiccups.run(arena, store, rounds=1))
 
 
 # -- the checker ---------------------------------------------------------------------------
