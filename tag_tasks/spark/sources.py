@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,6 +15,8 @@ from tag_tasks.bounded import BoundedThreads
 from tag_tasks.spark.session import translated_errors
 from tag_tasks.storage import answered
 from tagapi.jobs.errors import TaskFailed
+
+log = logging.getLogger(__name__)
 
 LISTINGS = 16  # at once
 LISTING_SECONDS = 600.0  # since an object store lists a million files in minutes
@@ -77,12 +80,16 @@ class Sources:
     def files(self, table: str) -> frozenset[SourceFile] | None:
         """The files that Spark reads as the table; None where there are none to tell apart.
 
-        That is so for another format than Parquet, and for a path that only Spark understands.
+        That is so for another format than Parquet, and for a path that only Spark understands, or may list.
         """
         source = self._source(table)
         if source.format != "parquet":
             return None
-        return answered(self._threads, lambda: _listed(source.path), f"the source {table} cannot be listed")
+        try:
+            return answered(self._threads, lambda: _listed(source.path), f"the source {table} cannot be listed")
+        except TaskFailed as error:
+            log.warning("source_not_listed", extra={"source": table, "error": str(error)})
+            return None
 
     def names(self, table: str, files: Collection[SourceFile]) -> tuple[str, ...] | None:
         """What Spark reads these files of the table as, and no other; None where it cannot be told in names."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from dataclasses import replace
 from datetime import date, datetime, timedelta
@@ -506,6 +507,20 @@ def test_without_files_to_tell_apart_the_time_decides(spark: Spark, tmp_path: Pa
     assert world.result(mode="incremental")["total_users"] == len({"latest", "late"})
     assert world.memberships() == dict.fromkeys(ALL, frozenset({"latest", "late"}))
     assert world.result(mode="incremental")["total_users"] == len({"latest", "late"}), "they lie within the margin"
+
+
+def test_a_source_that_only_spark_may_list_is_told_by_time(small: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Spark may be elsewhere, and have rights that this process has not."""
+
+    def denied(path: str) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied", path)
+
+    monkeypatch.setattr("tag_tasks.spark.sources._listed", denied)
+    small.result()
+    small.data.put("late", LATEST - LATE, **EVERY_TAG)
+    small.data.deliver()
+    assert small.result(mode="incremental")["total_users"] == len({"late", "latest"})
+    small.agrees()
 
 
 def test_a_new_file_without_a_column_is_read_like_the_others(small: World) -> None:
