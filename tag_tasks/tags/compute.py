@@ -25,10 +25,11 @@ from tag_tasks.spark.sources import Sources
 from tag_tasks.tags.catalogue import catalogue
 from tag_tasks.tags.edit import Editor
 from tag_tasks.tags.evaluate import USERS, Evaluator, Rows
+from tag_tasks.tags.model import Marks, Snapshot, TagChange, Touched
 from tag_tasks.tags.rewrite import Rewriter
 from tag_tasks.tags.scope import Scope, Scopes
 from tag_tasks.tags.seen import Seen
-from tag_tasks.tags.table import Marks, MembershipTable, Snapshot, TagChange, Touched
+from tag_tasks.tags.table import MembershipTable
 from tag_tasks.tags.tag import TagTask
 from tag_tasks.tags.verdicts import Verdicts
 from tagapi.jobs.errors import Contended

@@ -15,8 +15,9 @@ import pyarrow.compute as pc
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from tag_tasks.tags.model import Edit, MemberFile, Snapshot, TagChange
 from tag_tasks.tags.parallel import change_tags
-from tag_tasks.tags.table import Edit, MemberFile, MembershipTable, Snapshot, TagChange
+from tag_tasks.tags.table import MembershipTable
 from tag_tasks.tags.verdicts import Verdicts
 from tagapi.jobs.task import TaskContext
 

@@ -8,7 +8,7 @@ from contextvars import copy_context
 
 from pyspark.sql import SparkSession
 
-from tag_tasks.tags.table import TagChange
+from tag_tasks.tags.model import TagChange
 from tagapi.jobs.task import TaskContext
 
 TAGS_AT_ONCE = 3

@@ -7,8 +7,9 @@ from functools import partial
 
 from pyspark.sql import DataFrame, SparkSession
 
+from tag_tasks.tags.model import Edit, MemberFile, Snapshot, TagChange
 from tag_tasks.tags.parallel import change_tags
-from tag_tasks.tags.table import Edit, MemberFile, MembershipTable, Snapshot, TagChange
+from tag_tasks.tags.table import MembershipTable
 from tag_tasks.tags.tag import TagTask
 from tagapi.jobs.task import TaskContext
 

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from tag_tasks.spark.sources import Sources
+from tag_tasks.tags.model import Marks
 from tag_tasks.tags.seen import BY_TIME, Seen
-from tag_tasks.tags.table import Marks, MembershipTable
+from tag_tasks.tags.table import MembershipTable
 from tag_tasks.tags.tag import TagTask
 
 

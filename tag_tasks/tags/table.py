@@ -16,7 +16,6 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
@@ -32,6 +31,7 @@ from tag_tasks.bounded import BoundedThreads
 from tag_tasks.storage import answered
 from tag_tasks.tags.catalogue import catalogue
 from tag_tasks.tags.handle import TableHandle
+from tag_tasks.tags.model import Edit, Marks, MemberFile, Snapshot, Touched
 from tag_tasks.tags.seen import SeenStore
 from tagapi.jobs.errors import Contended, TaskFailed, Transient
 
@@ -57,87 +57,6 @@ UPKEEP_OPERATIONS = frozenset({"VACUUM START", "VACUUM END"})
 SEEN = "_files_seen"  # Delta, and so its vacuum, leaves names alone that begin like this
 FENCE = "fence commit"
 FENCES = frozenset({FENCE, "SHUT THE DOOR"})  # the second is what earlier releases wrote
-
-
-@dataclass(frozen=True, slots=True)
-class MemberFile:
-    """A Parquet file of one tag's members. `low` and `high` bound its user ids, where they are known."""
-
-    tag_id: int
-    path: str
-    """Relative to the table."""
-    size: int
-    rows: int
-    low: str | None
-    high: str | None
-
-    def may_hold(self, user_id: str) -> bool:
-        return (self.low is None or self.low <= user_id) and (self.high is None or user_id <= self.high)
-
-
-@dataclass(frozen=True, slots=True)
-class Marks:
-    """What a tag's last run over all users left in the table."""
-
-    watermark: datetime
-    """The greatest updated_time that was read, never later than the run's submission."""
-    rule: int
-    """The rule's fingerprint."""
-    run: datetime
-    """The run's submission."""
-    files: int | None = None
-    """What refers to the files that the source had (`seen.py`); None in a table of an earlier release."""
-
-
-@dataclass(frozen=True, slots=True)
-class Snapshot:
-    """The table at one version."""
-
-    version: int
-    files: Mapping[int, tuple[MemberFile, ...]]
-
-    def of(self, tag_id: int) -> tuple[MemberFile, ...]:
-        return self.files.get(tag_id, ())
-
-    def members(self, tag_id: int) -> int:
-        return sum(file.rows for file in self.of(tag_id))
-
-
-@dataclass(frozen=True, slots=True)
-class Touched:
-    """What a commit changes, or a computation depends on. `users` None means everyone."""
-
-    tag_ids: frozenset[int]
-    users: frozenset[str] | None
-
-    def overlaps(self, tag_ids: Iterable[int], users: Iterable[str] | None) -> bool:
-        if self.tag_ids.isdisjoint(tag_ids):
-            return False
-        return self.users is None or users is None or not self.users.isdisjoint(users)
-
-
-@dataclass(frozen=True, slots=True)
-class Edit:
-    """The files of a tag that go and come."""
-
-    remove: tuple[MemberFile, ...] = ()
-    add: tuple[MemberFile, ...] = ()
-
-    def __bool__(self) -> bool:
-        return bool(self.remove or self.add)
-
-
-@dataclass(frozen=True, slots=True)
-class TagChange:
-    """What a run does to one tag: counts for the result, files for the commit."""
-
-    tag_id: int
-    matched: int
-    """Users in the run's scope that match."""
-    added: int | None
-    """None where it was not compared with the members before; `removed` likewise."""
-    removed: int | None
-    edit: Edit = Edit()
 
 
 class MembershipTable:

@@ -13,7 +13,8 @@ from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError, TableNotFoundError
 
 from tag_tasks.spark.session import Spark
-from tag_tasks.tags.table import MembershipTable, Touched
+from tag_tasks.tags.model import Touched
+from tag_tasks.tags.table import MembershipTable
 from tagapi.jobs.errors import Transient
 from tagapi.jobs.model import JobState
 from tests.spark.world import EVERY_TAG, NO_TAG, PATIENCE, World, eventually, in_thread

@@ -15,7 +15,8 @@ import pytest
 from deltalake import CommitProperties, DeltaTable
 
 from tag_tasks.spark.session import Spark
-from tag_tasks.tags.table import Edit, Marks, MembershipTable, Snapshot, Touched
+from tag_tasks.tags.model import Edit, Marks, Snapshot, Touched
+from tag_tasks.tags.table import MembershipTable
 from tagapi.jobs.errors import JobCancelled, TaskFailed, Transient
 from tests.spark.test_against_duckdb import HOSTILE
 from tests.spark.world import ALL, EVERY_TAG, NO_TAG, PATIENCE, RacedTable, World, ask, in_thread
