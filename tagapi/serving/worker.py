@@ -139,7 +139,7 @@ class LoopWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn is untyped
             connection.deadline = connection.body_began + allowed
 
     def handle(self, connection: Connection) -> int:
-        """In a thread: see Answering."""
+        """In a thread: make an answer, or go on with one; 0, or the status of a refusal."""
         return self.answering.go_on(connection)
 
     # -- going out -------------------------------------------------------------------------
