@@ -16,6 +16,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 import pyarrow as pa
@@ -26,8 +27,9 @@ from deltalake.transaction import AddAction, RemoveAction
 from pyarrow.fs import FileSelector, FileSystem, FileType
 from pyspark.sql import DataFrame, SparkSession
 
+from tag_tasks.bounded import BoundedThreads
 from tag_tasks.spark.stream import arrow_schema
-from tag_tasks.storage import storage_errors
+from tag_tasks.storage import answered
 from tagapi.jobs.errors import TaskFailed, Transient
 
 PROPERTIES = {
@@ -40,6 +42,9 @@ MARK = "cleaned"
 
 COMMITS_TRIED = 50  # while other jobs replace the same table: each try is a hundredth of a second
 PAUSE = 0.05  # seconds at most between two tries
+SECONDS = 60.0  # that a look at a table, or a commit, may take
+VACUUM_SECONDS = 1800.0  # of one table
+THREADS = 16  # for what the storage is asked for: some cleanups at once
 
 PLAIN_WRITER = 2
 """The version of Delta's protocol for writers, above which a table may have features that are not written here."""
@@ -85,10 +90,16 @@ class Staged:
 class CleanedTables:
     """All of them, `<folder>/<table>`. Safe to use from many threads."""
 
-    def __init__(self, folder: str) -> None:
-        """`folder` is absolute, or a URI that Spark, Arrow and delta-rs can write."""
+    def __init__(self, folder: str, seconds: float = SECONDS) -> None:
+        """`folder` is absolute, or a URI that Spark, Arrow and delta-rs can write.
+
+        `seconds` is for how long a look at a table, or a commit, may take. One that comes later than that may
+        still happen, unless another was made meanwhile; it carries its job's id, so that it happens once.
+        """
         self._folder = folder
         self._files, self._root = FileSystem.from_uri(folder)
+        self._threads = BoundedThreads("cleaned", THREADS, seconds)
+        self._vacuuming = BoundedThreads("vacuum", 1, VACUUM_SECONDS)
 
     @contextmanager
     def fixed(self, session: SparkSession, table: str, rows: DataFrame, attempt_name: str) -> Iterator[DataFrame]:
@@ -118,17 +129,19 @@ class CleanedTables:
     def check(self, staged: Staged) -> None:
         """Raise TaskFailed where the table is one that `commit` cannot replace; one that is not there yet, it makes."""
         path = f"{self._folder}/{staged.table}"
-        with storage_errors(f"the cleaned table {staged.table} cannot be used"):
-            problem = _problem(DeltaTable(path)) if DeltaTable.is_deltatable(path) else None
-        if problem:
+
+        def look() -> str | None:
+            return _problem(DeltaTable(path)) if DeltaTable.is_deltatable(path) else None
+
+        if problem := answered(self._threads, look, _unusable(staged)):
             raise TaskFailed(reason=f"the cleaned table {staged.table} {problem}: it cannot be replaced")
 
     def commit(self, staged: Staged, job_id: str, submitted_at: datetime) -> None:
         """Make the staged rows all that the table has, unless this job, or one submitted later, has done so."""
+        commit = partial(self._committed, staged, job_id, submitted_at)
         for _ in range(COMMITS_TRIED):
-            with storage_errors(f"the cleaned table {staged.table} cannot be used"):
-                if self._committed(staged, job_id, submitted_at):
-                    return
+            if answered(self._threads, commit, _unusable(staged)):
+                return
             time.sleep(random.uniform(0, PAUSE))
         # Not Contended, which says that nothing was committed: other tables of the same plan may be.
         raise Transient(reason=f"the cleaned table {staged.table} was replaced by others again and again")
@@ -138,12 +151,8 @@ class CleanedTables:
         for info in self._files.get_file_info(FileSelector(self._root, allow_not_found=True)):
             path = f"{self._folder}/{info.base_name}"
             if info.type == FileType.Directory and DeltaTable.is_deltatable(path):
-                DeltaTable(path).vacuum(
-                    retention_hours=math.ceil(retention_hours),
-                    dry_run=False,
-                    full=True,
-                    enforce_retention_duration=False,
-                )
+                vacuum = partial(_vacuum, path, math.ceil(retention_hours))
+                answered(self._vacuuming, vacuum, f"the cleaned table {info.base_name} cannot be vacuumed")
 
     def _write(self, table: str, rows: DataFrame, name: str) -> None:
         rows.write.mode("overwrite").options(**PLAIN_PARQUET).parquet(f"{self._folder}/{table}/{name}")
@@ -178,10 +187,25 @@ class CleanedTables:
             table = DeltaTable.create(f"{self._folder}/{staged.table}", schema, mode="ignore", configuration=PROPERTIES)
             newest = table.transaction_version(MARK)
             if table.transaction_version(job_id) is None and (newest is None or newest <= mark):
+                self._check_parts(staged)
                 table.create_write_transaction(files, "overwrite", schema, [], commit_properties=properties)
         except CommitFailedError:
             return False
         return True
+
+    def _check_parts(self, staged: Staged) -> None:
+        """Raise TaskFailed where a file is gone: a table that names it could be read by nobody."""
+        found = self._files.get_file_info([f"{self._root}/{staged.table}/{part.path}" for part in staged.parts])
+        if any(info.type != FileType.File for info in found):
+            raise TaskFailed(reason=f"what was staged for the cleaned table {staged.table} is gone")
+
+
+def _unusable(staged: Staged) -> str:
+    return f"the cleaned table {staged.table} cannot be used"
+
+
+def _vacuum(path: str, retention_hours: int) -> None:
+    DeltaTable(path).vacuum(retention_hours, dry_run=False, full=True, enforce_retention_duration=False)
 
 
 def _problem(table: DeltaTable) -> str | None:

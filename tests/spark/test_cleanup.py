@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+import threading
 from collections.abc import Iterable, Mapping
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -17,9 +18,10 @@ import pytest
 from deltalake import DeltaTable, write_deltalake
 
 from tag_tasks.datasets import cleaned
+from tag_tasks.datasets.cleaned import CleanedTables
 from tag_tasks.datasets.tables import TABLES
 from tagapi.jobs import changes
-from tagapi.jobs.errors import Transient
+from tagapi.jobs.errors import TaskFailed, Transient
 from tagapi.jobs.model import JobState, Json
 from tests.spark.business import BOOKED, Business, Gate, Hooked
 from tests.spark.world import NOON, in_thread
@@ -374,6 +376,23 @@ def _staged(business: Business) -> Any:
     with business.spark.session() as session:
         rows = session.read.parquet(str(business.sources / "bookings"))
         return business.cleaned.stage("bookings", rows, "job-1")
+
+
+def test_a_plan_whose_files_are_gone_leaves_its_table_as_it_was(dirty: Business) -> None:
+    clean(dirty)
+    gone, rows = _staged(dirty), dirty.cleaned_rows("bookings")
+    dirty.cleaned.vacuum(0)
+    with pytest.raises(TaskFailed, match="staged for the cleaned table bookings is gone"):
+        dirty.cleaned.commit(gone, "late", datetime.now(UTC) + timedelta(days=1))
+    assert dirty.cleaned_rows("bookings") == rows
+
+
+def test_a_commit_that_hangs_is_left_behind(dirty: Business) -> None:
+    impatient, held = CleanedTables(str(dirty.folder / "cleaned"), seconds=0.5), threading.Event()
+    impatient._committed = lambda *_: held.wait(5.0)  # type: ignore[method-assign]
+    with pytest.raises(Transient, match="bookings cannot be used: no answer within"):
+        impatient.commit(_staged(dirty), "job", NOON)
+    held.set()
 
 
 def test_a_vacuum_takes_what_no_version_needs(dirty: Business) -> None:
