@@ -137,7 +137,7 @@ def call(caller: Client, cell: Cell, task_id: str = "") -> requests.Response:
 
 def told(response: requests.Response) -> tuple[int, dict[str, str], bytes]:
     """All that an answer tells, but what time it is."""
-    return response.status_code, {**response.headers, "Date": ""}, response.content
+    return response.status_code, {**response.headers, "Date": "", "X-Request-ID": ""}, response.content
 
 
 # -- the matrix ----------------------------------------------------------------------------
