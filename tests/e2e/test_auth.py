@@ -136,7 +136,7 @@ def call(caller: Client, cell: Cell, task_id: str = "") -> requests.Response:
 
 
 def told(response: requests.Response) -> tuple[int, dict[str, str], bytes]:
-    """All that an answer tells, but what time it is."""
+    """All that an answer tells, but what time it is and which request was answered."""
     return response.status_code, {**response.headers, "Date": "", "X-Request-ID": ""}, response.content
 
 
