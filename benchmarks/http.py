@@ -37,6 +37,7 @@ def run(folder: Path, _users: int, _jobs: int) -> None:
             "TAGAPI_JOBS__MAX_QUEUED_PER_USER": bounds,
             "TAGAPI_SERVER__THREADS": str(THREADS),
             "TAGAPI_LOGS__LEVEL": "WARNING",
+            "TAGAPI_LOGS__REQUESTS": "WARNING",  # every request is recorded, as by default
         }
         server = Server(folder / "http", variables)
         bare_port = free_port()

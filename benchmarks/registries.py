@@ -43,6 +43,7 @@ def _variables(url: str, spark: str, **more: str) -> dict[str, str]:
         "TAGAPI_JOBS__MAX_QUEUED_PER_USER": bounds,
         "TAGAPI_SERVER__THREADS": str(THREADS),
         "TAGAPI_LOGS__LEVEL": "WARNING",
+        "TAGAPI_LOGS__REQUESTS": "WARNING",  # every request is recorded, as by default
         **more,
     }
 
