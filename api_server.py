@@ -11,6 +11,7 @@ import os
 import signal
 import socket
 import sys
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
@@ -49,15 +50,19 @@ class Server(BaseApplication):  # type: ignore[misc]
         super().__init__()
 
     def load_config(self) -> None:
+        server = self._settings.server
         options = {
             "bind": self._bind,
             "worker_class": "tagapi.serving.draining.DrainingWorker",
-            "workers": self._settings.server.workers,
-            "threads": self._settings.server.threads,
+            "workers": server.workers,
+            "threads": server.threads,
             "keepalive": 30,
             "timeout": 60,
             "graceful_timeout": math.ceil(self._settings.jobs.drain_seconds + LEAVING_SECONDS),
             "limit_request_line": MOST_LINE,
+            # Nobody may say where the app is mounted; which scheme it was, those who are trusted.
+            "forwarder_headers": "",
+            "forwarded_allow_ips": ",".join(str(ip_network(one, strict=False)) for one in server.trusted_proxies),
             "preload_app": False,
             "control_socket_disable": True,
             "accesslog": None,

@@ -14,7 +14,7 @@ from functools import lru_cache
 
 from tagapi.jobs.errors import JobError
 
-HOST = re.compile(r"(?P<name>\[[0-9A-Fa-f:.]{2,45}\]|[A-Za-z0-9._-]{1,255})(?::(?P<port>[0-9]{1,5}))?")
+HOST = re.compile(r"(?P<name>\[[0-9A-Fa-f:.]{2,45}\]|[A-Za-z0-9._-]{1,255})(?::(?P<port>[0-9]{0,5}))?")
 ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://(?P<host>[^/@]+)", re.IGNORECASE)
 MOST_PORT = 65535
 
@@ -25,7 +25,7 @@ class BadHost(JobError):
 
 
 class Misdirected(JobError):
-    message = "This service does not answer to that host name; server.hosts may name it."
+    message = "This service does not answer to the host {host}. To have it do so, name it in TAGAPI_SERVER__HOSTS."
     code = "misdirected"
 
 
@@ -53,7 +53,7 @@ class Hosts:
         elif (ours := self._known(host or "")) is None:
             raise BadHost
         elif not ours and self._strict:
-            raise Misdirected
+            raise Misdirected(host=host)
         if origin is not None and self._open:
             said = ORIGIN.fullmatch(origin)
             if said is None or not self._known(said["host"]):
@@ -79,6 +79,7 @@ def _is_loopback(name: str) -> bool:
     if name == "localhost" or name.endswith(".localhost"):
         return True
     try:
-        return ipaddress.ip_address(name).is_loopback
+        address = ipaddress.ip_address(name)
+        return (getattr(address, "ipv4_mapped", None) or address).is_loopback
     except ValueError:
         return False

@@ -48,7 +48,7 @@ Long-running data work as jobs: accepted at once, followed live, cancelled for r
 **Quick start.** Compute three tags for everybody, follow the task, read who carries the first one:
 
 ```
-API=http://127.0.0.1:5000
+API=http://127.0.0.1:5000   # or wherever this page is served from
 curl -X POST $API/api/v1/tags/trigger -H "Content-Type: application/json" -d '{"tag_ids": [1, 2, 3]}'
 curl $API/api/v1/tasks/TASK_ID/status
 curl "$API/api/v1/tags/1/users?limit=5"

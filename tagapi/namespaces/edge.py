@@ -24,6 +24,7 @@ from tagapi.serving import records
 from tagapi.serving.refusals import REFUSALS
 
 CHECKED_HOST = "tagapi.checked_host"  # in the environment of a request
+ABSOLUTE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://([^/?#]*)")
 WELL_FORMED = re.compile(r"[A-Za-z0-9._-]{1,128}")
 
 
@@ -65,7 +66,9 @@ def guard(app: Flask, hosts: Hosts, proxies: Proxies, front_for: Callable[[str],
         request_in_context.set(name)
         if request.url_rule is not None:
             asked[records.ROUTE] = request.url_rule.rule
-        asked[CHECKED_HOST] = hosts.check(asked.get("HTTP_HOST"), asked["SERVER_PROTOCOL"], asked.get("HTTP_ORIGIN"))
+        whole = ABSOLUTE.match(asked.get("RAW_URI", ""))  # a target that names a host goes before the header (RFC 9112)
+        host = whole[1] if whole else asked.get("HTTP_HOST")
+        asked[CHECKED_HOST] = hosts.check(host, asked["SERVER_PROTOCOL"], asked.get("HTTP_ORIGIN"))
 
     @app.after_request
     def go_out(response: Response) -> Response:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from contextvars import copy_context
 from typing import Any
 
 from gunicorn.http.errors import (
@@ -19,7 +20,7 @@ from gunicorn.http.parser import RequestParser
 from gunicorn.http.wsgi import FileWrapper, create
 from gunicorn.util import has_fileno
 
-from tagapi.serving.connection import Answer, Connection
+from tagapi.serving.connection import Answer, Connection, Outgoing
 from tagapi.serving.records import RequestLog
 
 log = logging.getLogger(__name__)
@@ -47,13 +48,18 @@ class Answering:
 
     def go_on(self, connection: Connection) -> int:
         """Make an answer, or the next part of it; 0, or the status of a refusal. Raises OSError for a lost client."""
+        # In a context of its own: what one request leaves there is not for the next one.
+        return copy_context().run(self._go_on, connection)
+
+    def _go_on(self, connection: Connection) -> int:
         try:
+            resumed = time.monotonic()
             if connection.answer is None:
                 connection.answer = self._begin(connection)
-            self._make(connection, connection.answer)
+            self._make(connection, connection.answer, resumed)
         except OSError:
             raise
-        except Exception as error:
+        except BaseException as error:  # a panic of a library is no Exception
             if isinstance(error, ParseException) and not isinstance(error, OUR_FAULT):
                 return STATUS.get(type(error), 400)
             log.exception("answer_failed")
@@ -63,7 +69,6 @@ class Answering:
         return 0
 
     def _begin(self, connection: Connection) -> Answer:
-        began = time.monotonic()
         request = next(RequestParser(self._worker.cfg, connection.incoming, connection.client))
         request._expected_100_continue = False  # it was told to, if it had to be
         response, environ = create(request, connection.outgoing, connection.client, connection.server, self._worker.cfg)
@@ -71,11 +76,20 @@ class Answering:
         if connection.incoming.cut or not self._worker.alive:
             response.force_close()
         sent = connection.outgoing.sent
-        return Answer(response, self._worker.wsgi(environ, response.start_response), environ, began, sent)
+        return Answer(response, self._worker.wsgi(environ, response.start_response), environ, sent)
 
-    def _make(self, connection: Connection, answer: Answer) -> None:
+    def _make(self, connection: Connection, answer: Answer, resumed: float) -> None:
         """As much of the answer as the client takes, and a little ahead."""
-        outgoing, response = connection.outgoing, answer.response
+        try:
+            self._write(connection.outgoing, answer)
+        finally:
+            answer.seconds += time.monotonic() - resumed
+        if answer.made and not connection.outgoing:
+            self.end(connection, answer)
+
+    @staticmethod
+    def _write(outgoing: Outgoing, answer: Answer) -> None:
+        response = answer.response
         if isinstance(answer.items, FileWrapper) and has_fileno(answer.items.filelike):
             response.write_file(answer.items)
         else:
@@ -87,14 +101,12 @@ class Answering:
         response.close()
         answer.made = True
         outgoing.flush()
-        if not outgoing:
-            self.end(connection, answer)
 
     def end(self, connection: Connection, answer: Answer) -> None:
         """An answer is sent, or never will be. Safe to repeat."""
         if answer.ended:
             return
         answer.end()
-        seconds, size = time.monotonic() - answer.began, connection.outgoing.sent - answer.sent_before
+        size = connection.outgoing.sent - answer.sent_before
         environ, status = answer.environ, answer.response.status_code
-        self._requests.note(connection.address, environ["REQUEST_METHOD"], environ, status, seconds, size)
+        self._requests.note(connection.address, environ["REQUEST_METHOD"], environ, status, answer.seconds, size)

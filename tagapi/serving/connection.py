@@ -99,9 +99,11 @@ class Answer:
     response: Response
     items: Iterable[bytes]
     environ: dict[str, Any]
-    began: float
     sent_before: int
     """Bytes that the connection had sent before this answer."""
+
+    seconds: float = 0.0
+    """That threads have spent on it."""
 
     made: bool = False
     """Nothing more comes of it; what is left is to be sent."""

@@ -9,11 +9,13 @@ from __future__ import annotations
 import enum
 import re
 
+from gunicorn.http.body import CHUNK_EXT_RE
 from gunicorn.http.errors import ParseException
 
 MOST_LINE = 8190  # bytes of a request line, as gunicorn is told
 MOST_HEAD = 64 * 1024  # bytes of a request line and headers
 MOST_BODY = 8 * 1024 * 1024  # bytes: a larger one is not read, and the app refuses it
+MOST_CHUNKS = 100_000  # of a body
 MOST_CHUNK_LINE = 8190  # bytes of a chunk's size and extensions
 AHEAD = 64 * 1024  # bytes beyond MOST_BODY, so that the app, and not the lack of more, ends a chunked body
 
@@ -22,6 +24,10 @@ CODING = re.compile(rb"\r\ntransfer-encoding:[ \t]*([^\r\n]*?)[ \t]*\r\n")
 EXPECT = re.compile(rb"\r\nexpect:[ \t]*100-continue[ \t]*\r\n")
 TARGET = re.compile(rb"(?:\r\n)?([A-Z]{3,20}) (/[^ ?#\r\n]*)")
 DIGITS = re.compile(rb"[0-9]{1,18}")
+TRAILERS = re.compile(rb"(?:[!#$%&'*+.^_`|~0-9A-Za-z-]+:[\t\x20-\x7e\x80-\xff]*\r\n)*")
+FRAMING = re.compile(rb"^(?:content-length|transfer-encoding|host|connection):", re.IGNORECASE | re.MULTILINE)
+"""What no trailer may say: others on the way might heed it."""
+
 HEXADECIMAL = re.compile(rb"[0-9A-Fa-f]{1,16}")
 
 
@@ -64,6 +70,7 @@ class Incoming:
         self._end: int | None = None  # where the request ends, where its head says so
         self._chunk = 0  # where the next chunk begins
         self._decoded = 0  # bytes in the chunks before it
+        self._chunks = 0  # how many
 
     def look(self) -> Stage:
         """How far it is now. Raises Refused."""
@@ -153,9 +160,12 @@ class Incoming:
     def _look_for_last_chunk(self) -> None:
         data = self.data
         while (line_end := data.find(b"\r\n", self._chunk)) >= 0:
-            size, extended, _ = data[self._chunk : line_end].partition(b";")
-            if not HEXADECIMAL.fullmatch(size.rstrip() if extended else size):
-                return self._cut()  # the parser refuses it
+            size, extended, extension = bytes(data[self._chunk : line_end]).partition(b";")
+            if not HEXADECIMAL.fullmatch(size.rstrip(b" \t") if extended else size) or self._chunks >= MOST_CHUNKS:
+                return self._cut()  # the parser refuses it, or nobody sends so many
+            if extended and not CHUNK_EXT_RE.fullmatch(b";" + extension):
+                return self._cut()
+            self._chunks += 1
             if not (length := int(size, 16)):
                 return self._look_for_trailers(line_end)
             begin = line_end + 2
@@ -172,7 +182,9 @@ class Incoming:
     def _look_for_trailers(self, line_end: int) -> None:
         end = self.data.find(b"\r\n\r\n", line_end)
         if end >= 0:
+            trailers = bytes(self.data[line_end + 2 : end + 2])
             self.stage, self._end = Stage.WHOLE, end + 4
+            self.cut = not TRAILERS.fullmatch(trailers) or FRAMING.search(trailers) is not None
         elif len(self.data) - line_end > MOST_HEAD:
             self._cut()
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import errno
 import logging
+import math
 import socket
 import time
 import uuid
@@ -36,7 +37,9 @@ LOOK_EVERY = 0.25  # seconds between two looks at who has waited too long
 LINGER = 2.0  # seconds that a client has to hang up, anew with whatever it still sends,
 LINGER_MOST = 10.0  # and in all
 LAST_REQUESTS = 10.0  # seconds that a stopping worker waits for the rest of a request, and
-LAST_HEADS = 5.0  # for a request on a fresh connection
+LAST_HEADS = 5.0  # for a request on a fresh connection, and
+LAST_ANSWERS = 12.0  # for answers to be taken in
+NO_HANDLES = 0.05  # seconds that the loop rests where there is no handle for a connection, nor one to end
 LOST = (errno.ENOTCONN, errno.EHOSTUNREACH, errno.ENETUNREACH)
 SPARE = 64  # connections beyond the bound, while room is made
 
@@ -53,6 +56,7 @@ class LoopWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn is untyped
         self._open: set[Connection] = set()
         self._held = 0  # bytes in memory, of all connections
         self._look_again = 0.0
+        self._last = math.inf  # when the last answer is to be taken in, once the worker stops
 
     def init_process(self) -> None:
         """The worker's whole life, after the fork."""
@@ -70,18 +74,20 @@ class LoopWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn is untyped
         try:
             sock, client = listener.accept()
         except OSError as error:
-            if error.errno in (errno.EMFILE, errno.ENFILE):
-                self._make_room()
-            elif error.errno not in (errno.EAGAIN, errno.ECONNABORTED):
+            if error.errno in (errno.EBADF, errno.EINVAL, errno.ENOTSOCK):
                 raise
+            if error.errno in (errno.EMFILE, errno.ENFILE):
+                self.ended.count("handles", "")
+                if not self._make_room():
+                    time.sleep(NO_HANDLES)
             return False
         now = time.monotonic()
         connection = Connection(sock, client, listener.getsockname(), now)
         connection.deadline = now + (self.limits.head_seconds if self.alive else LAST_HEADS)
+        if len(self._open) >= self.limits.connections:
+            self._make_room()  # of the others: where threads work for all of them, there are some to spare
         self._open.add(connection)
         self.nr_conns += 1
-        if len(self._open) > self.limits.connections:
-            self._make_room()
         self._watch(connection, EVENT_READ)
         self._on_event(connection, sock)
         return True
@@ -147,7 +153,9 @@ class LoopWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn is untyped
     def finish_request(self, connection: Connection, done: Future[int]) -> None:
         """A thread has let go of a connection."""
         try:
-            if status := done.result():
+            if (failed := done.exception()) is not None:
+                self._give_up(connection, failed)
+            elif status := done.result():
                 if status < 500:
                     self.ended.count("malformed", connection.address)
                 self._refuse(connection, status)
@@ -162,7 +170,7 @@ class LoopWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn is untyped
         if connection.outgoing:
             if connection.state is not State.SENDING:
                 connection.state, connection.moved = State.SENDING, now
-                connection.deadline = now + self.limits.send_seconds
+                connection.deadline = min(now + self.limits.send_seconds, self._last)
                 self._watch(connection, EVENT_WRITE)
             self._hold(connection, connection.outgoing.pending - connection.unsent)
             connection.unsent = connection.outgoing.pending
@@ -182,7 +190,7 @@ class LoopWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn is untyped
     def _send(self, connection: Connection) -> None:
         if connection.outgoing.flush():
             connection.moved = time.monotonic()
-            connection.deadline = connection.moved + self.limits.send_seconds
+            connection.deadline = min(connection.moved + self.limits.send_seconds, self._last)
             self._go_on(connection)
 
     def _wait_for_next(self, connection: Connection, now: float) -> None:
@@ -227,7 +235,7 @@ class LoopWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn is untyped
             return
         connection.deadline = min(time.monotonic() + LINGER, connection.began + LINGER_MOST)
 
-    def _give_up(self, connection: Connection, error: Exception) -> None:
+    def _give_up(self, connection: Connection, error: BaseException) -> None:
         """A client that is lost is nothing to tell of; whatever else goes wrong here must not end the loop."""
         lost = isinstance(error, ConnectionError | TimeoutError) or getattr(error, "errno", None) in LOST
         if not lost:
@@ -250,7 +258,9 @@ class LoopWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn is untyped
             return
         self._look_again = now + LOOK_EVERY
         for connection in [*self._open]:
-            if connection.state is not State.WORKING and (force or now >= connection.deadline):
+            if connection not in self._open or connection.state is State.WORKING:
+                continue  # one that was ended may have taken another with it
+            if force or now >= connection.deadline:
                 self._expire(connection)
         self.ended.tell(now)
 
@@ -269,7 +279,10 @@ class LoopWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn is untyped
     def _cap_keepalive(self, deadline: float) -> None:
         """The worker stops: whoever sends a request has a little time left for it."""
         now = time.monotonic()
+        self._last = now + LAST_ANSWERS
         for connection in self._open:
+            if connection.state is State.SENDING:
+                connection.deadline = min(connection.deadline, self._last)
             if connection.state is State.READING:
                 fresh = LAST_REQUESTS if not connection.idle else LAST_HEADS
                 last = deadline if connection.idle and connection.answered else now + fresh

@@ -107,6 +107,30 @@ def test_pipelined_requests_are_answered_in_order(still: Server) -> None:
     assert b"Invalid tag_ids: [9]" in got
 
 
+@pytest.mark.parametrize(
+    "chunks",
+    [
+        b"5;a=\n\r\nhello\r\n0\r\n\r\n",
+        b"5\n;a\r\nhello\r\n0\r\n\r\n",
+        b"5\x0b\r\nhello\r\n0\r\n\r\n",
+        b"2;\nxx\r\nab\r\n0\r\n\r\n",
+        b"0\r\nX: a\nb: c\r\n\r\n",
+        b"0\r\nContent-Length: 5\r\n\r\n",
+        b"0\r\nno trailer\r\n\r\n",
+    ],
+)
+@pytest.mark.parametrize("line", [b"GET /health/live", b"POST /api/v1/tags/trigger"])
+def test_nothing_follows_chunks_that_others_might_read_otherwise(still: Server, line: bytes, chunks: bytes) -> None:
+    head = (
+        line + b" HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
+    )
+    with socket.create_connection(("127.0.0.1", still.port), timeout=10) as connection:
+        connection.sendall(head + chunks + LIVE)
+        got = b"".join(iter(lambda: connection.recv(65536), b""))
+    assert got.count(b"HTTP/1.1 ") == 1, got
+    assert b"Connection: close" in got
+
+
 def test_a_body_that_nobody_reads_does_not_end_the_connection(still: Server) -> None:
     unread = b"GET /health/live HTTP/1.1\r\nHost: localhost\r\nContent-Length: 200000\r\n\r\n" + b"x" * 200_000
     assert exchange(still.port, unread + LIVE, 2).count(b"HTTP/1.1 200") == 2
@@ -152,6 +176,17 @@ def test_beyond_the_bound_the_connection_that_waited_longest_makes_room(start_st
     server = start_still_server(server__connections=20)
     with stalled(server.port, [HALF_HEAD], 60):
         assert ask(server.port, get("/health/live"), seconds=5).status == 200
+
+
+def test_more_connections_than_the_bound_while_threads_work_for_all_of_them(start_still_server: StartServer) -> None:
+    """There is nobody who could make room: the worker has to outlive it, its jobs with it."""
+    server = start_still_server(server__connections=10, server__threads=1)
+    large = b"HEAD /swagger.json HTTP/1.1\r\nHost: localhost\r\n\r\n" * 60
+    workers = [one.pid for one in server.processes()]
+    for _ in range(5):
+        with stalled(server.port, [large], 30):
+            until(lambda: ask(server.port, get("/health/live"), seconds=10).status == 200, "it answers")
+    assert [one.pid for one in server.processes()] == workers
 
 
 def test_stalled_bodies_hold_no_more_memory_than_allowed(start_still_server: StartServer) -> None:

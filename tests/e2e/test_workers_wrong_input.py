@@ -338,4 +338,5 @@ def test_a_hostile_reference_is_an_unknown_job(still: Server, reference: str) ->
 def test_headers_that_make_no_sense(still: Server, header: str, value: str) -> None:
     for path in (WORKERS, f"{JOB}result/"):
         response = still.request("GET", path, headers={header: value.encode("latin-1")})
-        assert response.status_code in (200, 404), (header, value[:20], response.text)
+        expected = (401,) if header == "Authorization" else (200, 404)  # no token can be checked here
+        assert response.status_code in expected, (header, value[:20], response.text)
