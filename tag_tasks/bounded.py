@@ -42,7 +42,11 @@ class BoundedThreads:
                 self._free.release()
                 future.set_result(answer)
 
-        threading.Thread(target=copy_context().run, args=(step,), name=self._name, daemon=True).start()
+        try:
+            threading.Thread(target=copy_context().run, args=(step,), name=self._name, daemon=True).start()
+        except RuntimeError as error:
+            self._free.release()
+            raise NoAnswer("no thread can be had") from error
         if not wait([future], self.seconds).done:
             raise NoAnswer(f"no answer within {self.seconds:g} s")
         return future.result()

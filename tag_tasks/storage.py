@@ -89,6 +89,7 @@ def _number(error: Exception, text: str) -> int | None:
 
 def _in_a_line(error: Exception) -> str:
     """The end says why, the beginning where: of a long text both are kept."""
-    text = " ".join(FRAMES.sub("", COLOUR.sub("", str(error))).split())
+    said = error.strerror if isinstance(error, OSError) and error.errno is not None else None  # without the path
+    text = " ".join(FRAMES.sub("", COLOUR.sub("", said or str(error))).split())
     half = LONGEST // 2
     return (text if len(text) <= LONGEST else f"{text[:half]} … {text[-half:]}") or type(error).__name__

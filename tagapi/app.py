@@ -10,6 +10,7 @@ import logging
 import os
 import socket
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -105,8 +106,9 @@ def create_app(settings: Settings) -> Flask:
         }
 
     def tend_tables() -> None:
-        for table in (members, cleaned):
-            table.vacuum(VACUUM_MARGIN + jobs.timeout_seconds / 3600)
+        with ExitStack() as both:  # the second one too where the first cannot be reached
+            for table in (members, cleaned):
+                both.callback(table.vacuum, VACUUM_MARGIN + jobs.timeout_seconds / 3600)
 
     app = Flask("tagapi", static_folder=None)
     reader = TagReader(spark, sources, members, at_once=max(1, settings.server.threads * 3 // 4))

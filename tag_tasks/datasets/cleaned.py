@@ -29,7 +29,7 @@ from pyspark.sql import DataFrame, SparkSession
 
 from tag_tasks.bounded import BoundedThreads
 from tag_tasks.spark.stream import arrow_schema
-from tag_tasks.storage import answered
+from tag_tasks.storage import answered, storage_errors
 from tagapi.jobs.errors import TaskFailed, Transient
 
 PROPERTIES = {
@@ -117,7 +117,8 @@ class CleanedTables:
     def stage(self, table: str, rows: DataFrame, attempt_name: str) -> Staged:
         """Have Spark write the rows for the table, without anybody seeing them there."""
         self._write(table, rows, attempt_name)
-        return Staged(table, _delta_schema(rows), tuple(self._parts(table, attempt_name)))
+        with storage_errors(f"the cleaned table {table} cannot be written"):
+            return Staged(table, _delta_schema(rows), tuple(self._parts(table, attempt_name)))
 
     def discard(self, table: str, attempt_name: str) -> None:
         """Remove what an attempt staged and did not commit; what cannot be removed is left to the vacuum."""

@@ -20,7 +20,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO, Self
 
-from tagapi.jobs.errors import TaskFailed, Transient
+from tag_tasks.storage import storage_errors
+from tagapi.jobs.errors import Transient
 
 log = logging.getLogger(__name__)
 
@@ -47,11 +48,11 @@ class ResultFolder:
     def stage(self, attempt_name: str) -> Iterator[Path]:
         """A new folder for the files of one attempt, `<job_id>-<epoch>`. What is not published goes away at the end.
 
-        Raises TaskFailed where the disk refuses.
+        Raises Transient where the disk hesitates, TaskFailed where it refuses for good.
         """
         staged = self._staging(attempt_name)
         job_id, epoch = _split(attempt_name)
-        try:
+        with storage_errors("the result cannot be written"):
             self._clear(job_id, epoch)  # of predecessors, which are fenced off
             staged.mkdir(parents=True)
             try:
@@ -59,8 +60,6 @@ class ResultFolder:
             finally:
                 with suppress(OSError):  # whatever happened is told; what is left goes with the job
                     self._discard(staged)
-        except OSError as error:
-            raise TaskFailed(reason=f"the result cannot be written: {_reason(error)}") from error
 
     def publish(self, attempt_name: str, job_id: str) -> None:
         """Make what the attempt staged the job's result: one rename, on disk when this returns.

@@ -33,6 +33,7 @@ from tagapi.jobs.task import TaskContext
 log = logging.getLogger(__name__)
 
 ASK_AGAIN = 0.25  # seconds after a server did not answer
+ASK_HANGING_AGAIN = 60.0  # seconds after a server that others look after was waited for too long
 ANSWERS_WITHIN = 20.0  # seconds: one that takes longer for its first answer hangs
 RETRY_AFTER = 2  # seconds: a lost server is back by then
 DETAILS = re.compile(r'details = "(.*)"')
@@ -111,7 +112,8 @@ class Spark:
                 threading.Thread(target=self._answers, args=(self._probe,), name="spark-probe", daemon=True).start()
             elif not asked.late and now - asked.since > ANSWERS_WITHIN:
                 asked.late = True
-                self._endpoint.restart()
+                if not self._endpoint.restart():
+                    asked.again = now + ASK_HANGING_AGAIN
 
     def _answers(self, probe: _Probe) -> None:
         try:

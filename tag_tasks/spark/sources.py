@@ -8,13 +8,14 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 from pyarrow.fs import FileSelector, FileSystem, FileType
 from pyspark.sql import DataFrame, SparkSession
 
 from tag_tasks.bounded import BoundedThreads
 from tag_tasks.spark.session import translated_errors
 from tag_tasks.storage import answered
-from tagapi.jobs.errors import TaskFailed
+from tagapi.jobs.errors import TaskFailed, Transient
 
 log = logging.getLogger(__name__)
 
@@ -56,6 +57,11 @@ class Sources:
     def path(self, table: str) -> str:
         """Where the table lies. Raises TaskFailed where none of that name is configured."""
         return self._source(table).path
+
+    def identity(self, table: str) -> str:
+        """What tells this table from another that was configured under its name."""
+        source = self._source(table)
+        return f"{source.format} {source.path}"
 
     def read(self, session: SparkSession, table: str) -> DataFrame:
         """The table, not yet read. Raises TaskFailed where none of that name is configured."""
@@ -105,6 +111,14 @@ class Sources:
             rows = session.read.schema(self.read(session, table).schema).format("parquet").load(list(names))
         return rows
 
+    def rows_in(self, table: str, names: Sequence[str]) -> int:
+        """How many rows the footers of these files say. Raises Transient where one is not there any more."""
+        problem = f"new files of the source {table} cannot be read"
+        try:
+            return answered(self._threads, lambda: sum(map(_rows_in, names)), problem)
+        except TaskFailed as error:  # it was there when the table was listed: the next attempt lists it again
+            raise Transient(reason=str(error)) from error
+
     def _source(self, table: str) -> Source:
         source = self._tables.get(table)
         if source is None:
@@ -128,6 +142,13 @@ def _listed(path: str) -> frozenset[SourceFile] | None:
         if info.type == FileType.File
     )
     return frozenset(file for file in files if not _hidden(file.path)) or None
+
+
+def _rows_in(name: str) -> int:
+    system, path = FileSystem.from_uri(name)
+    with system.open_input_file(path) as file:
+        rows: int = pq.read_metadata(file).num_rows
+    return rows
 
 
 def _hidden(path: str) -> bool:

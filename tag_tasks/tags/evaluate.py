@@ -22,7 +22,7 @@ from tag_tasks.tags.edit import NAMED, frame
 from tag_tasks.tags.scope import Scope
 from tag_tasks.tags.tag import TagTask
 from tag_tasks.tags.verdicts import Verdicts
-from tagapi.jobs.errors import TaskFailed
+from tagapi.jobs.errors import TaskFailed, Transient
 
 USERS = "user_basic_info"
 """The source that lists the users that exist."""
@@ -81,6 +81,9 @@ class Evaluator:
             found[part] = Survey(row["n"], None if row["newest"] is None else _utc(row["newest"]))
             if part.names is None:
                 _check_rows(part.source, row["n"])
+            elif row["n"] != self._sources.rows_in(part.source, part.names):
+                # Spark takes a file that it does not find for an empty one, and the marks would say that it was read.
+                raise Transient(reason=f"new files of the source {part.source} could not be read whole")
         return found
 
     def members(self, tag: TagTask) -> DataFrame:

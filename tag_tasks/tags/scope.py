@@ -9,13 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from tag_tasks.spark.sources import Sources
 from tag_tasks.tags.model import Marks
-from tag_tasks.tags.seen import BY_TIME, Seen
+from tag_tasks.tags.seen import BY_TIME, Seen, by_time
 from tag_tasks.tags.table import MembershipTable
 from tag_tasks.tags.tag import TagTask
+
+EARLIEST = datetime.min.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,17 +64,18 @@ class Scopes:
             return Scope()
         if tag.reads_today() and marks.run.date() != self._submitted.date():
             return Scope()
-        by_time = Scope(None, marks.watermark - self._late, marks.watermark)
+        late = min(self._late, marks.watermark - EARLIEST)
+        timed = Scope(None, marks.watermark - late, marks.watermark)
         now = self.seen.get(tag.source)
-        if now is None or marks.files == BY_TIME:
-            return by_time if now is None and marks.files == BY_TIME else Scope()
+        if now is None:
+            return timed if marks.files == self._by_time(tag.source) else Scope()
         before = self._seen_before(marks)
         if before is None or before.source != now.source:
             return Scope()
         new = now.files - before.files
         if len(new) == len(now.files):  # all are: then they are read as they are
-            return by_time
-        return Scope(self._sources.names(tag.source, new), by_time.since, by_time.watermark)
+            return timed
+        return Scope(self._sources.names(tag.source, new), timed.since, timed.watermark)
 
     def marks(self, tag: TagTask, scope: Scope, newest: datetime | None) -> Marks | None:
         """What the run leaves of the tag, having read up to `newest`; None where no row had a time."""
@@ -80,11 +83,16 @@ class Scopes:
         if not times:
             return None
         seen = self.seen.get(tag.source)
-        files = BY_TIME if seen is None else seen.reference
+        files = self._by_time(tag.source) if seen is None else seen.reference
         return Marks(max(times), tag.fingerprint(), self._submitted, files)
 
+    def _by_time(self, source: str) -> int:
+        return by_time(self._sources.identity(source))
+
     def _seen_before(self, marks: Marks) -> Seen | None:
-        reference = marks.files or BY_TIME
+        reference = marks.files
+        if reference is None or reference & BY_TIME:
+            return None
         if reference not in self._loaded:
             self._loaded[reference] = self._table.seen.load(reference)
         seen = self._loaded[reference]

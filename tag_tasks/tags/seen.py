@@ -28,8 +28,8 @@ from tag_tasks.storage import answered, storage_errors
 log = logging.getLogger(__name__)
 
 VERSION = 1
-BY_TIME = 0
-"""Stands where a number does, for a source without files to tell apart: there the time alone says what is new."""
+BY_TIME = 1 << 62
+"""In a number that is no list's: the source has no files to tell apart, and the time alone says what is new."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,6 @@ class Seen:
 
     @cached_property
     def reference(self) -> int:
-        """63 bits, never BY_TIME."""
         return _hash(self.encoded)
 
     @classmethod
@@ -61,6 +60,11 @@ class Seen:
             raise ValueError(f"version {told['version']}")
         files = frozenset(SourceFile(path, size, changed) for path, size, changed in told["files"])
         return cls(told["source"], datetime.fromisoformat(told["run"]), files)
+
+
+def by_time(source: str) -> int:
+    """What a commit refers to for a source without files to tell apart, by where it lies."""
+    return BY_TIME | _hash(source.encode())
 
 
 class SeenStore:
@@ -117,4 +121,5 @@ class SeenStore:
 
 
 def _hash(text: bytes) -> int:
-    return (int.from_bytes(hashlib.sha256(text).digest()[:8], "big") >> 1) or 1
+    """62 bits, and not zero."""
+    return (int.from_bytes(hashlib.sha256(text).digest()[:8], "big") >> 2) or 1

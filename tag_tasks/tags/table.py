@@ -52,6 +52,7 @@ UNWRITABLE = "the membership table cannot be written"
 FASTER = "the membership table changed while it was written"
 SECONDS = 60.0  # for which somebody waits for the storage: a commit takes a hundredth of one
 VACUUM_SECONDS = 1800.0  # since listing a large table takes long; nobody but upkeep waits for it
+ALONE_WITHIN = 120.0  # seconds that a writer waits for another one of its process
 THREADS = 64  # for what the storage is asked for; a job's three tags are asked for at once
 UPKEEP_OPERATIONS = frozenset({"VACUUM START", "VACUUM END"})
 SEEN = "_files_seen"  # Delta, and so its vacuum, leaves names alone that begin like this
@@ -159,13 +160,21 @@ class MembershipTable:
 
     @contextmanager
     def writing(self, check: Callable[[], None]) -> Iterator[None]:
-        """Be the only writer of this process. `check` is called while waiting, and may raise."""
-        while not self._writing.acquire(timeout=0.1):
+        """Be the only writer of this process. `check` is called while waiting, and may raise.
+
+        That only spares conflicts, which are found in any case: nobody waits for ever for one who hangs.
+        """
+        until = time.monotonic() + ALONE_WITHIN
+        while not (alone := self._writing.acquire(timeout=0.1)):
             check()
+            if time.monotonic() >= until:
+                log.warning("writer_not_waited_for")
+                break
         try:
             yield
         finally:
-            self._writing.release()
+            if alone:
+                self._writing.release()
 
     def touched_since(self, version: int, wanted: Touched) -> bool:
         """Whether a commit after `version` touched any of what is `wanted`, as far as can be told: else yes."""

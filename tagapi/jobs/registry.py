@@ -128,7 +128,7 @@ class JobRegistry(ABC):
         above = self._above(wanted, after, limit + 1)
         highest = max(above[:limit], default=after)
         page = self._page(wanted, highest + 1, 0, limit + 1)
-        jobs = [job for job in page.jobs if job.number > after]
+        jobs = [job for job in page.jobs if job.number > after][:limit]
         lowest = jobs[-1].number if jobs else after + 1
         return Page(
             jobs=jobs,

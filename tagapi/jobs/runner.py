@@ -20,6 +20,7 @@ from tagapi.jobs.attempt import Attempt, Interrupt, insist
 from tagapi.jobs.errors import (
     Contended,
     JobCancelled,
+    JobError,
     JobNotFound,
     StaleAttempt,
     StoreUnavailable,
@@ -171,8 +172,10 @@ class JobRunner:
         if isinstance(error, Contended):
             again = job.attempt < CONTENDED_ATTEMPTS
         elif isinstance(error, Transient):
-            counted = not attempt.disturbed
+            counted = not attempt.disturbed and not isinstance(error, StoreUnavailable)
             again = not counted or job.tries + 1 < self._tasks[job.request.task].max_attempts
+        elif self._leaving and not isinstance(error, JobError):
+            return Outcome(OutcomeKind.RELEASED)  # the interpreter may be gone from under it: no fault of the task's
         else:
             again = False
         kind = OutcomeKind.RETRIED if again else OutcomeKind.FAILED

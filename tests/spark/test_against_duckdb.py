@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 from dataclasses import replace
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from pyspark.sql import Column
 from pyspark.sql import functions as F
 
 from tag_tasks.spark.session import Spark
+from tag_tasks.spark.sources import Sources
 from tag_tasks.tags.scope import Scopes
 from tag_tasks.tags.tag import TagTask
 from tag_tasks.tags.wealth import HighNetWorthUserTask
@@ -458,6 +459,50 @@ def test_a_source_that_lies_elsewhere_now_is_another(small: World, tmp_path: Pat
     elsewhere.agrees()
 
 
+def test_a_new_file_that_spark_does_not_find_is_not_taken_for_read(
+    small: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is there when the source is listed, gone when it is read, and back later: an unsteady mount."""
+    small.result()
+    small.data.put("late", LATEST, **EVERY_TAG)
+    small.data.deliver("first")
+    small.data.put("hidden", LATEST, **EVERY_TAG)
+    small.data.deliver("second")
+    files, read_files, gone = Sources.files, Sources.read_files, list[Path]()
+
+    def back(*what: Any) -> Any:
+        while gone:
+            path = gone.pop()
+            path.with_name(f"_{path.name}").rename(path)
+        return files(*what)
+
+    hidden = set(small.data.folder.glob("*/second*"))
+
+    def away(*what: Any) -> Any:
+        while hidden:
+            gone.append(path := hidden.pop())
+            path.rename(path.with_name(f"_{path.name}"))
+        return read_files(*what)
+
+    monkeypatch.setattr(Sources, "files", back)
+    monkeypatch.setattr(Sources, "read_files", away)
+    job = small.compute(mode="incremental")
+    assert (job.state, job.attempt) == (JobState.SUCCEEDED, 2), job.error
+    small.agrees()
+
+
+def test_a_watermark_at_the_beginning_of_time_is_one(small: World) -> None:
+    """Some write the first of January of the year 1 where they have no date."""
+    small.data.rows = {table: {} for table in small.data.rows}
+    small.data.put("old", datetime(1, 1, 1, tzinfo=UTC), **EVERY_TAG)
+    small.data.save()
+    small.result()
+    small.data.put("new", datetime(1, 1, 1, tzinfo=UTC), **EVERY_TAG)
+    small.data.deliver()
+    assert small.result(mode="incremental")["total_users"] == 1
+    small.agrees()
+
+
 @pytest.mark.parametrize("what", ["a pattern", "many"])
 def test_files_that_cannot_be_named_are_told_by_time(small: World, monkeypatch: pytest.MonkeyPatch, what: str) -> None:
     """More is read than is new, and nothing is missed."""
@@ -507,6 +552,24 @@ def test_without_files_to_tell_apart_the_time_decides(spark: Spark, tmp_path: Pa
     assert world.result(mode="incremental")["total_users"] == len({"latest", "late"})
     assert world.memberships() == dict.fromkeys(ALL, frozenset({"latest", "late"}))
     assert world.result(mode="incremental")["total_users"] == len({"latest", "late"}), "they lie within the margin"
+
+
+def test_another_table_without_files_to_tell_apart_is_read_whole(spark: Spark, tmp_path: Path) -> None:
+    world = World(spark, tmp_path, kind="delta")
+
+    def save() -> None:
+        for table, rows in world.data.rows.items():
+            path = str(world.data.folder / table)
+            write_deltalake(path, pa.Table.from_pylist(list(rows.values()), SCHEMAS[table]), mode="overwrite")
+
+    world.data.put("latest", LATEST, **EVERY_TAG)
+    save()
+    world.result()
+    world.data.put("old", LATEST - timedelta(days=9), **EVERY_TAG)
+    world.data.folder = tmp_path / "elsewhere"
+    save()
+    elsewhere = World(spark, tmp_path, data=world.data, kind="delta")
+    assert elsewhere.result(mode="incremental")["total_users"] == len({"latest", "old"})
 
 
 def test_a_source_that_only_spark_may_list_is_told_by_time(small: World, monkeypatch: pytest.MonkeyPatch) -> None:

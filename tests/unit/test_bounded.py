@@ -64,3 +64,16 @@ def _eventually_answers(threads: BoundedThreads) -> None:
 def test_what_hangs_does_not_keep_the_process() -> None:
     threads = BoundedThreads("test", most=1, seconds=PATIENCE)
     assert threads.run(lambda: threading.current_thread().daemon)
+
+
+def test_a_thread_that_cannot_be_had_takes_nobodys_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    threads = BoundedThreads("test", most=1, seconds=PATIENCE)
+
+    def refuse(_thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", refuse)
+        with pytest.raises(NoAnswer, match="no thread"):
+            threads.run(lambda: 1)
+    assert threads.run(lambda: 2) == 2

@@ -302,6 +302,20 @@ def test_a_job_that_was_in_doubt_lost_and_overtaken_has_all_its_tries_still() ->
     assert (world.job(job_id).state, world.task.max_attempts) == (JobState.FAILED, 4)
 
 
+def test_what_breaks_while_the_process_leaves_runs_again() -> None:
+    """A second Ctrl-C, and the interpreter takes no new work: the task has done nothing wrong."""
+
+    def work(_context: TaskContext) -> Json:
+        world.runner.refuse_new()
+        raise RuntimeError("cannot schedule new futures after interpreter shutdown")
+
+    world = World(work)
+    job_id = world.submit()
+    assert world.run_next()
+    job = world.job(job_id)
+    assert (job.state, job.attempt, job.tries) == (JobState.WAITING, 0, 0)
+
+
 def test_a_panic_of_a_sink_leaves_the_job_in_doubt_and_the_thread_alive() -> None:
     class Panic(BaseException):
         """As delta-rs raises it: no Exception."""
