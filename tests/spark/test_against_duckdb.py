@@ -39,6 +39,7 @@ from tests.spark.world import (
     TABLE_OF,
     TODAY,
     YESTERDAY,
+    Data,
     World,
     counts,
     eventually,
@@ -533,22 +534,22 @@ def test_a_partitioned_source_is_told_by_time(small: World) -> None:
     assert small.result(mode="incremental") == no_results(small.version())
 
 
+def save_as_delta(data: Data) -> None:
+    for table, rows in data.rows.items():
+        path = str(data.folder / table)
+        write_deltalake(path, pa.Table.from_pylist(list(rows.values()), SCHEMAS[table]), mode="overwrite")
+
+
 def test_without_files_to_tell_apart_the_time_decides(spark: Spark, tmp_path: Path) -> None:
     """A Delta table, say: its files are not what a reader sees."""
     world = World(spark, tmp_path, kind="delta")
-
-    def save() -> None:
-        for table, rows in world.data.rows.items():
-            path = str(world.data.folder / table)
-            write_deltalake(path, pa.Table.from_pylist(list(rows.values()), SCHEMAS[table]), mode="overwrite")
-
     world.data.put("latest", LATEST, **EVERY_TAG)
     world.data.put("old", **NO_TAG)
-    save()
+    save_as_delta(world.data)
     world.result()
     world.data.put("old", **EVERY_TAG)
     world.data.put("late", LATEST - LATE, **EVERY_TAG)
-    save()
+    save_as_delta(world.data)
     assert world.result(mode="incremental")["total_users"] == len({"latest", "late"})
     assert world.memberships() == dict.fromkeys(ALL, frozenset({"latest", "late"}))
     assert world.result(mode="incremental")["total_users"] == len({"latest", "late"}), "they lie within the margin"
@@ -556,18 +557,12 @@ def test_without_files_to_tell_apart_the_time_decides(spark: Spark, tmp_path: Pa
 
 def test_another_table_without_files_to_tell_apart_is_read_whole(spark: Spark, tmp_path: Path) -> None:
     world = World(spark, tmp_path, kind="delta")
-
-    def save() -> None:
-        for table, rows in world.data.rows.items():
-            path = str(world.data.folder / table)
-            write_deltalake(path, pa.Table.from_pylist(list(rows.values()), SCHEMAS[table]), mode="overwrite")
-
     world.data.put("latest", LATEST, **EVERY_TAG)
-    save()
+    save_as_delta(world.data)
     world.result()
     world.data.put("old", LATEST - timedelta(days=9), **EVERY_TAG)
     world.data.folder = tmp_path / "elsewhere"
-    save()
+    save_as_delta(world.data)
     elsewhere = World(spark, tmp_path, data=world.data, kind="delta")
     assert elsewhere.result(mode="incremental")["total_users"] == len({"latest", "old"})
 
