@@ -154,11 +154,11 @@ def _framed(canvas: Canvas, title: str, points: Sequence[Point], most: float, sa
         )
     step = canvas.inner_width / len(points)
     every = ceil((max(len(label) for label, _ in points) + 2) * LETTER / step)  # so that none runs into the next
+    middles = [(canvas.left + (index + 0.5) * step, points[index][0]) for index in range(0, len(points), every)]
     below = [
-        f'<text class="scale" x="{canvas.left + (index + 0.5) * step:.1f}" y="{canvas.height - 10}" '
-        f'text-anchor="middle">{escape(label)}</text>'
-        for index, (label, _) in enumerate(points)
-        if index % every == 0
+        f'<text class="scale" x="{x:.1f}" y="{canvas.height - 10}" text-anchor="middle">{escape(label)}</text>'
+        for x, label in middles
+        if x + len(label) * LETTER / 2 <= canvas.width  # else it would be cut
     ]
     return _svg(canvas, title, canvas.height, "".join([*grid, drawn, *below]))
 

@@ -33,7 +33,10 @@ ERRORS: Mapping[str, tuple[str, str]] = {
     "authentication_required": ("Authentication required", "需要有效的访问令牌"),
     "token_not_needed": ("No token is needed here, and none can be checked", "本服务未启用令牌，请勿发送令牌"),
     "bad_host": ("No valid Host header", "缺少有效的 Host 请求头"),
-    "misdirected": ("This service does not answer to that host name", "本服务不响应该主机名"),
+    "misdirected": (
+        "This service does not answer to that host name: name it in TAGAPI_SERVER__HOSTS",
+        "本服务不响应该主机名：请在 TAGAPI_SERVER__HOSTS 中添加",
+    ),
     "foreign_origin": ("Requests from that origin are refused", "拒绝来自该来源的请求"),
     "permission_denied": ("Permission denied", "没有权限"),
     "rate_limited": ("Too many wrong tokens", "错误的访问令牌过多，请稍后重试"),

@@ -73,7 +73,7 @@ ERRORS: Mapping[str, tuple[str, str]] = {
         "Сервис работает без токенов и не может их проверить: не отправляйте токен",
     ),
     "bad_host": ("VALIDATION_ERROR", "Нет корректного заголовка Host"),
-    "misdirected": ("MISDIRECTED_REQUEST", "Сервис не отвечает на это имя узла"),
+    "misdirected": ("MISDIRECTED_REQUEST", "Сервис не отвечает на это имя узла: добавьте его в TAGAPI_SERVER__HOSTS"),
     "foreign_origin": ("PERMISSION_DENIED", "Запросы с этого источника (Origin) запрещены"),
     "permission_denied": ("PERMISSION_DENIED", "Недостаточно прав: это может только администратор"),
     "only_local": ("PERMISSION_DENIED", "Без настройки {setting} сервис отвечает только на запросы с этой же машины"),
