@@ -17,8 +17,7 @@ from gunicorn.http.errors import (
     UnsupportedTransferCoding,
 )
 from gunicorn.http.parser import RequestParser
-from gunicorn.http.wsgi import FileWrapper, create
-from gunicorn.util import has_fileno
+from gunicorn.http.wsgi import create
 
 from tagapi.serving.connection import Answer, Connection, Outgoing
 from tagapi.serving.records import RequestLog
@@ -90,15 +89,14 @@ class Answering:
     @staticmethod
     def _write(outgoing: Outgoing, answer: Answer) -> None:
         response = answer.response
-        if isinstance(answer.items, FileWrapper) and has_fileno(answer.items.filelike):
-            response.write_file(answer.items)
-        else:
-            for item in answer.left:
-                response.write(item)
-                outgoing.flush()
-                if outgoing.pending > AHEAD:
-                    return
+        for item in answer.left:
+            response.write(item)
+            outgoing.flush()
+            if outgoing.pending > AHEAD:
+                return
         response.close()
+        if answer.cut_short:
+            raise ConnectionAbortedError("less came than was said: a file that has shrunk")
         answer.made = True
         outgoing.flush()
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import enum
 import logging
-import os
 import socket
 from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Any, BinaryIO
+from itertools import islice
+from typing import Any
 
 from gunicorn.http.wsgi import Response
 
@@ -18,16 +18,6 @@ from tagapi.serving.framing import Incoming
 log = logging.getLogger(__name__)
 
 PIECES = 64  # buffers that one call sends, well below what a system takes
-FILE_STEP = 1 << 20  # bytes of a file at once: the loop has others to serve
-
-
-@dataclass(slots=True)
-class FilePart:
-    """Bytes of an open file that are to be sent."""
-
-    file: BinaryIO
-    offset: int
-    count: int
 
 
 class Outgoing:
@@ -35,7 +25,7 @@ class Outgoing:
 
     def __init__(self, sock: socket.socket) -> None:
         self._sock = sock
-        self._parts: deque[memoryview | FilePart] = deque()
+        self._parts: deque[memoryview] = deque()
         self.pending = 0  # bytes kept in memory
         self.sent = 0  # bytes, since the connection was made
 
@@ -47,29 +37,19 @@ class Outgoing:
             self._parts.append(memoryview(data))
             self.pending += len(data)
 
-    def sendfile(self, file: BinaryIO, offset: int, count: int) -> None:
-        self._parts.append(FilePart(file, offset, count))
-
     def flush(self) -> int:
         """Send what the client takes now; answers with how many bytes that was. Raises OSError."""
         sent = 0
         try:
             while self._parts:
-                first = self._parts[0]
-                sent += self._send_file(first) if isinstance(first, FilePart) else self._send_bytes()
-                if isinstance(first, FilePart) and sent >= FILE_STEP:
-                    break
+                sent += self._send()
         except BlockingIOError:
             pass
         self.sent += sent
         return sent
 
-    def _send_bytes(self) -> int:
-        pieces: list[memoryview] = []
-        for part in self._parts:
-            if isinstance(part, FilePart) or len(pieces) == PIECES:
-                break
-            pieces.append(part)
+    def _send(self) -> int:
+        pieces = list(islice(self._parts, PIECES))
         sent = self._sock.send(pieces[0]) if len(pieces) == 1 else self._sock.sendmsg(pieces)
         self.pending -= sent
         left = sent
@@ -79,16 +59,6 @@ class Outgoing:
                 self._parts.appendleft(piece[left:])
                 break
             left -= len(piece)
-        return sent
-
-    def _send_file(self, part: FilePart) -> int:
-        sent = os.sendfile(self._sock.fileno(), part.file.fileno(), part.offset, min(part.count, FILE_STEP))
-        part.offset += sent
-        part.count -= sent
-        if part.count == 0:
-            self._parts.popleft()
-        elif sent == 0:
-            raise ConnectionAbortedError("the file is shorter than was said")
         return sent
 
 
@@ -113,6 +83,13 @@ class Answer:
 
     def __post_init__(self) -> None:
         self.left = iter(self.items)
+
+    @property
+    def cut_short(self) -> bool:
+        """Less was written than the head has said."""
+        response = self.response
+        bodiless = self.environ["REQUEST_METHOD"] == "HEAD" or response.status_code in (204, 304)
+        return not bodiless and response.sent < (response.response_length or 0)
 
     def end(self) -> None:
         """It is sent, or never will be: let go of what it was made of."""
