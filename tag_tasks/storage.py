@@ -80,9 +80,19 @@ def is_hiccup(error: Exception) -> bool:
     return isinstance(error, OSError) or OF_THE_STORE in text
 
 
+def tells_of_hiccup(text: str) -> bool:
+    """Whether a message, such as one of Spark's, has the number of an error that may pass."""
+    number = _number_in(text)
+    return number is not None and number not in STAYS
+
+
 def _number(error: Exception, text: str) -> int | None:
     if isinstance(error, OSError) and error.errno is not None:
         return error.errno
+    return _number_in(text)
+
+
+def _number_in(text: str) -> int | None:
     found = NUMBER.search(text)
     return None if found is None else int(found[1] or found[2])
 

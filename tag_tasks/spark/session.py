@@ -27,6 +27,7 @@ from pyspark.sql.connect.client.retries import DefaultPolicy
 from pyspark.sql.connect.session import SparkSession as ConnectSession
 
 from tag_tasks.spark.endpoint import SparkEndpoint
+from tag_tasks.storage import tells_of_hiccup
 from tagapi.jobs.errors import NotReady, TaskFailed, Transient
 from tagapi.jobs.task import TaskContext
 
@@ -237,6 +238,8 @@ def translated_errors() -> Iterator[None]:
     except (PySparkException, grpc.RpcError) as error:
         if is_lost(error):
             raise Transient(reason="the Spark server was lost") from error
+        if tells_of_hiccup(str(error)):  # of the storage that Spark reads or writes
+            raise Transient(reason=_first_line(str(error))) from error
         raise TaskFailed(reason=_first_line(str(error))) from error
 
 

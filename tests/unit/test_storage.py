@@ -10,7 +10,9 @@ import pytest
 from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError, DeltaProtocolError, SchemaMismatchError, TableNotFoundError
 from pyarrow.fs import FileSystem
+from pyspark.errors.exceptions.connect import SparkConnectGrpcException
 
+from tag_tasks.spark.session import translated_errors
 from tag_tasks.storage import storage_errors
 from tagapi.jobs.errors import Contended, JobError, TaskFailed, Transient
 
@@ -104,3 +106,20 @@ def test_real_errors_are_told_apart(tmp_path: Path) -> None:
     files, root = FileSystem.from_uri(str(tmp_path))
     with pytest.raises(TaskFailed), storage_errors("it cannot"):
         files.open_input_file(f"{root}/none")
+
+
+@pytest.mark.parametrize(
+    ("said", "kind"),
+    [
+        (
+            "Generic LocalFileSystem error: Unable to open file /d/part.parquet: Input/output error (os error 5)",
+            Transient,
+        ),
+        ("Unable to open file /d/part.parquet: No such file or directory (os error 2)", TaskFailed),
+        ("cannot resolve column balance", TaskFailed),
+    ],
+)
+def test_spark_meets_the_same_storage(said: str, kind: type[JobError]) -> None:
+    with pytest.raises(JobError) as raised, translated_errors():
+        raise SparkConnectGrpcException(said)
+    assert type(raised.value) is kind
