@@ -35,7 +35,7 @@ def run(arena: Arena, store_name: str, rounds: int) -> Result:
             for _ in range(rounds):
                 _alone(ground, server, wrong)
                 _under_load(ground, server)
-            ground.finish(server)
+                ground.finish(server)  # or what is left of the load takes the next order
             verdict = ground.verdict(server)
             code = server.stop()
         finally:
