@@ -22,7 +22,7 @@ from tests.e2e.server import until
 
 FIRST = 20  # jobs before the disk is full
 RUNNING = 10  # that are on their way when it is
-MOST = 400  # requests until it has to be noticed
+MOST = 4000  # requests until it has to be noticed: a log that has just begun anew has room for some hundreds
 ROOM = 64 * 1024  # bytes at least: the smaller files of the worker are not what is starved
 READ_SECONDS = 3.0  # within which a read has to be answered
 
