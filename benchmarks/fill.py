@@ -15,8 +15,8 @@ from tagapi.jobs.lists import moves
 from tagapi.jobs.model import Job, Request
 from tagapi.registries import open_registry
 from tagapi.registries.codec import dump_moving, dump_request, micros
-from tagapi.registries.redis import RedisRegistry, _list_name
-from tagapi.registries.sqlite import ADMIT, SqliteRegistry, admission
+from tagapi.registries.redis.registry import RedisRegistry, _list_name
+from tagapi.registries.sqlite.registry import ADMIT, SqliteRegistry, admission
 
 BATCH = 5000
 LEASE = timedelta(seconds=30)

@@ -36,9 +36,9 @@ from tagapi.jobs.runner import JobRunner, RunnerLimits
 from tagapi.jobs.service import JobService
 from tagapi.namespaces.base import install
 from tagapi.namespaces.edge import Proxies
-from tagapi.namespaces.health import HealthFront
-from tagapi.namespaces.tags import TagsFront
-from tagapi.namespaces.workers import WorkersFront
+from tagapi.namespaces.health.front import HealthFront
+from tagapi.namespaces.tags.front import TagsFront
+from tagapi.namespaces.workers.front import WorkersFront
 from tagapi.registries import open_registry
 from tagapi.settings import Settings
 from tagapi.upkeep import Upkeep

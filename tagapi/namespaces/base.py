@@ -59,8 +59,8 @@ class Front(ABC):
     """The status of a problem's code, where the document wants another one than usual."""
 
     @abstractmethod
-    def routes(self) -> Sequence[tuple[str, type[NamespaceResource]]]:
-        """Path (Flask's syntax) and resource."""
+    def routes(self) -> Sequence[Route]:
+        """What there is, in the order of the documentation."""
 
     @abstractmethod
     def render_problem(self, problem: Problem) -> Mapping[str, Any]:
@@ -112,6 +112,10 @@ class NamespaceResource(Resource):  # type: ignore[misc]  # Flask-RESTX is untyp
             return respond(*answer) if isinstance(answer, tuple) else respond(answer)
         except Exception as error:
             return refuse(self.front, problem_of(error))
+
+
+Route = tuple[str, type[NamespaceResource]]
+"""A path, in Flask's syntax, and its resource."""
 
 
 def refuse(front: Front, problem: Problem) -> Response:

@@ -7,8 +7,8 @@ from urllib.parse import urlsplit
 from tagapi.jobs.errors import StoreUnavailable
 from tagapi.jobs.registry import JobRegistry
 from tagapi.registries.memory import MemoryRegistry
-from tagapi.registries.redis import RedisRegistry
-from tagapi.registries.sqlite import SqliteRegistry
+from tagapi.registries.redis.registry import RedisRegistry
+from tagapi.registries.sqlite.registry import SqliteRegistry
 
 SQLITE = "sqlite:///"
 REDIS = ("redis", "rediss", "unix")

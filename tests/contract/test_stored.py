@@ -24,8 +24,8 @@ from tagapi.jobs.lists import Query
 from tagapi.jobs.model import Job, JobState, Request
 from tagapi.jobs.registry import Bounds, IdempotencyKey, JobRegistry, new_token
 from tagapi.registries import codec, open_registry, unusable
-from tagapi.registries.redis_scripts import SCHEMA_VERSION as REDIS_VERSION
-from tagapi.registries.sqlite_tables import SCHEMA_VERSION as SQLITE_VERSION
+from tagapi.registries.redis.scripts import SCHEMA_VERSION as REDIS_VERSION
+from tagapi.registries.sqlite.tables import SCHEMA_VERSION as SQLITE_VERSION
 from tests.clock import ManualClock
 from tests.contract.backends import valkey
 from tests.contract.recount import assert_counters_agree, assert_lists_agree

@@ -29,10 +29,10 @@ from tagapi.jobs.task import Task, TaskContext
 from tagapi.logs import configure_logs
 from tagapi.namespaces.base import install
 from tagapi.namespaces.edge import Proxies
-from tagapi.namespaces.health import HealthFront
-from tagapi.namespaces.tags import TagsFront
-from tagapi.namespaces.workers import WorkersFront
-from tagapi.namespaces.workers_schemas import TYPES
+from tagapi.namespaces.health.front import HealthFront
+from tagapi.namespaces.tags.front import TagsFront
+from tagapi.namespaces.workers.front import WorkersFront
+from tagapi.namespaces.workers.schemas import TYPES
 from tagapi.registries import open_registry
 from tagapi.settings import Settings, load_settings
 

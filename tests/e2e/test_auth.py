@@ -22,9 +22,9 @@ from requests.adapters import HTTPAdapter
 from tagapi.auth import BURST, Policy
 from tagapi.namespaces.base import Front
 from tagapi.namespaces.documentation import METHODS, operation_of
-from tagapi.namespaces.health import HealthFront
-from tagapi.namespaces.tags import TagsFront
-from tagapi.namespaces.workers import WorkersFront
+from tagapi.namespaces.health.front import HealthFront
+from tagapi.namespaces.tags.front import TagsFront
+from tagapi.namespaces.workers.front import WorkersFront
 from tagapi.tokens import Principal, Role, digest_of
 from tests.e2e.conftest import PRINCIPALS, served, write_tokens
 from tests.e2e.server import Client, Server, refusing_spark, until

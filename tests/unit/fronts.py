@@ -12,9 +12,9 @@ from tagapi.hosts import Hosts
 from tagapi.jobs.model import JobState
 from tagapi.namespaces.base import Front, install
 from tagapi.namespaces.edge import Proxies
-from tagapi.namespaces.health import HealthFront
-from tagapi.namespaces.tags import TagsFront
-from tagapi.namespaces.workers import WorkersFront
+from tagapi.namespaces.health.front import HealthFront
+from tagapi.namespaces.tags.front import TagsFront
+from tagapi.namespaces.workers.front import WorkersFront
 from tests.e2e.stand_in import FILTERS, Folder, NoTags
 from tests.unit.fakes import FakeTask, Sink, SinkDown, World, next_attempt, raising
 

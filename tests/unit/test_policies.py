@@ -15,9 +15,9 @@ from tagapi.namespaces.base import Front, NamespaceResource, install
 from tagapi.namespaces.declared import UndeclaredRoute
 from tagapi.namespaces.documentation import Answer, operation
 from tagapi.namespaces.edge import Proxies
-from tagapi.namespaces.health_schemas import ProbeAnswer
+from tagapi.namespaces.health.schemas import ProbeAnswer
 from tagapi.namespaces.problems import Problem
-from tagapi.namespaces.tags_schemas import TagsError
+from tagapi.namespaces.tags.schemas import TagsError
 from tagapi.tokens import Entry, Principal, Role, TokensFile, digest_of
 from tests.unit.fronts import client_of
 

@@ -14,7 +14,9 @@ from marshmallow import Schema
 from openapi_spec_validator import OpenAPIV2SpecValidator
 
 from tagapi.auth import OpenGate
-from tagapi.namespaces import health_schemas, tags_schemas, workers_schemas
+from tagapi.namespaces.health import schemas as health_schemas
+from tagapi.namespaces.tags import schemas as tags_schemas
+from tagapi.namespaces.workers import schemas as workers_schemas
 from tests.unit.fronts import client_of
 
 FILE = "file"  # a type that Swagger 2.0 knows in answers, and the validator does not

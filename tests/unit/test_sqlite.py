@@ -16,7 +16,7 @@ from tagapi.jobs.lists import Query
 from tagapi.jobs.model import Job, Request
 from tagapi.jobs.registry import Bounds, new_token
 from tagapi.registries import codec, unusable
-from tagapi.registries.sqlite import SqliteRegistry
+from tagapi.registries.sqlite.registry import SqliteRegistry
 
 PATIENCE = 10.0  # seconds
 BOUNDS = Bounds(queued=10_000, queued_per_owner=10_000)

@@ -13,7 +13,7 @@ import apsw
 import pytest
 
 from tagapi.jobs.errors import JobNotFound
-from tagapi.registries.sqlite_writer import GroupWriter
+from tagapi.registries.sqlite.writer import GroupWriter
 
 PATIENCE = 10.0  # seconds
 SHORT = 0.05  # seconds: for a wait that is meant to be too long

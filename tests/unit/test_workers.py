@@ -12,10 +12,10 @@ from tagapi.auth import PermissionDenied
 from tagapi.jobs.errors import NoResult, NotFoundInData, ResultNotReady, StoreTooNew, StoreUnavailable
 from tagapi.jobs.lists import Page
 from tagapi.jobs.model import Event, EventKind, Job, JobState, Progress, Request
-from tagapi.namespaces import workers_words as words
 from tagapi.namespaces.base import SCHEMAS
 from tagapi.namespaces.problems import HTTP_CODES, STATUS, Invalid, Problem, problem_of
-from tagapi.namespaces.workers_render import (
+from tagapi.namespaces.workers import words as words
+from tagapi.namespaces.workers.render import (
     check_allowed,
     job_arguments,
     job_query,
@@ -27,7 +27,7 @@ from tagapi.namespaces.workers_render import (
     result_file,
     seconds_left,
 )
-from tagapi.namespaces.workers_schemas import FORMATS, STATUSES, TYPES, CreateRequest, WorkersQuery
+from tagapi.namespaces.workers.schemas import FORMATS, STATUSES, TYPES, CreateRequest, WorkersQuery
 from tests.e2e.stand_in import FILTERS
 
 NOW = datetime(2024, 2, 29, 12, tzinfo=UTC)

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from tagapi.namespaces import workers_words as words
 from tagapi.namespaces.fields import LARGE
 from tagapi.namespaces.problems import Invalid
+from tagapi.namespaces.workers import words as words
 
 FilterKinds = Mapping[str, Mapping[str, str]]
 """For each table, its filter keys and their kinds: `str`, `int`, `bool`, `money`."""

@@ -13,10 +13,10 @@ from tagapi.jobs.lists import Page
 from tagapi.jobs.lists import Query as JobQuery
 from tagapi.jobs.model import Job, JobState
 from tagapi.jobs.registry import Added
-from tagapi.namespaces import tags_words as words
 from tagapi.namespaces.fields import iso, parked
 from tagapi.namespaces.headers import REPLAYED
 from tagapi.namespaces.problems import Invalid, Problem
+from tagapi.namespaces.tags import words as words
 
 NEWEST = 1000  # tasks in a list without paging parameters
 PAGE_SIZE = 20

@@ -17,7 +17,7 @@ import apsw
 
 from tagapi.jobs.lists import ListKey, moves
 from tagapi.jobs.model import Job
-from tagapi.registries.sqlite_tables import BLOCK
+from tagapi.registries.sqlite.tables import BLOCK
 
 EACH = "SELECT value FROM json_each(?)"
 TOTAL = f"(SELECT coalesce(sum(jobs), 0) FROM tally WHERE listing IN ({EACH}))"

@@ -25,9 +25,9 @@ from tagapi.jobs.errors import JobNotFound
 from tagapi.jobs.lists import ListKey, Page, moves, waiting
 from tagapi.jobs.model import Job, Request
 from tagapi.jobs.registry import Bounds, IdempotencyKey, JobRegistry
-from tagapi.registries import redis_scripts as scripts
 from tagapi.registries.availability import Availability
 from tagapi.registries.codec import Decoded, dump_moving, dump_request, from_micros, micros, places
+from tagapi.registries.redis import scripts
 from tagapi.registries.versions import check_version
 
 TIMEOUT = 0.8  # seconds for an answer; with it a request is told within about a second that the store is away

@@ -14,11 +14,11 @@ from tagapi.jobs.lists import Page
 from tagapi.jobs.lists import Query as JobQuery
 from tagapi.jobs.model import EventKind, Job, JobState
 from tagapi.jobs.registry import Added
-from tagapi.namespaces import workers_words as words
 from tagapi.namespaces.fields import iso, parked
 from tagapi.namespaces.headers import REPLAYED
 from tagapi.namespaces.problems import Invalid, Problem
-from tagapi.namespaces.workers_filters import CLEANUP, EXPORTED, REPORT, FilterKinds, checked_filters
+from tagapi.namespaces.workers import words as words
+from tagapi.namespaces.workers.filters import CLEANUP, EXPORTED, REPORT, FilterKinds, checked_filters
 
 NAMESPACE = "workers"
 PATH = "/api/v1/workers/"

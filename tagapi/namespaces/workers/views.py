@@ -1,48 +1,37 @@
-"""The workers API (`workers.ru.md`): exports, cleanup, analysis and reports as jobs, each user their own."""
+"""What the workers API answers: a view says who may call it, what it takes and gives, and hands over."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import Any, ClassVar, Protocol
+from typing import Any
 
-from flask import Response, request
+from flask import request
 from werkzeug.exceptions import RequestedRangeNotSatisfiable
 
-from tagapi.auth import PermissionDenied, Policy, Principal
+from tagapi.auth import PermissionDenied, Policy
 from tagapi.jobs.changes import Verdict
 from tagapi.jobs.errors import AlreadyFinished, JobNotFound, NoResult, NotFoundInData, NotParked, ResultNotReady
-from tagapi.jobs.model import Job, JobState
-from tagapi.jobs.registry import Added
-from tagapi.jobs.service import JobService
-from tagapi.namespaces import workers_schemas as shapes
-from tagapi.namespaces import workers_words as words
-from tagapi.namespaces.base import Front, NamespaceResource, idempotency_key, load_body, load_query
+from tagapi.jobs.model import JobState
+from tagapi.namespaces.base import NamespaceResource, Route, idempotency_key, load_body, load_query
 from tagapi.namespaces.documentation import SUBMITTING, WITH_BODY, Answer, operation
-from tagapi.namespaces.downloads import Download, send
-from tagapi.namespaces.edge import checked_host, request_id
+from tagapi.namespaces.edge import checked_host
 from tagapi.namespaces.headers import KEY
-from tagapi.namespaces.problems import Invalid, Problem
-from tagapi.namespaces.workers_filters import FilterKinds
-from tagapi.namespaces.workers_render import (
+from tagapi.namespaces.problems import Invalid
+from tagapi.namespaces.workers import schemas as shapes
+from tagapi.namespaces.workers import words
+from tagapi.namespaces.workers.front import WorkersFront
+from tagapi.namespaces.workers.render import (
     NAMESPACE,
     PATH,
-    check_allowed,
-    job_arguments,
     job_query,
-    label,
     render_cancel,
     render_created,
-    render_error,
     render_page,
     render_status,
     render_worker,
-    result_file,
 )
 
-NUMBER = re.compile(r"[1-9][0-9]{0,17}")
 RESULT_TYPES = (
     "text/csv",
     "application/vnd.apache.parquet",
@@ -50,84 +39,6 @@ RESULT_TYPES = (
     "application/json",
     "text/html",
 )
-
-
-class ResultFiles(Protocol):
-    """Where the files of finished jobs lie; `app.py` hands one in."""
-
-    def path(self, job_id: str, name: str) -> Path | None:
-        """The file, or None where there is none."""
-
-
-class WorkersFront(Front):
-    """See the module."""
-
-    name = "workers"
-    title = (
-        "Задачи обработки данных: экспорт, очистка, анализ и отчеты — свои у каждого пользователя. "
-        "Exports, cleanup, analysis and reports as tasks, each user their own"
-    )
-    prefixes = ("/api/v1/workers",)
-    error_schema = shapes.WorkersError
-    statuses: ClassVar[Mapping[str, int]] = {"already_finished": 400}
-
-    def __init__(self, service: JobService, filters: FilterKinds, results: ResultFiles) -> None:
-        self.service = service
-        self.filters = filters
-        self.results = results
-
-    def routes(self) -> Sequence[tuple[str, type[NamespaceResource]]]:
-        return [
-            (PATH, Workers),
-            (f"{PATH}<string:task_id>/", Worker),
-            (f"{PATH}<string:task_id>/status/", WorkerStatus),
-            (f"{PATH}<string:task_id>/settle/", WorkerSettle),
-            (f"{PATH}<string:task_id>/result/", WorkerResult),
-        ]
-
-    def render_problem(self, problem: Problem) -> Mapping[str, Any]:
-        return render_error(problem)
-
-    def error_line(self, body: Mapping[str, Any]) -> str:
-        return f"{body['error']['code']}: {body['error']['message']}"
-
-    def id_of(self, reference: str) -> str:
-        """A job's id, by its id or its number. Raises JobNotFound."""
-        return self.service.id_of(int(reference)) if NUMBER.fullmatch(reference) else reference
-
-    def job(self, reference: str, caller: Principal) -> Job:
-        """A job that the caller may see. Raises JobNotFound."""
-        return self.service.get(self.id_of(reference), NAMESPACE, caller.only)
-
-    def create(self, body: Mapping[str, Any], caller: Principal, key: str | None) -> Added:
-        """Accept what a valid body asks for. Raises PermissionDenied, Invalid, and what JobService.submit raises."""
-        task_type, arguments = body["task_type"], job_arguments(body, self.filters)
-        check_allowed(task_type, arguments, admin=caller.admin)
-        return self.service.submit(
-            f"{NAMESPACE}.{task_type}",
-            arguments,
-            owner=caller.name,
-            labels=(label(task_type),),
-            route="workers.create",
-            key=key,
-            request_id=request_id(),
-        )
-
-    def send_result(self, job: Job) -> Response:
-        """The job's file. Raises ResultNotReady, NoResult, or NotFoundInData where it is gone."""
-        file = result_file(job)
-        path = self.results.path(job.id, file["name"])
-        gone = NotFoundInData(thing="result", name=job.id)
-        if path is None:
-            raise gone
-        try:
-            return send(Download(path, file["name"], file["content_type"], file["sha256"]))
-        except FileNotFoundError:  # it went between looking and opening
-            raise gone from None
-
-
-# -- views ---------------------------------------------------------------------------------
-
 TASK_ID = {"task_id": "Номер задачи или ее UUID"}
 NO_TASK = JobNotFound(job_id=shapes.EXAMPLE_ID)
 
@@ -255,3 +166,12 @@ class WorkerResult(WorkersResource):
     def get(self, task_id: str) -> Any:
         """Скачать результат: файл с ETag (SHA-256), целиком или по частям (download the file)."""
         return self.front.send_result(self.front.job(task_id, self.caller))
+
+
+ROUTES: Sequence[Route] = (
+    (PATH, Workers),
+    (f"{PATH}<string:task_id>/", Worker),
+    (f"{PATH}<string:task_id>/status/", WorkerStatus),
+    (f"{PATH}<string:task_id>/settle/", WorkerSettle),
+    (f"{PATH}<string:task_id>/result/", WorkerResult),
+)

@@ -1,36 +1,28 @@
-"""The tags API (`tags.zh.md`): trigger tag jobs, follow and cancel them, read tags and members."""
+"""What the tags API answers: a view says who may call it, what it takes and gives, and hands over."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from collections.abc import Sequence
+from typing import Any
 
 from tagapi.auth import PermissionDenied, Policy
 from tagapi.jobs.changes import Verdict
 from tagapi.jobs.errors import AlreadyFinished, JobNotFound, NotFoundInData, NotParked, NotReady
-from tagapi.jobs.service import JobService
-from tagapi.namespaces import tags_schemas as shapes
-from tagapi.namespaces.base import (
-    Front,
-    NamespaceResource,
-    idempotency_key,
-    load_body,
-    load_query,
-)
+from tagapi.namespaces.base import NamespaceResource, Route, idempotency_key, load_body, load_query
 from tagapi.namespaces.documentation import SUBMITTING, WITH_BODY, Answer, operation
 from tagapi.namespaces.edge import request_id
 from tagapi.namespaces.fields import iso
 from tagapi.namespaces.headers import KEY
-from tagapi.namespaces.problems import Invalid, Problem
-from tagapi.namespaces.tags_render import (
+from tagapi.namespaces.problems import Invalid
+from tagapi.namespaces.tags import schemas as shapes
+from tagapi.namespaces.tags.front import TagsFront
+from tagapi.namespaces.tags.render import (
     cursor_of,
-    error_line,
     job_query,
     labels,
     next_path,
     render_accepted,
     render_cancel,
-    render_error,
     render_item,
     render_status,
     trigger_arguments,
@@ -38,54 +30,6 @@ from tagapi.namespaces.tags_render import (
 )
 
 TASK = "tags.compute"
-
-
-class TagReader(Protocol):
-    """What this front reads beside jobs; `app.py` hands one in."""
-
-    def available(self) -> Sequence[Mapping[str, Any]]: ...
-    def tag_ids(self) -> Sequence[int]: ...
-    def tag(self, tag_id: int) -> Mapping[str, Any]: ...
-    def members(self, tag_id: int, after: str | None, limit: int) -> Sequence[str]: ...
-    def tags_of(self, user_id: str) -> Sequence[int]: ...
-    def explain(self, user_id: str) -> Sequence[Mapping[str, Any]]: ...
-
-
-class TagsFront(Front):
-    """See the module."""
-
-    name = "tags"
-    title = "标签任务触发API: compute user tags, follow the jobs, read the members"
-    prefixes = ("/api/v1/tags", "/api/v1/tasks", "/api/v1/users")
-    error_schema = shapes.TagsError
-
-    def __init__(self, service: JobService, reader: TagReader, environment: str) -> None:
-        self.service = service
-        self.reader = reader
-        self.environment = environment
-
-    def routes(self) -> Sequence[tuple[str, type[NamespaceResource]]]:
-        return [
-            ("/api/v1/tags/trigger", Trigger),
-            ("/api/v1/tags/available", Available),
-            ("/api/v1/tags/<int:tag_id>", Tag),
-            ("/api/v1/tags/<int:tag_id>/users", Members),
-            ("/api/v1/tasks", Tasks),
-            ("/api/v1/tasks/<string:task_id>", Task),
-            ("/api/v1/tasks/<string:task_id>/status", TaskStatus),
-            ("/api/v1/tasks/<string:task_id>/settle", Settle),
-            ("/api/v1/users/<anything:user_id>/tags", UserTags),
-        ]
-
-    def render_problem(self, problem: Problem) -> Mapping[str, Any]:
-        return render_error(problem)
-
-    def error_line(self, body: Mapping[str, Any]) -> str:
-        return error_line(body)
-
-
-# -- views ---------------------------------------------------------------------------------
-
 TASK_ID = {"task_id": "任务ID (UUID)"}
 TAG_ID = {"tag_id": "标签ID"}
 NO_TASK = JobNotFound(job_id=shapes.EXAMPLE_ID)
@@ -248,3 +192,16 @@ class UserTags(TagsResource):
             "user_id": user_id,
             "tags": reader.explain(user_id) if explain else reader.tags_of(user_id),
         }
+
+
+ROUTES: Sequence[Route] = (
+    ("/api/v1/tags/trigger", Trigger),
+    ("/api/v1/tags/available", Available),
+    ("/api/v1/tags/<int:tag_id>", Tag),
+    ("/api/v1/tags/<int:tag_id>/users", Members),
+    ("/api/v1/tasks", Tasks),
+    ("/api/v1/tasks/<string:task_id>", Task),
+    ("/api/v1/tasks/<string:task_id>/status", TaskStatus),
+    ("/api/v1/tasks/<string:task_id>/settle", Settle),
+    ("/api/v1/users/<anything:user_id>/tags", UserTags),
+)

@@ -10,8 +10,8 @@ from typing import Any
 from marshmallow import Schema, ValidationError, fields, validate, validates_schema
 
 from tagapi.jobs.changes import Verdict
-from tagapi.namespaces import workers_words as words
 from tagapi.namespaces.fields import Input, Moment, Query, QueryInteger, StrictInteger
+from tagapi.namespaces.workers import words as words
 
 MOMENT = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,6})?([Zz]|[+-][0-9]{2}:[0-9]{2})"

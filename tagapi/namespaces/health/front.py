@@ -11,13 +11,13 @@ from typing import Any
 
 from tagapi.auth import Policy
 from tagapi.jobs.service import JobService
-from tagapi.namespaces import health_schemas as shapes
-from tagapi.namespaces.base import Front, NamespaceResource
+from tagapi.namespaces.base import Front, NamespaceResource, Route
 from tagapi.namespaces.documentation import Answer, operation
 from tagapi.namespaces.fields import iso
+from tagapi.namespaces.health import schemas as shapes
 from tagapi.namespaces.problems import Problem
-from tagapi.namespaces.tags_render import error_line, render_error
-from tagapi.namespaces.tags_schemas import TagsError
+from tagapi.namespaces.tags.render import error_line, render_error
+from tagapi.namespaces.tags.schemas import TagsError
 
 Facts = Callable[[], Mapping[str, Any]]
 
@@ -35,7 +35,7 @@ class HealthFront(Front):
         self.environment = environment
         self.facts = facts
 
-    def routes(self) -> Sequence[tuple[str, type[NamespaceResource]]]:
+    def routes(self) -> Sequence[Route]:
         return [("/health", Health), ("/health/live", Live), ("/health/ready", Ready)]
 
     def render_problem(self, problem: Problem) -> Mapping[str, Any]:

@@ -19,17 +19,17 @@ from tagapi.jobs.errors import JobNotFound
 from tagapi.jobs.lists import ListKey, Page, moves, waiting
 from tagapi.jobs.model import Job, Request
 from tagapi.jobs.registry import Bounds, IdempotencyKey, JobRegistry
-from tagapi.registries import sqlite_lists as lists
 from tagapi.registries.availability import Availability
 from tagapi.registries.codec import Decoded, dump_moving, dump_request, from_micros, micros, places
-from tagapi.registries.sqlite_tables import make_tables
-from tagapi.registries.sqlite_writer import GroupWriter
+from tagapi.registries.sqlite import lists
+from tagapi.registries.sqlite.tables import make_tables
+from tagapi.registries.sqlite.writer import GroupWriter
 
 Answer = TypeVar("Answer")
 
 BUSY_MILLISECONDS = 800  # for another process to commit; then the store counts as away
 LOG_KEPT = 64 * 1024 * 1024  # bytes of the write-ahead log that stay on disk for the next use
-# One statement, as `sqlite_tables` says why. The number is the one that the table would give.
+# One statement, as `tables.py` says why. The number is the one that the table would give.
 BEFORE_ADMISSION = f"""SELECT coalesce(
     (SELECT number FROM keys WHERE owner = ? AND route = ? AND value = ?), (SELECT number FROM jobs WHERE id = ?)
   ), coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'jobs'), 0) + 1, {lists.TOTAL}, {lists.TOTAL}

@@ -1,0 +1,1 @@
+"""Probes: they belong to no document."""

@@ -1,0 +1,1 @@
+"""The tags API: `tags.zh.md`."""

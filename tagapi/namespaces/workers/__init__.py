@@ -1,0 +1,1 @@
+"""The workers API: `workers.ru.md`."""

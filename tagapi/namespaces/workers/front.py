@@ -1,0 +1,102 @@
+"""The workers API (`workers.ru.md`) as a front: its paths, its errors, and how a job is asked for and found."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar, Protocol
+
+from flask import Response
+
+from tagapi.auth import Principal
+from tagapi.jobs.errors import NotFoundInData
+from tagapi.jobs.model import Job
+from tagapi.jobs.registry import Added
+from tagapi.jobs.service import JobService
+from tagapi.namespaces.base import Front, Route
+from tagapi.namespaces.downloads import Download, send
+from tagapi.namespaces.edge import request_id
+from tagapi.namespaces.problems import Problem
+from tagapi.namespaces.workers import schemas as shapes
+from tagapi.namespaces.workers.filters import FilterKinds
+from tagapi.namespaces.workers.render import (
+    NAMESPACE,
+    check_allowed,
+    job_arguments,
+    label,
+    render_error,
+    result_file,
+)
+
+NUMBER = re.compile(r"[1-9][0-9]{0,17}")
+
+
+class ResultFiles(Protocol):
+    """Where the files of finished jobs lie; `app.py` hands one in."""
+
+    def path(self, job_id: str, name: str) -> Path | None:
+        """The file, or None where there is none."""
+
+
+class WorkersFront(Front):
+    """See the module."""
+
+    name = "workers"
+    title = (
+        "Задачи обработки данных: экспорт, очистка, анализ и отчеты — свои у каждого пользователя. "
+        "Exports, cleanup, analysis and reports as tasks, each user their own"
+    )
+    prefixes = ("/api/v1/workers",)
+    error_schema = shapes.WorkersError
+    statuses: ClassVar[Mapping[str, int]] = {"already_finished": 400}
+
+    def __init__(self, service: JobService, filters: FilterKinds, results: ResultFiles) -> None:
+        self.service = service
+        self.filters = filters
+        self.results = results
+
+    def routes(self) -> Sequence[Route]:
+        from tagapi.namespaces.workers.views import ROUTES  # the views know their front: it can name them only later
+
+        return ROUTES
+
+    def render_problem(self, problem: Problem) -> Mapping[str, Any]:
+        return render_error(problem)
+
+    def error_line(self, body: Mapping[str, Any]) -> str:
+        return f"{body['error']['code']}: {body['error']['message']}"
+
+    def id_of(self, reference: str) -> str:
+        """A job's id, by its id or its number. Raises JobNotFound."""
+        return self.service.id_of(int(reference)) if NUMBER.fullmatch(reference) else reference
+
+    def job(self, reference: str, caller: Principal) -> Job:
+        """A job that the caller may see. Raises JobNotFound."""
+        return self.service.get(self.id_of(reference), NAMESPACE, caller.only)
+
+    def create(self, body: Mapping[str, Any], caller: Principal, key: str | None) -> Added:
+        """Accept what a valid body asks for. Raises PermissionDenied, Invalid, and what JobService.submit raises."""
+        task_type, arguments = body["task_type"], job_arguments(body, self.filters)
+        check_allowed(task_type, arguments, admin=caller.admin)
+        return self.service.submit(
+            f"{NAMESPACE}.{task_type}",
+            arguments,
+            owner=caller.name,
+            labels=(label(task_type),),
+            route="workers.create",
+            key=key,
+            request_id=request_id(),
+        )
+
+    def send_result(self, job: Job) -> Response:
+        """The job's file. Raises ResultNotReady, NoResult, or NotFoundInData where it is gone."""
+        file = result_file(job)
+        path = self.results.path(job.id, file["name"])
+        gone = NotFoundInData(thing="result", name=job.id)
+        if path is None:
+            raise gone
+        try:
+            return send(Download(path, file["name"], file["content_type"], file["sha256"]))
+        except FileNotFoundError:  # it went between looking and opening
+            raise gone from None

@@ -1,0 +1,1 @@
+"""Jobs on a server that several processes and hosts share."""
