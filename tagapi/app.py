@@ -31,6 +31,7 @@ from tagapi import __version__
 from tagapi.auth import open_gate
 from tagapi.executors.thread_pool import ThreadPoolExecutor
 from tagapi.hosts import Hosts
+from tagapi.jobs.model import DEFAULT_LANE
 from tagapi.jobs.registry import Bounds
 from tagapi.jobs.runner import JobRunner, RunnerLimits
 from tagapi.jobs.service import JobService
@@ -91,7 +92,7 @@ def create_app(settings: Settings) -> Flask:
     )
     worker = f"{socket.gethostname()}-{os.getpid()}"
     runner = JobRunner(registry, tasks, worker, limits, on_stuck=spark.restart)
-    executor = ThreadPoolExecutor(runner, registry, jobs.max_concurrent)
+    executor = ThreadPoolExecutor(runner, registry, {DEFAULT_LANE: jobs.max_concurrent})
     bounds = Bounds(queued=jobs.max_queued, queued_per_owner=jobs.max_queued_per_user)
     service = JobService(registry, executor, bounds)
 

@@ -45,8 +45,8 @@ class Analysis(Task):
     def ready(self) -> bool:
         return self._spark.ready()
 
-    def find_commit(self, job: Job) -> bool:
-        return self._results.find(job.id, job.epoch)
+    def find_commit(self, job: Job) -> Json | None:
+        return job.result if self._results.find(job.id, job.epoch) else None
 
     def run(self, context: TaskContext) -> Json:
         with self._results.stage(context.attempt_name) as folder:

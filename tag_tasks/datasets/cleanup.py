@@ -64,11 +64,11 @@ class DataCleanup(Task):
     def ready(self) -> bool:
         return self._spark.ready()
 
-    def find_commit(self, job: Job) -> bool:
+    def find_commit(self, job: Job) -> Json | None:
         if not self._results.find(job.id, job.epoch):
-            return False
+            return None
         self._carry_out(job.id, job.submitted_at)
-        return True
+        return job.result
 
     def run(self, context: TaskContext) -> Json:
         dry = bool((context.arguments.get("filters") or {}).get("dry_run", True))

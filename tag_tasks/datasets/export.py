@@ -44,8 +44,8 @@ class Export(Task):
     def ready(self) -> bool:
         return self._spark.ready()
 
-    def find_commit(self, job: Job) -> bool:
-        return self._results.find(job.id, job.epoch)
+    def find_commit(self, job: Job) -> Json | None:
+        return job.result if self._results.find(job.id, job.epoch) else None
 
     def run(self, context: TaskContext) -> Json:
         form = FORMATS[context.arguments.get("format") or "csv"]

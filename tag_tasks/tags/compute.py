@@ -114,8 +114,8 @@ class ComputeTags(Task):
     def ready(self) -> bool:
         return self._spark.ready()
 
-    def find_commit(self, job: Job) -> bool:
-        return self._table.find_commit(job.id)
+    def find_commit(self, job: Job) -> Json | None:
+        return job.result if self._table.find_commit(job.id) else None
 
     def run(self, context: TaskContext) -> Json:
         order = Order.of(context, self._tags)

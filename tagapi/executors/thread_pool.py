@@ -1,4 +1,4 @@
-"""A bounded pool of threads, each of which claims a job only when it is free to run it.
+"""Bounded pools of threads, one for each lane, each thread of which claims a job only when it is free to run it.
 
 The standard pool would take every job at once into a queue of its own, without a bound and
 out of the registry's sight. Here the queue is the registry's, and a thread is the bound.
@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from tagapi.jobs.errors import StoreUnavailable
 from tagapi.jobs.registry import JobRegistry
@@ -23,27 +23,43 @@ HEARTBEAT_EVERY = 0.5  # seconds
 RELEASE_SECONDS = 5.0  # that interrupted attempts have to leave before the process does
 
 
-class ThreadPoolExecutor:
-    """Runs up to `threads` attempts at once, from `start` to `stop`."""
+class _News:
+    """How the threads of a lane hear of new work."""
 
-    def __init__(self, runner: JobRunner, registry: JobRegistry, threads: int) -> None:
+    def __init__(self) -> None:
+        self.wanted = threading.Condition()
+        self.count = 0
+
+    def tell(self) -> None:
+        with self.wanted:
+            self.count += 1
+            self.wanted.notify()
+
+
+class ThreadPoolExecutor:
+    """Runs up to so many attempts of each lane at once, from `start` to `stop`."""
+
+    def __init__(self, runner: JobRunner, registry: JobRegistry, lanes: Mapping[str, int]) -> None:
+        """`lanes` has the number of threads by the name of the lane."""
         self._runner = runner
         self._registry = registry
-        self._wanted = threading.Condition()
-        self._news = 0
+        self._news = {lane: _News() for lane in lanes}
         self._stopping = threading.Event()
         self._stopped = threading.Event()
-        self._threads = [threading.Thread(target=self._work, name=f"job-{n}", daemon=True) for n in range(threads)]
+        self._threads = [
+            threading.Thread(target=self._work, args=(lane,), name=f"{lane}-{n}", daemon=True)
+            for lane, threads in lanes.items()
+            for n in range(threads)
+        ]
         self._clock = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
 
     def start(self) -> None:
         for thread in (*self._threads, self._clock):
             thread.start()
 
-    def wake(self) -> None:
-        with self._wanted:
-            self._news += 1
-            self._wanted.notify()
+    def wake(self, lane: str) -> None:
+        if lane in self._news:
+            self._news[lane].tell()
 
     def cancel(self, job_id: str) -> None:
         self._runner.cancel(job_id)
@@ -55,8 +71,9 @@ class ThreadPoolExecutor:
         """Begin nothing more, give running attempts their time, then send them back to the queue."""
         self._runner.refuse_new()
         self._stopping.set()
-        with self._wanted:
-            self._wanted.notify_all()
+        for news in self._news.values():
+            with news.wanted:
+                news.wanted.notify_all()
         self._join(drain_seconds)
         self._runner.release_all()
         self._join(RELEASE_SECONDS)
@@ -67,27 +84,28 @@ class ThreadPoolExecutor:
         for thread in self._threads:
             thread.join(max(0.0, until - time.monotonic()))
 
-    def _work(self) -> None:
+    def _work(self, lane: str) -> None:
         while not self._stopping.is_set():
-            if not self._guarded(self._run_or_wait):
+            if not self._guarded(lambda: self._run_or_wait(lane)):
                 self._stopping.wait(IDLE_POLL)  # the registry is away: no use in asking it faster
 
-    def _run_or_wait(self) -> None:
-        if not self._runner.ready():  # the registry is left to those who hand in work
+    def _run_or_wait(self, lane: str) -> None:
+        if not self._runner.ready(lane):  # the registry is left to those who hand in work
             self._stopping.wait(BUSY_POLL)
             return
-        with self._wanted:
-            seen = self._news
-        if not self._runner.run_next():
-            self._idle(seen)
+        news = self._news[lane]
+        with news.wanted:
+            seen = news.count
+        if not self._runner.run_next(lane):
+            self._idle(lane, news, seen)
 
-    def _idle(self, seen: int) -> None:
-        """Wait for news, or for the time of the queue's first job."""
-        due = self._registry.next_due_at()
+    def _idle(self, lane: str, news: _News, seen: int) -> None:
+        """Wait for news, or for the time of the lane's first job."""
+        due = self._registry.next_due_at(lane)
         seconds = IDLE_POLL if due is None else (due - self._registry.now()).total_seconds()
-        with self._wanted:
-            if self._news == seen and not self._stopping.is_set():
-                self._wanted.wait(min(IDLE_POLL, max(BUSY_POLL, seconds)))
+        with news.wanted:
+            if news.count == seen and not self._stopping.is_set():
+                news.wanted.wait(min(IDLE_POLL, max(BUSY_POLL, seconds)))
 
     def _beat(self) -> None:
         while not self._stopped.wait(HEARTBEAT_EVERY):

@@ -12,7 +12,7 @@ import logging
 import math
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime
@@ -20,8 +20,8 @@ from functools import partial
 from typing import TypeVar
 
 from tagapi.jobs import changes
-from tagapi.jobs.errors import JobCancelled, StoreUnavailable
-from tagapi.jobs.model import Change, Job, Json, Progress
+from tagapi.jobs.errors import Busy, JobCancelled, StaleAttempt, StoreUnavailable
+from tagapi.jobs.model import Change, Entry, Job, Json, Progress
 from tagapi.jobs.registry import JobRegistry, new_token
 
 log = logging.getLogger(__name__)
@@ -84,10 +84,10 @@ class _Stretch:
 class Attempt:
     """The TaskContext of one attempt."""
 
-    def __init__(self, job: Job, registry: JobRegistry, monotonic: Callable[[], float], insist: float) -> None:
-        """`insist` is for how many seconds a write is begun anew while the store is away."""
+    def __init__(self, job: Job, registry: JobRegistry, monotonic: Callable[[], float], lease: float) -> None:
+        """`lease` is its length in seconds, and for how long a write is begun anew while the store is away."""
         self.job = job
-        self.began = monotonic()
+        self.began = self.renewed = monotonic()
         self.interrupted_by: Interrupt | None = None
         self.interrupted_at: float | None = None
         self.past_return_at: float | None = None
@@ -106,7 +106,10 @@ class Attempt:
         self._lock = threading.Lock()
         self._stretches: list[_Stretch] = []
         self._monotonic = monotonic
-        self._insist = insist
+        self._lease = lease
+        self._told_to_stop = threading.Event()
+        self._journal = list(job.journal)
+        self._phase: str | None = None
         self._progress = self._told = Progress()
         self._told_at = -math.inf
 
@@ -115,6 +118,10 @@ class Attempt:
     @property
     def job_id(self) -> str:
         return self.job.id
+
+    @property
+    def owner(self) -> str:
+        return self.job.request.owner
 
     @property
     def arguments(self) -> Json:
@@ -128,6 +135,14 @@ class Attempt:
     def attempt_name(self) -> str:
         return f"{self.job.id}-{self.job.epoch}"
 
+    def phase(self, name: str, total: int | None = None) -> None:
+        self.check()
+        self._told_at = -math.inf  # how far the last one came is told as well
+        self.tell_progress()
+        with self._lock:
+            self._phase, self._progress, self._told_at = name, Progress(total=total), -math.inf
+        self.tell_progress()
+
     def progress(self, done: int, total: int) -> None:
         self.check()
         with self._lock:  # several threads of a task may report: the highest counts
@@ -139,6 +154,13 @@ class Attempt:
     def check(self) -> None:
         if self.interrupted_by is not None:
             raise JobCancelled
+        if self._journal and self._monotonic() - self.renewed > self._lease:
+            # It stood still for longer than its lease: another attempt may be at work outside by now.
+            raise StaleAttempt(job_id=self.job.id, epoch=self.job.epoch, current="unknown: the lease has lapsed")
+
+    def pause(self, seconds: float) -> None:
+        self._told_to_stop.wait(seconds)
+        self.check()
 
     def on_cancel(self, stop: Callable[[], None]) -> ExitStack:
         until, stretch = ExitStack(), _Stretch(stop, self._monotonic())
@@ -162,35 +184,58 @@ class Attempt:
             self.interrupted_by = Interrupt.CANCEL
             raise
 
+    def journal(self, step: str, fact: Json) -> None:
+        with self._lock:
+            place = len(self._journal)
+            noted = self.write(partial(changes.note, epoch=self.job.epoch, place=place, step=step, fact=fact))
+            self._journal.append(noted.journal[place])
+
+    def journaled(self) -> Sequence[Entry]:
+        with self._lock:
+            return tuple(self._journal)
+
+    def hold(self, name: str, seconds: float) -> None:
+        self.check()
+        if not self._registry.lock(f"job:{name}", self.job.id, seconds):
+            raise Busy(reason=f"another job holds {name}")
+
     # -- what the runner sees --------------------------------------------------------------
 
     def tell_progress(self) -> None:
         """Store what was reported last, unless that was done a moment ago: then the heartbeat does, later."""
         with self._lock:
-            now, progress = self._monotonic(), self._progress
+            now, progress, phase = self._monotonic(), self._progress, self._phase
             if progress is self._told or now - self._told_at < PROGRESS_EVERY:
                 return
             self._told, self._told_at = progress, now
         try:
-            self._registry.update(self.job.id, partial(changes.advance, epoch=self.job.epoch, progress=progress))
+            told = partial(changes.advance, epoch=self.job.epoch, progress=progress, phase=phase)
+            self._registry.update(self.job.id, told)
         except StoreUnavailable:
             self._told = Progress()  # the work does not depend on it: it is told another time
 
     def write(self, change: Change) -> Job:
         """Write a change that must not be lost: tried again, under one token, while the store is away."""
         write = partial(self._registry.update, self.job.id, change, new_token())
-        return insist(write, self._insist, self._monotonic)
+        return insist(write, self._lease, self._monotonic)
 
     def interrupt(self, reason: Interrupt, now: float) -> None:
-        """Tell the attempt to stop, unless it is past its point of no return or was told before."""
+        """Tell the attempt to stop, unless it is past its point of no return or was told before.
+
+        One that takes back what the job did outside goes on: a cancel asks for nothing else.
+        """
+        if reason is Interrupt.CANCEL and self.job.ending is not None:
+            return
         with self._lock:
             if self.past_return_at is not None or self.interrupted_by is not None:
                 return
             self.interrupted_by, self.interrupted_at = reason, now
+            self._told_to_stop.set()
             try:
                 threading.Thread(target=self._keep_stopping, name=f"stop-{self.job.id[:8]}", daemon=True).start()
             except RuntimeError:  # no thread can be had now: whoever asked asks again
                 self.interrupted_by = self.interrupted_at = None
+                self._told_to_stop.clear()
                 log.exception("stop_failed")
 
     def stuck(self, now: float) -> bool:
@@ -229,3 +274,27 @@ class Attempt:
                 except Exception:
                     log.warning("stop_failed", exc_info=True)
             self.left.wait(INTERRUPT_EVERY)
+
+
+class OnBehalf:
+    """The TaskContext for taking back what an earlier job has left: its journal, and the interrupts of this attempt.
+
+    What is noted here is for this attempt alone: an earlier job never changes.
+    """
+
+    def __init__(self, attempt: Attempt, before: Job) -> None:
+        self._attempt = attempt
+        self._before = before
+        self._noted: list[Entry] = []
+        self.job_id, self.owner = before.id, before.request.owner
+        self.arguments, self.submitted_at = before.request.arguments, before.submitted_at
+        self.attempt_name = attempt.attempt_name
+        self.phase, self.progress, self.check = attempt.phase, attempt.progress, attempt.check
+        self.pause, self.on_cancel, self.hold = attempt.pause, attempt.on_cancel, attempt.hold
+        self.begin_commit = attempt.begin_commit
+
+    def journal(self, step: str, fact: Json) -> None:
+        self._noted.append(Entry(step=step, fact=fact, at=self.submitted_at))
+
+    def journaled(self) -> Sequence[Entry]:
+        return (*self._before.journal, *self._noted)

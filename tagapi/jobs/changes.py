@@ -8,82 +8,30 @@ is written: so there is nothing in here but arithmetic on values.
 from __future__ import annotations
 
 import enum
+import json
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Any
 
-from tagapi.jobs.errors import AlreadyFinished, IllegalTransition, JobCancelled, NotParked, StaleAttempt
-from tagapi.jobs.model import EVENTS_KEPT, TRANSITIONS, Event, EventKind, Job, JobState, Json, Progress, Request
-
-DOUBTS_AT_MOST = 20
-"""Attempts in a row that could not find out what became of a commit: some seven minutes, as they come ever slower."""
-LOST = "the process that ran it was lost"
-
-
-def _noted(job: Job, kind: EventKind, now: datetime, detail: str | None = None, **facts: Any) -> Job:
-    """The job with one more event; progress takes the place of the progress before it."""
-    event = Event(kind=kind, at=now, attempt=job.attempt, detail=detail, **facts)
-    events = job.events
-    if events and kind is EventKind.PROGRESS is events[-1].kind:
-        events = events[:-1]
-    if len(events) >= EVENTS_KEPT:
-        events = (events[0], *events[len(events) - EVENTS_KEPT + 2 :])
-    return replace(job, events=(*events, event))
-
-
-def _to(job: Job, state: JobState, **facts: Any) -> Job:
-    if state not in TRANSITIONS[job.state]:
-        raise IllegalTransition(job_id=job.id, state=job.state.value, wanted=state.value)
-    return replace(job, state=state, **facts)
-
-
-def _end(job: Job, state: JobState, now: datetime, **facts: Any) -> Job:
-    ended = _to(job, state, finished_at=now, worker=None, lease_until=None, commit_unsettled=False, **facts)
-    if job.commit_unsettled and state is not JobState.SUCCEEDED:
-        # Neither word may be said of a job whose effect may be there: it has to be settled first.
-        raise IllegalTransition(job_id=job.id, state="not settled", wanted=state.value)
-    return _noted(ended, EventKind.FINISHED, now, state.value)
-
-
-def _wait(job: Job, now: datetime, delay: timedelta, why: str, **facts: Any) -> Job:
-    """Another attempt at `now + delay`; the one that ends here is fenced off. A cancel that was asked is honoured."""
-    if job.cancel_requested and job.state is JobState.RUNNING and not job.commit_unsettled:
-        return _end(replace(job, epoch=job.epoch + 1), JobState.CANCELLED, now, result=None)
-    return _leave(_noted(job, EventKind.RETRIED, now, why), JobState.WAITING, not_before=now + delay, **facts)
-
-
-def _doubt(job: Job, now: datetime, delay: timedelta, why: str, **facts: Any) -> Job:
-    """The attempt ended, and what became of the commit is not known: the next one asks, or nobody does any more."""
-    doubting = replace(job, doubts=job.doubts + 1)
-    if doubting.doubts < DOUBTS_AT_MOST:
-        return _wait(doubting, now, delay, why, **facts)
-    return _leave(_noted(doubting, EventKind.PARKED, now, why), JobState.PARKED, **{**facts, "error": why})
-
-
-def _leave(job: Job, state: JobState, **facts: Any) -> Job:
-    """Nobody runs the job any more; whoever still does so is fenced off."""
-    unsettled = _in_doubt(job)
-    return _to(job, state, epoch=job.epoch + 1, worker=None, lease_until=None, commit_unsettled=unsettled, **facts)
-
-
-def _in_doubt(job: Job) -> bool:
-    return job.commit_unsettled or job.state is JobState.COMMITTING
-
-
-def _fence(job: Job, epoch: int) -> None:
-    if job.epoch != epoch:
-        raise StaleAttempt(job_id=job.id, epoch=epoch, current=job.epoch)
-
-
-def _check_leased(job: Job, epoch: int) -> None:
-    """An attempt runs, since its lease does."""
-    if job.lease_until is None:
-        raise StaleAttempt(job_id=job.id, epoch=epoch, current=f"nobody: the job is {job.state.value}")
+from tagapi.jobs import steps
+from tagapi.jobs.errors import AlreadyFinished, IllegalTransition, JobCancelled, JournalFull, NotParked
+from tagapi.jobs.model import (
+    JOURNAL_BYTES,
+    PHASES_KEPT,
+    Entry,
+    Event,
+    EventKind,
+    Job,
+    JobState,
+    Json,
+    Phase,
+    Progress,
+    Request,
+)
 
 
 def accept(request: Request, now: datetime, number: int = 0) -> Job:
     """A request becomes a job. Its number is the registry's to give."""
-    accepted = Event(kind=EventKind.ACCEPTED, at=now, attempt=0)
+    accepted = Event(kind=EventKind.ACCEPTED, at=now, number=1, attempt=0)
     return Job(request=request, number=number, submitted_at=now, events=(accepted,))
 
 
@@ -96,7 +44,7 @@ def claim(job: Job, now: datetime, *, worker: str, lease: timedelta, token: str 
         return job
     if job.not_before is not None and now < job.not_before:
         raise IllegalTransition(job_id=job.id, state="waiting for its time", wanted="running")
-    claimed = _to(
+    claimed = steps.to(
         job,
         JobState.RUNNING,
         epoch=job.epoch + 1,
@@ -108,32 +56,69 @@ def claim(job: Job, now: datetime, *, worker: str, lease: timedelta, token: str 
         started_at=job.started_at or now,
         error=None,
         progress=Progress(),
+        phases=(),
     )
-    return _noted(claimed, EventKind.STARTED, now)
+    return steps.noted(claimed, EventKind.STARTED, now)
 
 
 def renew(job: Job, now: datetime, *, epoch: int, lease: timedelta) -> Job:
     """Keep the lease; an attempt that lost it, or ended, is told so by StaleAttempt."""
-    _fence(job, epoch)
-    _check_leased(job, epoch)
+    steps.fence(job, epoch)
+    steps.check_leased(job, epoch)
     return replace(job, lease_until=now + lease)
 
 
-def advance(job: Job, now: datetime, *, epoch: int, progress: Progress) -> Job:
-    """Say how far the attempt is."""
-    _fence(job, epoch)
+def advance(job: Job, now: datetime, *, epoch: int, progress: Progress, phase: str | None = None) -> Job:
+    """Say how far the attempt is: within its phase, where it named one."""
+    steps.fence(job, epoch)
     if job.finished:
         return job
-    _check_leased(job, epoch)
-    overtaken = progress.total == job.progress.total and progress.done <= job.progress.done
-    if overtaken:
+    steps.check_leased(job, epoch)
+    if phase is not None and (not job.phases or job.phases[-1].name != phase):
+        job = _begin_phase(job, now, phase)
+    elif progress.total == job.progress.total and progress.done <= job.progress.done:
+        return job  # overtaken
+    advanced = replace(job, progress=progress)
+    if phase is not None:
+        advanced = replace(advanced, phases=(*job.phases[:-1], replace(job.phases[-1], progress=progress)))
+    return steps.noted(advanced, EventKind.PROGRESS, now, progress=progress)
+
+
+def _begin_phase(job: Job, now: datetime, name: str) -> Job:
+    before = steps.phase_ended(job, now).phases[-PHASES_KEPT + 1 :]
+    return steps.noted(replace(job, phases=(*before, Phase(name=name, began=now))), EventKind.PHASE, now, name)
+
+
+def note(job: Job, now: datetime, *, epoch: int, place: int, step: str, fact: Json) -> Job:
+    """Note an effect outside, as entry number `place` of the journal. Raises JournalFull.
+
+    An attempt notes one entry after the other, so where that place is taken it hears its own write again.
+    """
+    steps.fence(job, epoch)
+    steps.check_leased(job, epoch)
+    if len(job.journal) > place:
         return job
-    return _noted(replace(job, progress=progress), EventKind.PROGRESS, now, progress=progress)
+    journal = (*job.journal, Entry(step=step, fact=fact, at=now))
+    size = len(json.dumps([[entry.step, entry.fact] for entry in journal], ensure_ascii=False).encode())
+    if size > JOURNAL_BYTES:
+        raise JournalFull(bytes=size)
+    return replace(job, journal=journal)
+
+
+def undone(job: Job, now: datetime, *, epoch: int, remark: str | None = None, left: str | None = None) -> Job:
+    """What the journal names was taken back, but for what is `left`: the job ends as it was to, or FAILED."""
+    steps.fence(job, epoch)
+    return steps.end_undone(job, now, remark, left)
+
+
+def looked_again(job: Job, now: datetime, *, detail: str) -> Job:
+    """Somebody looked outside for what arrived after the end."""
+    return steps.noted(job, EventKind.LOOKED_AGAIN, now, detail)
 
 
 def settle(job: Job, now: datetime, *, epoch: int) -> Job:
     """The commit of an earlier attempt is known not to have happened, and cannot happen any more."""
-    _fence(job, epoch)
+    steps.fence(job, epoch)
     if job.state is not JobState.RUNNING:
         raise IllegalTransition(job_id=job.id, state=job.state.value, wanted="settled")
     return replace(job, commit_unsettled=False, doubts=0, result=None)
@@ -145,45 +130,50 @@ def begin_commit(job: Job, now: datetime, *, epoch: int, result: Json) -> Job:
     An attempt passes it once, so a job that is past it at this epoch hears its own write again: the
     reply was lost, and a renewal has put its token over the write's.
     """
-    _fence(job, epoch)
+    steps.fence(job, epoch)
     if job.state is JobState.COMMITTING:
         return job
     if job.cancel_requested:
         raise JobCancelled
-    return _to(job, JobState.COMMITTING, result=result)
+    return steps.to(job, JobState.COMMITTING, result=result)
 
 
 def succeed(job: Job, now: datetime, *, epoch: int, result: Json | None = None) -> Job:
-    """The effect is there: done with the stored result, or with `result` where there was nothing to commit.
+    """The effect is there: done with `result`, or with the stored one where none is told.
 
     Without a commit this is the point of no return itself, so a cancel that came first wins here too.
     """
-    _fence(job, epoch)
+    steps.fence(job, epoch)
+    if job.ending is not None:
+        raise IllegalTransition(job_id=job.id, state="being undone", wanted="succeeded")
     committed = job.state is JobState.COMMITTING or job.commit_unsettled
     if job.cancel_requested and not committed:
         raise JobCancelled
     if committed:
-        job = _noted(job, EventKind.COMMITTED, now)
+        job = steps.noted(job, EventKind.COMMITTED, now)
     total = job.progress.total or job.progress.done
-    return _end(
+    whole = Progress(done=total, total=total)
+    if job.phases:
+        job = replace(job, phases=(*job.phases[:-1], replace(job.phases[-1], progress=whole)))
+    return steps.end(
         job,
         JobState.SUCCEEDED,
         now,
-        result=job.result if committed else result,
-        progress=Progress(done=total, total=total),
+        result=job.result if result is None else result,
+        progress=whole,
     )
 
 
 def fail(job: Job, now: datetime, *, epoch: int, reason: str) -> Job:
     """Give up, for this reason."""
-    _fence(job, epoch)
-    return _end(job, JobState.FAILED, now, error=reason, result=None)
+    steps.fence(job, epoch)
+    return steps.end(job, JobState.FAILED, now, error=reason, result=None)
 
 
 def cancelled(job: Job, now: datetime, *, epoch: int) -> Job:
     """The attempt has left without an effect, as was asked."""
-    _fence(job, epoch)
-    return _end(job, JobState.CANCELLED, now, result=None)
+    steps.fence(job, epoch)
+    return steps.end(job, JobState.CANCELLED, now, result=None)
 
 
 def retry(
@@ -202,17 +192,19 @@ def retry(
     not `counted` was ended by what others did, and is none of the task's tries; one in doubt is none
     either, and a job in doubt for the DOUBTS_AT_MOST-th time is parked.
     """
-    _fence(job, epoch)
-    if not settled and _in_doubt(job):
-        return _doubt(job, now, delay, reason, error=reason)
-    waiting = _wait(job, now, delay, reason, error=reason, tries=job.tries + counted)
+    steps.fence(job, epoch)
+    if job.ending is not None:
+        return steps.undo_again(job, now, delay, reason)
+    if not settled and steps.in_doubt(job):
+        return steps.doubt(job, now, delay, reason, error=reason)
+    waiting = steps.wait(job, now, delay, reason, error=reason, tries=job.tries + counted)
     return replace(waiting, commit_unsettled=False, doubts=0, result=None) if settled else waiting
 
 
 def release(job: Job, now: datetime, *, epoch: int) -> Job:
     """The process is leaving: the attempt does not count, and another process may take the job at once."""
-    _fence(job, epoch)
-    return _wait(job, now, timedelta(), "the process that ran it is leaving", attempt=job.attempt - 1)
+    steps.fence(job, epoch)
+    return steps.wait(job, now, timedelta(), "the process that ran it is leaving", attempt=job.attempt - 1)
 
 
 def recover(job: Job, now: datetime, *, max_recoveries: int) -> Job:
@@ -224,11 +216,13 @@ def recover(job: Job, now: datetime, *, max_recoveries: int) -> Job:
     if job.lease_until is None or now < job.lease_until:
         return job
     lost = replace(job, recoveries=job.recoveries + 1)
-    if _in_doubt(job):
-        return _doubt(lost, now, timedelta(), LOST)
+    if job.ending is not None:
+        return steps.undo_again(lost, now, timedelta(), steps.LOST)
+    if steps.in_doubt(job):
+        return steps.doubt(lost, now, timedelta(), steps.LOST)
     if lost.recoveries > max_recoveries and not job.cancel_requested:
         return fail(replace(lost, epoch=job.epoch + 1), now, epoch=job.epoch + 1, reason=lost_too_often(lost))
-    return _wait(lost, now, timedelta(), LOST)
+    return steps.wait(lost, now, timedelta(), steps.LOST)
 
 
 def lost_too_often(job: Job) -> str:
@@ -246,10 +240,10 @@ def request_cancel(job: Job, now: datetime) -> Job:
         raise AlreadyFinished(job_id=job.id, state=job.state.value)
     asked = job
     if not job.cancel_requested:
-        asked = _noted(replace(job, cancel_requested=True), EventKind.CANCEL_REQUESTED, now)
-    if job.state is JobState.RUNNING or job.commit_unsettled:
+        asked = steps.noted(replace(job, cancel_requested=True), EventKind.CANCEL_REQUESTED, now)
+    if job.state is JobState.RUNNING or job.commit_unsettled or job.ending is not None:
         return asked
-    return _end(asked, JobState.CANCELLED, now)
+    return steps.end(asked, JobState.CANCELLED, now)
 
 
 class Verdict(enum.Enum):
@@ -269,10 +263,10 @@ def settle_by_hand(job: Job, now: datetime, *, by: str, verdict: Verdict) -> Job
     """What a person found out takes the place of the sink's own answer. Raises NotParked."""
     if job.state is not JobState.PARKED:
         raise NotParked(job_id=job.id, state=job.state.value)
-    said = _noted(replace(job, doubts=0), EventKind.SETTLED, now, f"{verdict.value}, says {by}")
+    said = steps.noted(replace(job, doubts=0), EventKind.SETTLED, now, f"{verdict.value}, says {by}")
     if verdict is Verdict.COMPLETED:
         return replace(succeed(said, now, epoch=job.epoch), error=None)
-    waiting = _to(said, JobState.WAITING, not_before=now)
+    waiting = steps.to(said, JobState.WAITING, not_before=now)
     if verdict is Verdict.RETRY:
         return waiting
     absent = replace(waiting, commit_unsettled=False, error=None)

@@ -92,6 +92,11 @@ class AlreadyFinished(JobError):
     code = "already_finished"
 
 
+class NotRetryable(JobError):
+    message = "Job {job_id} is {state}: {why}."
+    code = "not_retryable"
+
+
 class NotParked(JobError):
     message = "Job {job_id} is {state}: only a parked job is settled by hand."
     code = "not_parked"
@@ -115,6 +120,23 @@ class TaskFailed(JobError):
 class Transient(JobError):
     message = "{reason}"
     code = "transient"
+
+
+class Busy(Transient):
+    message = "{reason}"
+    # Another job holds what this one needs: it waits, as long as that takes, and that is none of its tries.
+    code = "busy"
+
+
+class NotUndone(JobError):
+    message = "{left}"
+    # Something that an attempt did outside stays there, and trying again will not change that.
+    code = "not_undone"
+
+
+class JournalFull(TaskFailed):
+    message = "The journal of the job is full: {bytes} bytes."
+    code = "journal_full"
 
 
 class StoreUnavailable(Transient):

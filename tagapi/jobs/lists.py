@@ -20,6 +20,9 @@ class Query:
     owner: str | None = None
     states: frozenset[JobState] | None = None
     label: str | None = None
+    since: datetime | None = None
+    """Only jobs that were submitted then or later."""
+
     before: int | None = None
     """Only jobs whose number is lower: how a list is followed, at the same cost at any depth."""
 
@@ -46,6 +49,7 @@ class ListKey(NamedTuple):
     owner: str | None
     state: JobState | None
     label: str | None
+    """Without a namespace: a lane, whose list has the jobs that wait in it."""
 
 
 class ListedBy(NamedTuple):
@@ -54,6 +58,7 @@ class ListedBy(NamedTuple):
     namespace: str
     owner: str
     labels: tuple[str, ...]
+    lane: str | None
 
 
 class Moves(NamedTuple):
@@ -74,11 +79,25 @@ class Page:
     """What to ask for as `after` to see what precedes; None at the beginning."""
 
 
+def task_label(task: str) -> str:
+    """The label of all jobs of a task."""
+    return f"type:{task.partition('.')[2]}"
+
+
+WAITING = frozenset({JobState.QUEUED, JobState.WAITING})
+"""The states of jobs that are due or will be: those that the bounds of a queue count."""
+
+
 @lru_cache(10_000)
 def lists_of(request: ListedBy, state: JobState) -> frozenset[ListKey]:
-    """Every list that a job is in. A label is meant within its namespace, so it is listed only there."""
-    namespace, owner, labels = request
-    found = set()
+    """Every list that a job is in. A label is meant within its namespace, so it is listed only there.
+
+    A job that was accepted before there were lanes is in the list of none: it left the queue long ago.
+    """
+    namespace, owner, labels, lane = request
+    found: set[ListKey] = set()
+    if lane is not None and state in WAITING:
+        found.update(ListKey(None, whose, state, lane) for whose in (None, owner))
     for whose, where in product((None, owner), (None, state)):
         found.add(ListKey(None, whose, where, None))
         found.update(ListKey(namespace, whose, where, label) for label in (None, *labels))
@@ -97,7 +116,7 @@ def moves(before: Job | None, after: Job | None) -> Moves:
     job = after or before
     if job is None:
         return Moves(frozenset(), frozenset())
-    listed_by = ListedBy(job.request.namespace, job.request.owner, job.request.labels)
+    listed_by = ListedBy(job.request.namespace, job.request.owner, job.request.labels, job.request.lane)
     return _moved(listed_by, before and before.state, after and after.state)
 
 
@@ -108,6 +127,6 @@ def due(job: Job) -> datetime | None:
     return job.not_before if job.state is JobState.WAITING else None
 
 
-def waiting(owner: str | None) -> list[ListKey]:
-    """The lists of the jobs that are due or will be: those that the bounds of the queue count."""
-    return [ListKey(None, owner, state, None) for state in (JobState.QUEUED, JobState.WAITING)]
+def waiting(owner: str | None, lane: str | None = None) -> list[ListKey]:
+    """The lists of the jobs that are due or will be, of a lane or of all: those that the bounds of the queue count."""
+    return [ListKey(None, owner, state, lane) for state in (JobState.QUEUED, JobState.WAITING)]

@@ -14,6 +14,9 @@ from typing import Any
 
 Json = Mapping[str, Any]
 
+DEFAULT_LANE = "spark"
+"""A lane is a class of work with attempts, a queue and a retention of its own: it waits for no other."""
+
 
 class JobState(enum.Enum):
     """Where a job stands. The last three are final."""
@@ -83,6 +86,12 @@ class Request:
     request_id: str | None = None
     """Of the HTTP request that asked: what the records of both are found by."""
 
+    lane: str | None = None
+    """Which attempts it waits for; None is DEFAULT_LANE, of jobs that were accepted before there were lanes."""
+
+    retry_of: str | None = None
+    """The id of the finished job that this one does again."""
+
     @property
     def namespace(self) -> str:
         return self.task.partition(".")[0]
@@ -101,6 +110,45 @@ class Progress:
         return round(100 * min(self.done, self.total) / self.total, 2) if self.total else 0.0
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Phase:
+    """A part of an attempt's work, with a name for people."""
+
+    name: str
+    began: datetime
+    ended: datetime | None = None
+    progress: Progress = Progress()
+
+
+PHASES_KEPT = 50
+"""Of an attempt; more are a task's mistake, and the newest stay."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Entry:
+    """A fact about an effect outside, noted before the attempt went on."""
+
+    step: str
+    fact: Json
+    at: datetime
+    """By the registry's clock."""
+
+
+JOURNAL_BYTES = 64 * 1024
+"""Of a job's journal, as JSON."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Ending:
+    """How a job will end, once what its journal names has been taken back."""
+
+    state: JobState
+    """FAILED or CANCELLED."""
+
+    reason: str | None = None
+    """The error to be."""
+
+
 class EventKind(enum.Enum):
     """What can be told of a job's way."""
 
@@ -111,7 +159,13 @@ class EventKind(enum.Enum):
     """The newest of a row of reports: the ones before it are not kept."""
     RETRIED = "retried"
     """An attempt ended without an outcome; `detail` says why."""
+    PHASE = "phase"
+    """Another phase of the work began; `detail` is its name."""
     CANCEL_REQUESTED = "cancel requested"
+    UNDOING = "undoing"
+    """The job ends once what it did outside has been taken back; `detail` says why it ends."""
+    LOOKED_AGAIN = "looked again"
+    """Upkeep looked for what arrived outside after the end; `detail` says what it did about it."""
     COMMITTED = "committed"
     """The effect is known to be there."""
     PARKED = "parked"
@@ -129,6 +183,10 @@ class Event:
     kind: EventKind
     at: datetime
     """By the registry's clock."""
+
+    number: int
+    """Grows within a job, from 1. Where one is missing, it was of a progress that is told by a later one,
+    or of what a long history keeps no more: between the first event and the second."""
 
     attempt: int
     """Of which attempt; 0 before the first."""
@@ -187,10 +245,27 @@ class Job:
     """How many attempts in a row ended without finding out what became of the commit."""
 
     progress: Progress = field(default_factory=Progress)
+    phases: tuple[Phase, ...] = ()
+    """Of this attempt, oldest first."""
+
     result: Json | None = None
     """Stored by begin_commit as the result to be; told to clients only once SUCCEEDED."""
 
     error: str | None = None
+    """Why it FAILED, or waits for another attempt; what a CANCELLED one has to say, if anything."""
+
+    journal: tuple[Entry, ...] = ()
+    """What its attempts did outside, oldest first. A job with one ends otherwise than SUCCEEDED only by an undo."""
+
+    ending: Ending | None = None
+    """The next attempts take back what the journal names, and then the job ends like this."""
+
+    undos: int = 0
+    """How many attempts to take it back ended without having done so."""
+
+    left: str | None = None
+    """What could not be taken back, in words."""
+
     started_at: datetime | None = None
     """When the first attempt began."""
 
@@ -210,6 +285,10 @@ class Job:
     @property
     def finished(self) -> bool:
         return self.state.final
+
+    @property
+    def lane(self) -> str:
+        return self.request.lane or DEFAULT_LANE
 
 
 Change = Callable[[Job, datetime], Job]

@@ -9,11 +9,12 @@ from datetime import timedelta
 from functools import partial
 
 from tagapi.jobs import changes
-from tagapi.jobs.errors import Contended, JobError
+from tagapi.jobs.errors import Contended, JobError, StoreUnavailable
 from tagapi.jobs.model import Change, Job, Json
 
 FIRST_RETRY = 0.25  # seconds: a lost Spark server is back after about twice this
 LONGEST_RETRY = 30.0  # seconds
+LONGEST_ASKED = 3600.0  # seconds that another system may ask us to wait
 LONGEST_CONTENDED_RETRY = 0.5  # seconds: a commit takes a hundredth of that
 
 
@@ -25,6 +26,8 @@ class OutcomeKind(enum.Enum):
     CANCELLED = "cancelled"
     RETRIED = "retried"
     RELEASED = "released"
+    UNDONE = "undone"
+    """What the job did outside has been taken back, but for what `left` names."""
     FENCED = "fenced"
     """Replaced by another attempt: there is nothing to write."""
 
@@ -37,6 +40,8 @@ class Outcome:
     error: BaseException | None = None
     counted: bool = True
     """Of a retry: whether it was one of the tries that a task may have."""
+    left: str | None = None
+    """Of an undo: what stays outside for good."""
 
     def change(self, job: Job, settled: bool) -> Change:
         """What is written of it. An unsettled job stays so until somebody knows what became of its commit."""
@@ -46,11 +51,13 @@ class Outcome:
                 return partial(changes.succeed, epoch=epoch, result=self.result)
             case OutcomeKind.CANCELLED:
                 return partial(changes.cancelled, epoch=epoch)
+            case OutcomeKind.UNDONE:
+                return partial(changes.undone, epoch=epoch, remark=self.reason or None, left=self.left)
             case OutcomeKind.RELEASED:
                 return partial(changes.release, epoch=epoch)
             case OutcomeKind.RETRIED:
                 longest = LONGEST_CONTENDED_RETRY if isinstance(self.error, Contended) else LONGEST_RETRY
-                delay = timedelta(seconds=backoff(job.attempt, longest))
+                delay = timedelta(seconds=self._delay(job, longest))
                 return partial(
                     changes.retry,
                     epoch=epoch,
@@ -60,6 +67,13 @@ class Outcome:
                     counted=self.counted,
                 )
         return partial(changes.fail, epoch=epoch, reason=self.reason)
+
+    def _delay(self, job: Job, longest: float) -> float:
+        """Seconds: what somebody else's system asked for, if it did; else our own."""
+        asked = getattr(self.error, "facts", {}).get("retry_after")
+        if isinstance(self.error, StoreUnavailable) or not isinstance(asked, int | float):
+            return backoff(job.attempt, longest)
+        return min(float(asked), LONGEST_ASKED) * random.uniform(1.0, 1.1)
 
     def unforeseen(self) -> BaseException | None:
         """The error to log with its traceback, where the job failed by one that nobody foresaw."""

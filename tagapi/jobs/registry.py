@@ -27,7 +27,7 @@ from typing import Any
 from tagapi.jobs import changes
 from tagapi.jobs.errors import IllegalTransition, JobNotFound, KeyReused, OwnerQueueFull, QueueFull, StaleAttempt
 from tagapi.jobs.lists import ListKey, Page, Query
-from tagapi.jobs.model import Change, Job, Request
+from tagapi.jobs.model import DEFAULT_LANE, Change, Job, Request
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -41,7 +41,7 @@ class IdempotencyKey:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Bounds:
-    """How many jobs may wait, in the whole registry and for one owner."""
+    """How many jobs may wait in a lane, and for one owner in it."""
 
     queued: int
     queued_per_owner: int
@@ -62,6 +62,23 @@ class Claim:
         self.job_id: str | None = None
         """The job that it was last sent for: it may have it. None: it has none."""
 
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Changed:
+    """What was written lately, for those who follow it."""
+
+    upto: str
+    """What to ask for next."""
+
+    job_ids: Sequence[str]
+    """Each once, in the order of its last write."""
+
+    gap: bool = False
+    """There was more than is kept: whoever follows a job has to read it anew."""
+
+
+CHANGES_KEPT = 10_000
+"""Writes that a registry remembers for those who follow them: they look several times a second."""
 
 QUEUE_RETRY_AFTER = 5  # seconds: a full queue of small jobs has drained well below its bound by then
 
@@ -94,14 +111,14 @@ class JobRegistry(ABC):
             if self._swap(before, after):
                 return after
 
-    def claim(self, worker: str, lease: timedelta, sent: Claim | None = None) -> Job | None:
-        """Begin an attempt on the job that has been due longest; None where none is due.
+    def claim(self, worker: str, lease: timedelta, sent: Claim | None = None, lane: str = DEFAULT_LANE) -> Job | None:
+        """Begin an attempt on the job of the lane that has been due longest; None where none is due.
 
         After StoreUnavailable it may be sent again, and then answers with the job that it got, if it did.
         """
         sent = sent or Claim()
         change = partial(changes.claim, worker=worker, lease=lease, token=sent.token)
-        while (job_id := sent.job_id or self._next_due(self.now())) is not None:
+        while (job_id := sent.job_id or self._next_due(self.now(), lane)) is not None:
             sent.job_id = job_id
             try:
                 return self.update(job_id, change, sent.token)
@@ -113,7 +130,8 @@ class JobRegistry(ABC):
         """One page of a list, newest first, and the total."""
         if query.after is not None:
             return self._find_above(query.list_keys(), query.after, query.limit)
-        page = self._page(query.list_keys(), query.before, query.offset, query.limit + 1)
+        first = 0 if query.since is None else self._first_since(query.since)
+        page = self._page(query.list_keys(), query.before, query.offset, query.limit + 1, first)
         jobs = page.jobs[: query.limit]
         follows, precedes = len(page.jobs) > query.limit, query.before is not None or query.offset > 0
         return Page(
@@ -136,6 +154,20 @@ class JobRegistry(ABC):
             next=lowest if len(page.jobs) > len(jobs) else None,
             previous=highest if len(above) > limit else None,
         )
+
+    def _first_since(self, moment: datetime) -> int:
+        """A number from which on jobs were submitted then or later. Numbers grow with time, so halving finds it."""
+        everything = [ListKey(None, None, None, None)]
+        low, high = 0, max((job.number for job in self._page(everything, None, 0, 1).jobs), default=0) + 1
+        while low < high:
+            middle = (low + high) // 2
+            at_or_above = self._above(everything, middle - 1, 1)
+            number = at_or_above[0] if at_or_above else high
+            if number >= high or self.get(self.id_of(number)).submitted_at >= moment:
+                high = middle
+            else:
+                low = number + 1
+        return low
 
     @staticmethod
     def _check_bounds(queued: int, queued_of_owner: int, owner: str, bounds: Bounds) -> None:
@@ -180,20 +212,21 @@ class JobRegistry(ABC):
         """Atomically replace the job, if it still has the version of `before`, with all that is derived from it."""
 
     @abstractmethod
-    def _next_due(self, now: datetime) -> str | None:
-        """The id of the job with the earliest `due` that is not after `now`."""
+    def _next_due(self, now: datetime, lane: str) -> str | None:
+        """The id of the job of the lane with the earliest `due` that is not after `now`."""
 
     @abstractmethod
-    def _page(self, wanted: Sequence[ListKey], before: int | None, offset: int, limit: int) -> Page:
-        """A page of the union of these lists, by descending number, from below `before` on, and its total."""
+    def _page(self, wanted: Sequence[ListKey], before: int | None, offset: int, limit: int, first: int = 0) -> Page:
+        """A page of the union of these lists without numbers below `first`, by descending number, from below `before`
+        on; and the total of that union, wherever the page is."""
 
     @abstractmethod
     def _above(self, wanted: Sequence[ListKey], after: int, limit: int) -> Sequence[int]:
         """The lowest `limit` job numbers above `after` in the union of these lists, ascending."""
 
     @abstractmethod
-    def next_due_at(self) -> datetime | None:
-        """When the queue's first job is or was due; None where nothing waits."""
+    def next_due_at(self, lane: str = DEFAULT_LANE) -> datetime | None:
+        """When the lane's first job is or was due; None where nothing waits."""
 
     @abstractmethod
     def active(self) -> Sequence[Job]:
@@ -201,11 +234,18 @@ class JobRegistry(ABC):
 
     @abstractmethod
     def queued(self) -> int:
-        """How many jobs wait for an attempt."""
+        """How many jobs wait for an attempt, in whatever lane."""
 
     @abstractmethod
-    def finished_before(self, moment: datetime, limit: int) -> Sequence[str]:
-        """Ids of at most `limit` jobs that finished before `moment`, oldest first."""
+    def changed(self, after: str | None, limit: int = 1000) -> Changed:
+        """What was written after an `upto` of before, oldest first; nothing but where to begin, for None.
+
+        `limit` is of writes. At least the last CHANGES_KEPT of them are kept; after more than that there is a gap.
+        """
+
+    @abstractmethod
+    def finished_before(self, moment: datetime, limit: int, lane: str = DEFAULT_LANE) -> Sequence[str]:
+        """Ids of at most `limit` jobs of the lane that finished before `moment`, oldest first."""
 
     @abstractmethod
     def forget(self, job_ids: Iterable[str]) -> None:

@@ -16,19 +16,21 @@ from datetime import timedelta
 from functools import partial
 
 from tagapi.jobs import changes
-from tagapi.jobs.attempt import Attempt, Interrupt, insist
+from tagapi.jobs.attempt import Attempt, Interrupt, OnBehalf, insist
 from tagapi.jobs.errors import (
+    Busy,
     Contended,
     JobCancelled,
     JobError,
     JobNotFound,
+    NotUndone,
     StaleAttempt,
     StoreUnavailable,
     TaskFailed,
     TimedOut,
     Transient,
 )
-from tagapi.jobs.model import Job, JobState
+from tagapi.jobs.model import DEFAULT_LANE, Job, JobState
 from tagapi.jobs.outcome import Outcome, OutcomeKind, reason_of
 from tagapi.jobs.registry import Claim, JobRegistry
 from tagapi.jobs.task import Task, request_in_context, running_job
@@ -45,6 +47,7 @@ class RunnerLimits:
     lease: float = 30.0
     renew_every: float = 5.0
     timeout: float = 3600.0
+    """Of an attempt whose task sets no limit of its own."""
     max_recoveries: int = 3
 
 
@@ -72,15 +75,15 @@ class JobRunner:
         self._renewed = monotonic()
         self._leaving = False
 
-    def ready(self) -> bool:
-        """An attempt could begin now. Asks nothing of the registry."""
-        return not self._leaving and all(task.ready() for task in self._tasks.values())
+    def ready(self, lane: str = DEFAULT_LANE) -> bool:
+        """An attempt of the lane could begin now. Asks nothing of the registry."""
+        return not self._leaving and all(task.ready() for task in self._tasks.values() if task.lane == lane)
 
-    def run_next(self) -> bool:
-        """Claim the next job and run an attempt of it. False where there was nothing to run."""
-        if not self.ready():
+    def run_next(self, lane: str = DEFAULT_LANE) -> bool:
+        """Claim the lane's next job and run an attempt of it. False where there was nothing to run."""
+        if not self.ready(lane):
             return False
-        job = self._claim()
+        job = self._claim(lane)
         if job is None:
             return False
         attempt = Attempt(job, self._registry, self._monotonic, self._limits.lease)
@@ -102,11 +105,11 @@ class JobRunner:
             request_in_context.reset(logged[1])
         return True
 
-    def _claim(self) -> Job | None:
+    def _claim(self, lane: str) -> Job | None:
         """A claim that may have got a job is sent until it is answered: nobody else would run that job for a lease."""
         sent = Claim()
         lease = timedelta(seconds=self._limits.lease)
-        ask = partial(self._registry.claim, self._worker, lease, sent)
+        ask = partial(self._registry.claim, self._worker, lease, sent, lane)
         return insist(ask, self._limits.lease, self._monotonic, in_doubt=lambda: sent.job_id is not None)
 
     def _leaving_meanwhile(self) -> bool:
@@ -120,18 +123,45 @@ class JobRunner:
         try:
             task = self._task_of(job)
             if job.commit_unsettled:  # before any interrupt: only this finds out what became of it
-                if task.find_commit(job):
-                    return Outcome(OutcomeKind.SUCCEEDED)
+                if (found := task.find_commit(job)) is not None:
+                    return Outcome(OutcomeKind.SUCCEEDED, result=found)
                 self._settle(attempt)
             attempt.check()
+            log.info("attempt_started", extra={"attempt": job.attempt, "task": task.name})
+            if job.ending is not None:
+                return self._undo(task, attempt)
             if job.cancel_requested:
                 raise JobCancelled
-            log.info("attempt_started", extra={"attempt": job.attempt, "task": task.name})
+            self._undo_predecessor(task, attempt)
             return Outcome(OutcomeKind.SUCCEEDED, result=task.run(attempt))
         except StaleAttempt as error:
             return Outcome(OutcomeKind.FENCED, error=error)
         except BaseException as error:  # an interrupt is no Exception, and must not take the thread with it
             return self._outcome_of(error, attempt)
+
+    def _undo(self, task: Task, attempt: Attempt) -> Outcome:
+        """Whatever keeps it from being done is met again by the next attempt, until the job says what is left."""
+        try:
+            return Outcome(OutcomeKind.UNDONE, reason=task.undo(attempt) or "")
+        except NotUndone as error:
+            return Outcome(OutcomeKind.UNDONE, left=str(error), error=error)
+        except StaleAttempt:
+            raise
+        except Exception as error:
+            if not isinstance(error, JobError):
+                log.exception("undo_failed")
+            return Outcome(OutcomeKind.RETRIED, reason=reason_of(error), error=error, counted=False)
+
+    def _undo_predecessor(self, task: Task, attempt: Attempt) -> None:
+        """What the job that this one does again has left outside is taken back first. Raises NotUndone."""
+        if attempt.job.request.retry_of is None:
+            return
+        try:
+            before = self._registry.get(attempt.job.request.retry_of)
+        except JobNotFound:  # it is kept no more
+            return
+        if before.left is not None:
+            task.undo(OnBehalf(attempt, before))
 
     def _task_of(self, job: Job) -> Task:
         try:
@@ -157,7 +187,9 @@ class JobRunner:
             case Interrupt.CANCEL if attempt.settled:
                 return Outcome(OutcomeKind.CANCELLED)
             case Interrupt.TIMEOUT if attempt.settled:
-                return Outcome(OutcomeKind.FAILED, reason=str(TimedOut(seconds=self._limits.timeout)), error=error)
+                reason = str(TimedOut(seconds=self._limit(attempt)))
+                kind = OutcomeKind.FAILED if attempt.job.ending is None else OutcomeKind.RETRIED
+                return Outcome(kind, reason=reason, error=error)
         if attempt.past_return_at is not None:
             return self._after_failed_commit(error, attempt)
         if not attempt.settled:  # an earlier attempt's commit may be there: the next one asks again
@@ -169,7 +201,9 @@ class JobRunner:
     def _again_or_failed(self, error: BaseException, attempt: Attempt) -> Outcome:
         """Only what the task itself met counts as one of its tries: not what neighbours, others or the store did."""
         job, counted = attempt.job, False
-        if isinstance(error, Contended):
+        if isinstance(error, Busy):
+            again = True
+        elif isinstance(error, Contended):
             again = job.attempt < CONTENDED_ATTEMPTS
         elif isinstance(error, Transient):
             counted = not attempt.disturbed and not isinstance(error, StoreUnavailable)
@@ -188,10 +222,11 @@ class JobRunner:
             attempt.settled = True
             return self._again_or_failed(error, attempt)
         try:
-            if self._registry.get(job.id).epoch != job.epoch:
+            stored = self._registry.get(job.id)
+            if stored.epoch != job.epoch:
                 return Outcome(OutcomeKind.FENCED, error=error)
-            if self._tasks[job.request.task].find_commit(job):
-                return Outcome(OutcomeKind.SUCCEEDED)
+            if (found := self._tasks[job.request.task].find_commit(stored)) is not None:
+                return Outcome(OutcomeKind.SUCCEEDED, result=found)
             attempt.settled = True
         except BaseException as unanswered:  # delta-rs may panic, which is no Exception, and must not end the thread
             # Nobody can say: the next attempt asks again, and the job stays unsettled until it knows.
@@ -282,10 +317,11 @@ class JobRunner:
         if renewing and not attempt.abandoned:
             lease = timedelta(seconds=self._limits.lease)
             self._registry.update(job.id, partial(changes.renew, epoch=attempt.job.epoch, lease=lease))
+            attempt.renewed = now
         attempt.tell_progress()
 
     def _end_overdue(self, attempt: Attempt, now: float) -> None:
-        if now - attempt.began > self._limits.timeout:
+        if now - attempt.began > self._limit(attempt):
             attempt.interrupt(Interrupt.TIMEOUT, now)
         if attempt.stuck(now):
             log.error("attempt_stuck", extra=_named(attempt))
@@ -293,9 +329,13 @@ class JobRunner:
             if self._on_stuck():
                 for neighbour in self._attempts():
                     neighbour.disturbed = neighbour.give_up() or neighbour.disturbed
-        if not attempt.abandoned and attempt.hopeless(now, self._limits.timeout):
+        if not attempt.abandoned and attempt.hopeless(now, self._limit(attempt)):
             log.error("attempt_abandoned", extra=_named(attempt))
             attempt.abandoned = True
+
+    def _limit(self, attempt: Attempt) -> float:
+        task = self._tasks.get(attempt.job.request.task)
+        return task.time_limit if task is not None and task.time_limit is not None else self._limits.timeout
 
     def _attempts(self) -> list[Attempt]:
         with self._lock:

@@ -5,13 +5,15 @@ from __future__ import annotations
 import logging
 import time
 import uuid
+from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Protocol
 
 from tagapi.jobs import changes
-from tagapi.jobs.errors import AlreadyFinished, JobNotFound, ShuttingDown
+from tagapi.jobs.errors import AlreadyFinished, JobNotFound, NotRetryable, ShuttingDown
 from tagapi.jobs.lists import Page, Query
-from tagapi.jobs.model import Job, JobState, Json, Request
+from tagapi.jobs.model import DEFAULT_LANE, Job, JobState, Json, Request
 from tagapi.jobs.registry import Added, Bounds, IdempotencyKey, JobRegistry
 
 log = logging.getLogger(__name__)
@@ -24,8 +26,8 @@ ELSEWHERE_POLL = 0.1  # seconds between looks at a job that runs in another proc
 class Executor(Protocol):
     """Where attempts run, as far as the service needs to know."""
 
-    def wake(self) -> None:
-        """There is something new in the queue."""
+    def wake(self, lane: str) -> None:
+        """There is something new in the queue of the lane."""
 
     def cancel(self, job_id: str) -> None:
         """Tell the job's attempt to stop, if it runs here."""
@@ -37,8 +39,12 @@ class Executor(Protocol):
 class JobService:
     """Thin on purpose: what may happen to a job is the model's, how it is kept the registry's business."""
 
-    def __init__(self, registry: JobRegistry, executor: Executor, bounds: Bounds) -> None:
+    def __init__(
+        self, registry: JobRegistry, executor: Executor, bounds: Bounds, lanes: Mapping[str, str] | None = None
+    ) -> None:
+        """`lanes` has the lane of a task by the task's name; the others are of DEFAULT_LANE."""
         self._registry = registry
+        self._lanes = lanes or {}
         self._executor = executor
         self._bounds = bounds
         self.accepting = True
@@ -63,8 +69,6 @@ class JobService:
         Raises ShuttingDown, QueueFull, OwnerQueueFull, or KeyReused where `key` was used on this route
         by this owner with another request; then nothing was accepted.
         """
-        if not self.accepting:
-            raise ShuttingDown(retry_after=RESTART_SECONDS)
         request = Request(
             job_id=str(uuid.uuid4()),
             task=task,
@@ -72,12 +76,40 @@ class JobService:
             arguments=arguments,
             labels=labels,
             request_id=request_id,
+            lane=self._lanes.get(task, DEFAULT_LANE),
         )
         scoped = None if key is None else IdempotencyKey(owner=owner, route=route, value=key)
-        added = self._registry.add(request, self._bounds, scoped)
+        return self._admit(request, scoped)
+
+    def retry(self, job_id: str, *, by: str, force: bool = False, request_id: str | None = None) -> Added:
+        """Do a finished job again, as a new job of whoever asks. A job is done again once: later ones hear of the same.
+
+        Raises JobNotFound; NotRetryable for a job that has not finished, or has succeeded and is not to be forced;
+        and what `submit` raises.
+        """
+        job = self._registry.get(job_id)
+        if not job.finished:
+            raise NotRetryable(job_id=job_id, state=job.state.value, why="it has not ended yet")
+        if job.state is JobState.SUCCEEDED and not force:
+            raise NotRetryable(job_id=job_id, state=job.state.value, why="it is not done again unless that is forced")
+        request = replace(
+            job.request,
+            job_id=str(uuid.uuid4()),
+            owner=by,
+            request_id=request_id,
+            lane=self._lanes.get(job.request.task, DEFAULT_LANE),
+            retry_of=job_id,
+        )
+        return self._admit(request, IdempotencyKey(owner="", route="retry", value=job_id))  # no principal has no name
+
+    def _admit(self, request: Request, key: IdempotencyKey | None) -> Added:
+        if not self.accepting:
+            raise ShuttingDown(retry_after=RESTART_SECONDS)
+        added = self._registry.add(request, self._bounds, key)
         if not added.replayed:
-            log.info("job_accepted", extra={"job_id": added.job.id, "task": task, "owner": owner})
-            self._executor.wake()
+            extra = {"job_id": added.job.id, "task": request.task, "owner": request.owner}
+            log.info("job_accepted", extra=extra)
+            self._executor.wake(added.job.lane)
         return added
 
     def check_store(self) -> None:
@@ -127,5 +159,5 @@ class JobService:
         self.get(job_id, namespace)
         job = self._registry.update(job_id, partial(changes.settle_by_hand, by=by, verdict=verdict))
         log.warning("job_settled_by_hand", extra={"job_id": job_id, "verdict": verdict.value, "by": by})
-        self._executor.wake()
+        self._executor.wake(job.lane)
         return job

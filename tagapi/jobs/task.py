@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from contextvars import ContextVar
 from datetime import datetime
 from typing import ClassVar, Protocol
 
-from tagapi.jobs.model import Job, Json
+from tagapi.jobs.model import DEFAULT_LANE, Entry, Job, Json
 
 running_job: ContextVar[str | None] = ContextVar("running_job", default=None)
 """The id of the job whose attempt runs in this context: every log record of it carries it."""
@@ -26,6 +26,10 @@ class TaskContext(Protocol):
         """The job's UUID: what a commit is signed with."""
 
     @property
+    def owner(self) -> str:
+        """The name of who asked."""
+
+    @property
     def arguments(self) -> Json:
         """What was asked, validated."""
 
@@ -37,11 +41,20 @@ class TaskContext(Protocol):
     def attempt_name(self) -> str:
         """`<job_id>-<epoch>`: unlike any other attempt's, for whatever is staged."""
 
+    def phase(self, name: str, total: int | None = None) -> None:
+        """Begin the next phase of the work, with a name for people; `progress` counts within it."""
+
     def progress(self, done: int, total: int) -> None:
         """Say how far the work is, in the task's own unit. Cheap: call it as often as there is news."""
 
     def check(self) -> None:
-        """Raise JobCancelled where the attempt should stop. Call it between pieces of work."""
+        """Raise JobCancelled where the attempt should stop. Call it between pieces of work, and before effects outside.
+
+        An attempt with a journal whose lease has lapsed unseen, since its process stood still, stops here too.
+        """
+
+    def pause(self, seconds: float) -> None:
+        """Wait for so long. Raises JobCancelled as soon as the attempt should stop."""
 
     def on_cancel(self, stop: Callable[[], None]) -> AbstractContextManager[object]:
         """Have `stop` called, from another thread, again and again once the attempt should stop, until
@@ -49,6 +62,19 @@ class TaskContext(Protocol):
 
     def begin_commit(self, result: Json) -> None:
         """The point of no return: store the result to be. Raises JobCancelled, and then nothing may be written."""
+
+    def journal(self, step: str, fact: Json) -> None:
+        """Note a fact about an effect outside: durable before this returns, refused where another took over.
+
+        Note what is about to be done, do it, note what came of it. A cancel does not keep it from being noted.
+        Raises StaleAttempt, and JournalFull beyond JOURNAL_BYTES.
+        """
+
+    def journaled(self) -> Sequence[Entry]:
+        """What this attempt and those before it noted, oldest first."""
+
+    def hold(self, name: str, seconds: float) -> None:
+        """Be the one job that holds `name`, from now on for so long. Raises Busy where another does."""
 
 
 class Task(ABC):
@@ -60,8 +86,14 @@ class Task(ABC):
     max_attempts: ClassVar[int] = 4
     """How often a job is tried when attempts end with Transient."""
 
+    lane: ClassVar[str] = DEFAULT_LANE
+    """Whose threads run it. What one task of a lane needs to begin, the lane needs."""
+
+    time_limit: ClassVar[float | None] = None
+    """Seconds that an attempt may take; None is the service's own limit."""
+
     def ready(self) -> bool:
-        """Whether an attempt could begin now. Nothing is claimed while a task is not ready."""
+        """Whether an attempt could begin now. Nothing of its lane is claimed while a task is not ready."""
         return True
 
     @abstractmethod
@@ -69,13 +101,29 @@ class Task(ABC):
         """Do the work and answer with the result.
 
         A task with an effect calls `context.begin_commit(result)` once, right before the
-        effect, and its sink takes a job's commit only once. Raises Transient for what
-        another attempt may mend, TaskFailed for what it will not.
+        effect, and its sink takes a job's commit only once. One with effects in somebody
+        else's system, which takes no part in a commit, keeps a journal of them instead. Raises
+        Transient for what another attempt may mend, TaskFailed for what it will not.
         """
 
-    def find_commit(self, job: Job) -> bool:
-        """Whether this job's commit is in its sink, having made sure that it cannot get there later.
+    def find_commit(self, job: Job) -> Json | None:
+        """The result of this job's commit where its sink has it; else None, having made sure that it cannot come later.
 
-        Asked when an attempt passed `begin_commit` and nobody knows how it ended.
+        Asked when an attempt passed `begin_commit` and nobody knows how it ended; `job.result` is what it said then.
         """
-        return False
+        return None
+
+    def undo(self, context: TaskContext) -> str | None:
+        """Take back what the journal names, so that nothing of the job is left outside. May be run again.
+
+        Run in attempts of its own, which no cancel interrupts, before a job with a journal ends FAILED or CANCELLED.
+        Answers with what is to be said of it, if anything. Raises NotUndone for what stays there for good.
+        """
+        return None
+
+    def look_again(self, job: Job) -> str | None:
+        """Remove what arrived outside after the job ended. Answers with what was done, if anything was.
+
+        Asked about an hour and about a day after the end of a job with a journal.
+        """
+        return None

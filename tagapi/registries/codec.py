@@ -11,10 +11,10 @@ import orjson
 from cachetools import LRUCache
 
 from tagapi.jobs.lists import due
-from tagapi.jobs.model import Event, EventKind, Job, JobState, Progress, Request
+from tagapi.jobs.model import Ending, Entry, Event, EventKind, Job, JobState, Phase, Progress, Request
 from tagapi.registries.versions import MOVING_STEPS, REQUEST_STEPS, VERSION, up_to_date
 
-ASKED = ("task", "owner", "arguments", "labels", "request_id")
+ASKED = ("task", "owner", "arguments", "labels", "request_id", "lane", "retry_of")
 MOVING = (
     "submitted_at",
     "state",
@@ -31,8 +31,13 @@ MOVING = (
     "commit_unsettled",
     "doubts",
     "progress",
+    "phases",
     "result",
     "error",
+    "journal",
+    "ending",
+    "undos",
+    "left",
     "started_at",
     "finished_at",
     "events",
@@ -70,6 +75,10 @@ def load_facts(stored: bytes) -> dict[str, Any]:
     facts["state"] = JobState(facts["state"])
     facts["progress"] = Progress(**facts["progress"])
     facts["events"] = tuple(_event(event) for event in facts["events"])
+    facts["phases"] = tuple(_phase(phase) for phase in facts["phases"])
+    facts["journal"] = tuple(_entry(entry) for entry in facts["journal"])
+    if (ending := facts["ending"]) is not None:
+        facts["ending"] = Ending(state=JobState(ending["state"]), reason=ending["reason"])
     return facts
 
 
@@ -101,10 +110,24 @@ def _event(stored: dict[str, Any]) -> Event:
     return Event(
         kind=EventKind(stored["kind"]),
         at=datetime.fromisoformat(stored["at"]),
+        number=stored["number"],
         attempt=stored["attempt"],
         detail=stored["detail"],
         progress=None if progress is None else Progress(**progress),
     )
+
+
+def _phase(stored: dict[str, Any]) -> Phase:
+    return Phase(
+        name=stored["name"],
+        began=datetime.fromisoformat(stored["began"]),
+        ended=_moment(stored["ended"]),
+        progress=Progress(**stored["progress"]),
+    )
+
+
+def _entry(stored: dict[str, Any]) -> Entry:
+    return Entry(step=stored["step"], fact=stored["fact"], at=datetime.fromisoformat(stored["at"]))
 
 
 class Decoded:

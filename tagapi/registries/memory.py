@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections import Counter, defaultdict
+from collections import defaultdict, deque
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from heapq import merge
@@ -14,9 +14,9 @@ from sortedcontainers import SortedList
 
 from tagapi.jobs import changes
 from tagapi.jobs.errors import JobNotFound
-from tagapi.jobs.lists import ListKey, Page, due, moves
-from tagapi.jobs.model import Job, Request
-from tagapi.jobs.registry import Bounds, IdempotencyKey, JobRegistry
+from tagapi.jobs.lists import ListKey, Page, due, moves, waiting
+from tagapi.jobs.model import DEFAULT_LANE, Job, Request
+from tagapi.jobs.registry import CHANGES_KEPT, Bounds, Changed, IdempotencyKey, JobRegistry
 
 
 class MemoryRegistry(JobRegistry):
@@ -30,10 +30,11 @@ class MemoryRegistry(JobRegistry):
         self._key_of: dict[str, IdempotencyKey] = {}
         self._last_number = 0
         self._lists: dict[ListKey, SortedList[int]] = defaultdict(SortedList)
-        self._queue: SortedList[tuple[datetime, int]] = SortedList()
-        self._queued_of: Counter[str] = Counter()
+        self._queues: dict[str, SortedList[tuple[datetime, int]]] = defaultdict(SortedList)
         self._active: set[str] = set()
-        self._finished: SortedList[tuple[datetime, int]] = SortedList()
+        self._finished: dict[str, SortedList[tuple[datetime, int]]] = defaultdict(SortedList)
+        self._changes: deque[str] = deque(maxlen=CHANGES_KEPT)
+        self._written = 0
         self._locks: dict[str, tuple[str, datetime]] = {}
 
     def check(self) -> None:
@@ -68,7 +69,8 @@ class MemoryRegistry(JobRegistry):
                 return known, known.id != request.job_id
             if request.job_id in self._jobs:
                 return self._jobs[request.job_id], False
-            self._check_bounds(len(self._queue), self._queued_of[request.owner], request.owner, bounds)
+            queued, of_owner = (self._count(waiting(owner, request.lane)) for owner in (None, request.owner))
+            self._check_bounds(queued, of_owner, request.owner, bounds)
             self._last_number += 1
             job = changes.accept(request, self.now(), self._last_number)
             self._place(None, job)
@@ -85,6 +87,9 @@ class MemoryRegistry(JobRegistry):
             self._place(current, after)
             return True
 
+    def _count(self, wanted: Sequence[ListKey]) -> int:
+        return sum(len(self._lists[key]) for key in wanted if key in self._lists)
+
     def _place(self, before: Job | None, after: Job | None) -> None:
         """Write a job and everything that is derived from it; None is a job that is not there."""
         job = after or before
@@ -93,6 +98,8 @@ class MemoryRegistry(JobRegistry):
             del self._jobs[job.id], self._by_number[job.number]
         else:
             self._jobs[job.id] = self._by_number[job.number] = after
+            self._changes.append(job.id)
+            self._written += 1
         left, entered = moves(before, after)
         for key in left:
             self._lists[key].remove(job.number)
@@ -100,41 +107,51 @@ class MemoryRegistry(JobRegistry):
                 del self._lists[key]
         for key in entered:
             self._lists[key].add(job.number)
-        if not left and not entered:
+        if not left and not entered and before is not None and after is not None and due(before) == due(after):
             return
         for one, step in ((before, -1), (after, 1)):
             if one is None:
                 continue
             change = SortedList.remove if step < 0 else SortedList.add
             if (place := due(one)) is not None:
-                change(self._queue, (place, one.number))
-                self._queued_of[one.request.owner] += step
+                change(self._queues[one.lane], (place, one.number))
             if one.finished_at is not None:
-                change(self._finished, (one.finished_at, one.number))
+                change(self._finished[one.lane], (one.finished_at, one.number))
         if after is not None and after.lease_until is not None:
             self._active.add(job.id)
         else:
             self._active.discard(job.id)
 
-    def _next_due(self, now: datetime) -> str | None:
+    def _next_due(self, now: datetime, lane: str) -> str | None:
         with self._lock:
-            if not self._queue or self._queue[0][0] > now:
-                return None
-            return self._by_number[self._queue[0][1]].id
+            queue = self._queues[lane]
+            return self._by_number[queue[0][1]].id if queue and queue[0][0] <= now else None
 
-    def next_due_at(self) -> datetime | None:
+    def next_due_at(self, lane: str = DEFAULT_LANE) -> datetime | None:
         with self._lock:
-            return self._queue[0][0] if self._queue else None
+            queue = self._queues[lane]
+            return queue[0][0] if queue else None
 
-    def _page(self, wanted: Sequence[ListKey], before: int | None, offset: int, limit: int) -> Page:
+    def changed(self, after: str | None, limit: int = 1000) -> Changed:
+        with self._lock:
+            seen = self._written if after is None else int(after)
+            kept_from = self._written - len(self._changes)
+            start = max(seen, kept_from)
+            found = list(islice(self._changes, start - kept_from, start - kept_from + limit))
+            ids = list(dict.fromkeys(reversed(found)))[::-1]
+            return Changed(upto=str(start + len(found)), job_ids=ids, gap=seen < kept_from)
+
+    def _page(self, wanted: Sequence[ListKey], before: int | None, offset: int, limit: int, first: int = 0) -> Page:
         with self._lock:
             found = [self._lists[key] for key in wanted if key in self._lists]
-            total = sum(map(len, found))
+            begins = [numbers.bisect_left(first) if first else 0 for numbers in found]
+            total = sum(len(numbers) - begin for numbers, begin in zip(found, begins, strict=True))
             ends = [len(numbers) if before is None else numbers.bisect_left(before) for numbers in found]
             if len(found) == 1:  # by rank: the cost does not depend on the depth
-                numbers = found[0][max(0, ends[0] - offset - limit) : max(0, ends[0] - offset)][::-1]
+                numbers = found[0][max(begins[0], ends[0] - offset - limit) : max(begins[0], ends[0] - offset)][::-1]
             else:
-                below = [one.islice(0, end, reverse=True) for one, end in zip(found, ends, strict=True)]
+                spans = zip(found, begins, ends, strict=True)
+                below = [one.islice(begin, max(begin, end), reverse=True) for one, begin, end in spans]
                 numbers = list(islice(merge(*below, reverse=True), offset, offset + limit))
             return Page(jobs=[self._by_number[number] for number in numbers], total=total)
 
@@ -149,11 +166,11 @@ class MemoryRegistry(JobRegistry):
 
     def queued(self) -> int:
         with self._lock:
-            return len(self._queue)
+            return self._count(waiting(None))
 
-    def finished_before(self, moment: datetime, limit: int) -> Sequence[str]:
+    def finished_before(self, moment: datetime, limit: int, lane: str = DEFAULT_LANE) -> Sequence[str]:
         with self._lock:
-            old = islice(self._finished.irange(maximum=(moment, 0)), limit)
+            old = islice(self._finished[lane].irange(maximum=(moment, 0)), limit)
             return [self._by_number[number].id for _, number in old]
 
     def forget(self, job_ids: Iterable[str]) -> None:

@@ -14,7 +14,7 @@ from tagapi.jobs.errors import StoreTooNew
 Stored = dict[str, Any]
 RETRY_AFTER = 60  # seconds: until somebody has put the right release in its place, as a guess
 
-VERSION = 2
+VERSION = 3
 """Of a request and of a moving part. Version 1 carried none; a request was the list of its four facts then."""
 
 
@@ -27,8 +27,18 @@ def _moving_2(stored: Stored) -> Stored:
     return {**stored, "tries": 0, "doubts": 0, "claim_token": ""}
 
 
-REQUEST_STEPS: Mapping[int, Callable[[Any], Stored]] = {2: _request_2}
-MOVING_STEPS: Mapping[int, Callable[[Any], Stored]] = {2: _moving_2}
+def _request_3(stored: Stored) -> Stored:
+    return {**stored, "lane": None, "retry_of": None}
+
+
+def _moving_3(stored: Stored) -> Stored:
+    """Events had no numbers: they are those that are there."""
+    events = [{**event, "number": number} for number, event in enumerate(stored["events"], 1)]
+    return {**stored, "events": events, "phases": [], "journal": [], "ending": None, "undos": 0, "left": None}
+
+
+REQUEST_STEPS: Mapping[int, Callable[[Any], Stored]] = {2: _request_2, 3: _request_3}
+MOVING_STEPS: Mapping[int, Callable[[Any], Stored]] = {2: _moving_2, 3: _moving_3}
 """By the version that a step leads to."""
 
 

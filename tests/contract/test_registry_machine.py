@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
-from tagapi.jobs import changes
+from tagapi.jobs import changes, steps
 from tagapi.jobs.errors import JobCancelled, JobError, KeyReused, OwnerQueueFull, QueueFull, StoreUnavailable
 from tagapi.jobs.model import Change, Job, JobState, Progress, Request
 from tagapi.jobs.registry import Bounds, Claim, IdempotencyKey, new_token
@@ -32,7 +32,7 @@ WAITING = (JobState.QUEUED, JobState.WAITING)
 def park(job: Job, now: datetime, *, epoch: int) -> Job:
     """What became of the commit cannot be found out, for the last time that it is tried."""
     in_doubt = job.commit_unsettled or job.state is JobState.COMMITTING
-    tried = replace(job, doubts=changes.DOUBTS_AT_MOST - 1) if in_doubt else job
+    tried = replace(job, doubts=steps.DOUBTS_AT_MOST - 1) if in_doubt else job
     return changes.retry(tried, now, epoch=epoch, delay=timedelta(), reason="nobody knows")
 
 

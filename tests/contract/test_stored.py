@@ -1,6 +1,7 @@
 """What an earlier release stored is read, listed, run and forgotten by this one; what a newer one stored is refused.
 
-`stored/v1` was written by the last release whose values had no version: `stored/record.py` says how.
+`stored/v1` was written by the last release whose values had no version, `v2` by the last one without lanes:
+`stored/record.py` says how.
 """
 
 from __future__ import annotations
@@ -8,9 +9,9 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from dataclasses import fields, replace
+from dataclasses import dataclass, fields, replace
 from datetime import timedelta
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -31,23 +32,51 @@ from tests.contract.backends import valkey
 from tests.contract.recount import assert_counters_agree, assert_lists_agree
 from tests.contract.test_registry import at_once
 
-STORED = Path(__file__).with_name("stored") / "v1"
-TOLD = orjson.loads((STORED / "told.json").read_bytes())
-SINCE = {"tries": 0, "doubts": 0, "claim_token": ""}
-"""What a job has that it had not then; a request has its `request_id`."""
+STORED = Path(__file__).with_name("stored")
+SINCE_1 = {"tries": 0, "doubts": 0, "claim_token": ""}
+SINCE_2 = {"phases": [], "journal": [], "ending": None, "undos": 0, "left": None}
+"""What a job has that it had not in a release with this version."""
 LEASE = timedelta(seconds=30)
 ROOM = Bounds(queued=1000, queued_per_owner=1000)
 
 
-def copy_file(folder: Path) -> str:
-    shutil.copy(STORED / "jobs.db", folder / "jobs.db")
+@dataclass
+class Release:
+    """What one release has stored, and how it told the jobs itself."""
+
+    version: int
+
+    @property
+    def folder(self) -> Path:
+        return STORED / f"v{self.version}"
+
+    @cached_property
+    def told(self) -> Any:
+        return orjson.loads((self.folder / "told.json").read_bytes())
+
+    def jobs(self) -> list[Any]:
+        """As this release tells them: with what has come since."""
+        since = {**(SINCE_1 if self.version < 2 else {}), **SINCE_2}
+        asked_since = {**({"request_id": None} if self.version < 2 else {}), "lane": None, "retry_of": None}
+        return [
+            {**job, **since, "request": {**job["request"], **asked_since}, "events": numbered(job["events"])}
+            for job in self.told["jobs"]
+        ]
+
+
+def numbered(events: list[Any]) -> list[Any]:
+    return [{**event, "number": number} for number, event in enumerate(events, 1)]
+
+
+def copy_file(release: Release, folder: Path) -> str:
+    shutil.copy(release.folder / "jobs.db", folder / "jobs.db")
     return f"sqlite:///{folder}/jobs.db"
 
 
-def fill_redis(_: Path) -> str:
+def fill_redis(release: Release, _: Path) -> str:
     with valkey().client() as client:
         client.flushdb()
-        for key, stored in orjson.loads((STORED / "redis.json").read_bytes()).items():
+        for key, stored in orjson.loads((release.folder / "redis.json").read_bytes()).items():
             match stored:
                 case {"hash": fields}:
                     client.hset(key, mapping=fields)
@@ -63,15 +92,20 @@ def fill_redis(_: Path) -> str:
 STORES = {"sqlite": copy_file, "redis": fill_redis}
 
 
+@pytest.fixture(params=[1, 2], ids=["v1", "v2"])
+def release(request: pytest.FixtureRequest) -> Release:
+    return Release(request.param)
+
+
 @pytest.fixture(params=STORES)
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    return STORES[request.param](tmp_path)
+def url(request: pytest.FixtureRequest, release: Release, tmp_path: Path) -> str:
+    return STORES[request.param](release, tmp_path)
 
 
 @pytest.fixture
-def clock() -> ManualClock:
+def clock(release: Release) -> ManualClock:
     clock = ManualClock()
-    clock.advance(TOLD["seconds"])
+    clock.advance(release.told["seconds"])
     return clock
 
 
@@ -109,15 +143,14 @@ def test_every_fact_is_stored() -> None:
 # -- an older release's ---------------------------------------------------------------------
 
 
-def test_every_state_that_there_was_is_in_what_is_stored() -> None:
+def test_every_state_that_there_was_is_in_what_is_stored(release: Release) -> None:
     known = {state.value for state in JobState if state is not JobState.PARKED}
-    assert {job["state"] for job in TOLD["jobs"]} == known
-    assert {job["state"] for job in TOLD["jobs"] if job["commit_unsettled"]} == {"waiting", "running"}
+    assert {job["state"] for job in release.told["jobs"]} == known
+    assert {job["state"] for job in release.told["jobs"] if job["commit_unsettled"]} == {"waiting", "running"}
 
 
-def test_every_job_is_told_as_it_was(registry: JobRegistry) -> None:
-    then = [{**job, **SINCE, "request": {**job["request"], "request_id": None}} for job in TOLD["jobs"]]
-    assert [in_json(job) for job in every_job(registry)] == then
+def test_every_job_is_told_as_it_was(registry: JobRegistry, release: Release) -> None:
+    assert [in_json(job) for job in every_job(registry)] == release.jobs()
 
 
 def test_every_list_total_and_counter_is_right(registry: JobRegistry, clock: ManualClock) -> None:
@@ -127,8 +160,8 @@ def test_every_list_total_and_counter_is_right(registry: JobRegistry, clock: Man
     assert_counters_agree(registry, jobs)
 
 
-def test_every_key_still_finds_its_job(registry: JobRegistry) -> None:
-    for owner, route, value, job_id in TOLD["keys"]:
+def test_every_key_still_finds_its_job(registry: JobRegistry, release: Release) -> None:
+    for owner, route, value, job_id in release.told["keys"]:
         asked = replace(registry.get(job_id).request, job_id=new_token(), request_id="r1")
         key = IdempotencyKey(owner=owner, route=route, value=value)
         again = registry.add(asked, ROOM, key)
@@ -137,9 +170,9 @@ def test_every_key_still_finds_its_job(registry: JobRegistry) -> None:
             registry.add(replace(asked, arguments={}), ROOM, key)
 
 
-def test_everything_goes_on(registry: JobRegistry, url: str, clock: ManualClock) -> None:
+def test_everything_goes_on(registry: JobRegistry, url: str, clock: ManualClock, release: Release) -> None:
     """Queued ones are claimed, leases lapse, doubts are settled, and all of it ends and is forgotten."""
-    last = max(job["number"] for job in TOLD["jobs"])
+    last = max(job["number"] for job in release.told["jobs"])
     new = registry.add(Request(job_id=new_token(), task="tags.compute", owner="ann", arguments={}), ROOM).job
     assert new.number == last + 1
     clock.advance(1000)
@@ -159,19 +192,19 @@ def test_everything_goes_on(registry: JobRegistry, url: str, clock: ManualClock)
         assert_counters_agree(reopened, jobs)
         reopened.forget(reopened.finished_before(clock.now(), 1000))
         assert every_job(reopened) == []
-        owner, route, value, _ = TOLD["keys"][0]
+        owner, route, value, _ = release.told["keys"][0]
         again = Request(job_id=new_token(), task="tags.compute", owner=owner, arguments={})
         assert not reopened.add(again, ROOM, IdempotencyKey(owner=owner, route=route, value=value)).replayed
 
 
-def test_many_open_it_at_once_and_it_is_brought_up_to_date_once(url: str, clock: ManualClock) -> None:
+def test_many_open_it_at_once_and_it_is_brought_up_to_date_once(url: str, clock: ManualClock, release: Release) -> None:
     registries = [opened(url, clock) for _ in range(8)]
     try:
         seen = at_once(len(registries), lambda n: [in_json(job) for job in every_job(registries[n])])
     finally:
         for registry in registries:
             registry.close()
-    assert all(jobs == seen[0] and len(jobs) == len(TOLD["jobs"]) for jobs in seen)
+    assert all(jobs == seen[0] and len(jobs) == len(release.told["jobs"]) for jobs in seen)
     assert version_of(url) == (REDIS_VERSION if url.startswith("redis") else SQLITE_VERSION)
 
 
@@ -208,15 +241,17 @@ def test_what_a_newer_release_stored_is_refused_and_left_as_it_is(url: str, cloc
 
 
 def test_a_job_that_a_newer_release_wrote_meanwhile_is_not_guessed_at(
-    registry: JobRegistry, url: str, clock: ManualClock
+    registry: JobRegistry, url: str, clock: ManualClock, release: Release
 ) -> None:
-    assert len(every_job(registry)) == len(TOLD["jobs"])
+    assert len(every_job(registry)) == len(release.told["jobs"])
     newer = '{"v": 1000}'
     if url.startswith("redis"):
         with valkey().client() as client:
-            client.hset(f"tagapi:job:{TOLD['jobs'][0]['request']['job_id']}", "moving", newer)
+            client.hset(f"tagapi:job:{release.told['jobs'][0]['request']['job_id']}", "moving", newer)
     else:
         with closing(apsw.Connection(url.removeprefix("sqlite:///"))) as db:
-            db.execute("UPDATE jobs SET moving = ? WHERE number = ?", (newer.encode(), TOLD["jobs"][0]["number"]))
+            db.execute(
+                "UPDATE jobs SET moving = ? WHERE number = ?", (newer.encode(), release.told["jobs"][0]["number"])
+            )
     with pytest.raises(StoreTooNew):
         every_job(registry)

@@ -21,7 +21,7 @@ from tagapi.auth import open_gate
 from tagapi.executors.thread_pool import ThreadPoolExecutor
 from tagapi.hosts import Hosts
 from tagapi.jobs.errors import TaskFailed
-from tagapi.jobs.model import Json
+from tagapi.jobs.model import DEFAULT_LANE, Json
 from tagapi.jobs.registry import Bounds
 from tagapi.jobs.runner import JobRunner, RunnerLimits
 from tagapi.jobs.service import JobService
@@ -154,7 +154,7 @@ class World:
         tasks = {task.name: task for task in (Obedient(name, self.results) for name in TYPES)}
         registry = open_registry(settings.registry.url)
         self.runner = JobRunner(registry, tasks, f"stand-in-{os.getpid()}", RunnerLimits())
-        self._executor = ThreadPoolExecutor(self.runner, registry, jobs.max_concurrent)
+        self._executor = ThreadPoolExecutor(self.runner, registry, {DEFAULT_LANE: jobs.max_concurrent})
         bounds = Bounds(queued=jobs.max_queued, queued_per_owner=jobs.max_queued_per_user)
         self.service = JobService(registry, self._executor, bounds)
         self._executor.start()

@@ -22,7 +22,7 @@ from tag_tasks.tags.scope import Scopes
 from tag_tasks.tags.tag import TagTask
 from tag_tasks.tags.wealth import HighNetWorthUserTask
 from tagapi.executors.thread_pool import ThreadPoolExecutor
-from tagapi.jobs.model import JobState
+from tagapi.jobs.model import DEFAULT_LANE, JobState
 from tagapi.jobs.registry import Bounds
 from tagapi.jobs.service import JobService
 from tests.spark.world import (
@@ -877,7 +877,7 @@ def submit_many(world: World, fives: int = 10) -> list[str]:
 def finish_all(world: World, jobs: list[str], threads: int = 3) -> None:
     """Run the jobs as a service does: by a pool, on a clock that goes."""
     world.clock.run()
-    executor = ThreadPoolExecutor(world.runner, world.clock, threads)
+    executor = ThreadPoolExecutor(world.runner, world.clock, {DEFAULT_LANE: threads})
     executor.start()
     try:
         eventually(lambda: all(world.clock.get(job_id).finished for job_id in jobs), seconds=60)

@@ -18,7 +18,7 @@ from tag_tasks.spark.session import Spark
 from tagapi.executors.thread_pool import ThreadPoolExecutor
 from tagapi.jobs import changes
 from tagapi.jobs.errors import AlreadyFinished, TaskFailed
-from tagapi.jobs.model import JobState
+from tagapi.jobs.model import DEFAULT_LANE, JobState
 from tests.spark.business import Business, Gate, Hooked
 from tests.spark.world import TODAY, eventually, in_thread
 
@@ -49,7 +49,7 @@ def task(business: Business) -> Export:
 @pytest.mark.parametrize("share", [0.0, 0.2], ids=["while Spark sorts", "while rows come"])
 def test_a_cancel_is_seen_within_a_second_and_leaves_nothing(large: Business, form: str, share: float) -> None:
     large.clock.run()
-    executor = ThreadPoolExecutor(large.runner, large.clock, 1)
+    executor = ThreadPoolExecutor(large.runner, large.clock, {DEFAULT_LANE: 1})
     executor.start()
     try:
         job_id = large.submit("bookings_export", format=form)
@@ -181,7 +181,7 @@ def test_an_export_survives_the_death_of_spark(tmp_path: Path, many: Path) -> No
     spark.start()
     large = Business(spark, tmp_path, many)
     large.clock.run()
-    executor = ThreadPoolExecutor(large.runner, large.clock, 1)
+    executor = ThreadPoolExecutor(large.runner, large.clock, {DEFAULT_LANE: 1})
     try:
         eventually(spark.ready)
         executor.start()

@@ -26,7 +26,7 @@ from tag_tasks.tags.sample import write_sample
 from tagapi.executors.thread_pool import ThreadPoolExecutor
 from tagapi.jobs.changes import request_cancel
 from tagapi.jobs.errors import AlreadyFinished, TaskFailed, Transient
-from tagapi.jobs.model import JobState, Progress
+from tagapi.jobs.model import DEFAULT_LANE, JobState, Progress
 from tests.spark.world import (
     ALL,
     ASSETS,
@@ -107,7 +107,7 @@ def turn(world: World, parity: int) -> None:
 def pool(world: World, threads: int = 3) -> Iterator[ThreadPoolExecutor]:
     """Jobs run by themselves during the block, on a clock that goes."""
     world.clock.run()
-    executor = ThreadPoolExecutor(world.runner, world.clock, threads)
+    executor = ThreadPoolExecutor(world.runner, world.clock, {DEFAULT_LANE: threads})
     executor.start()
     try:
         yield executor

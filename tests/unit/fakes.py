@@ -66,9 +66,9 @@ class FakeTask(Task):
         self.ran += 1
         return self._work(context)
 
-    def find_commit(self, job: Job) -> bool:
+    def find_commit(self, job: Job) -> Json | None:
         self.asked += 1
-        return self._find(job)
+        return job.result if self._find(job) else None
 
 
 class ManualExecutor:
@@ -79,7 +79,7 @@ class ManualExecutor:
         self.cancel, self.wait = runner.cancel, runner.wait
         self.woken = 0
 
-    def wake(self) -> None:
+    def wake(self, lane: str) -> None:
         self.woken += 1
 
 

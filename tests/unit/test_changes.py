@@ -10,9 +10,10 @@ from functools import partial
 import pytest
 
 from tagapi.jobs import changes
-from tagapi.jobs.changes import DOUBTS_AT_MOST, Verdict
+from tagapi.jobs.changes import Verdict
 from tagapi.jobs.errors import AlreadyFinished, IllegalTransition, JobCancelled, JobError, NotParked, StaleAttempt
 from tagapi.jobs.model import EVENTS_KEPT, TRANSITIONS, Event, EventKind, Job, JobState, Progress, Request
+from tagapi.jobs.steps import DOUBTS_AT_MOST
 
 NOW = datetime(2024, 2, 29, 12, 0, tzinfo=UTC)
 LATER = NOW + timedelta(minutes=1)  # every lease below has lapsed by then, and every delay is over
@@ -258,7 +259,8 @@ def test_a_renewal_touches_only_the_lease(state: JobState) -> None:
 def test_progress_is_kept(state: JobState) -> None:
     job = JOB_IN[state]()
     news = Progress(done=1, total=3)
-    event = Event(kind=EventKind.PROGRESS, at=NOW, attempt=job.attempt, progress=news)
+    number = job.events[-1].number + 1
+    event = Event(kind=EventKind.PROGRESS, at=NOW, number=number, attempt=job.attempt, progress=news)
     advanced = changes.advance(job, NOW, epoch=job.epoch, progress=news)
     assert advanced == replace(job, progress=news, events=(*job.events, event))
     assert news.percentage == 33.33
@@ -352,9 +354,10 @@ def test_a_job_without_a_commit_succeeds_with_what_the_task_returned() -> None:
     assert (done.result, done.finished_at, done.lease_until, done.worker) == ({"rows": 1}, LATER, None, None)
 
 
-def test_a_job_with_a_commit_succeeds_with_what_was_stored() -> None:
+def test_a_job_with_a_commit_succeeds_with_what_was_stored_unless_more_is_known_now() -> None:
     job = committing()
-    assert changes.succeed(job, NOW, epoch=job.epoch, result={"rows": 999}).result == {"rows": 7}
+    assert changes.succeed(job, NOW, epoch=job.epoch).result == {"rows": 7}
+    assert changes.succeed(job, NOW, epoch=job.epoch, result={"rows": 7, "id": "9"}).result == {"rows": 7, "id": "9"}
 
 
 @pytest.mark.parametrize(
@@ -573,7 +576,8 @@ def test_a_running_job_is_flagged_once() -> None:
 @pytest.mark.parametrize("make", [unsettled, unsettled_running], ids=["waiting", "running"])
 def test_an_unsettled_job_keeps_the_flag_until_it_is_known(make: Callable[[], Job]) -> None:
     job = make()
-    event = Event(kind=EventKind.CANCEL_REQUESTED, at=LATER, attempt=job.attempt)
+    number = job.events[-1].number + 1
+    event = Event(kind=EventKind.CANCEL_REQUESTED, at=LATER, number=number, attempt=job.attempt)
     asked = changes.request_cancel(job, LATER)
     assert asked == replace(job, cancel_requested=True, events=(*job.events, event))
 

@@ -7,10 +7,11 @@ from functools import partial
 import pytest
 
 from tagapi.jobs import changes
-from tagapi.jobs.changes import DOUBTS_AT_MOST, Verdict
+from tagapi.jobs.changes import Verdict
 from tagapi.jobs.errors import JobCancelled, StaleAttempt, TaskFailed, Transient
 from tagapi.jobs.model import Job, JobState, Json
 from tagapi.jobs.runner import RunnerLimits
+from tagapi.jobs.steps import DOUBTS_AT_MOST
 from tagapi.jobs.task import TaskContext
 from tests.unit.fakes import (
     LEASE,

@@ -90,7 +90,7 @@ def test_a_renewal_between_a_lost_reply_and_the_next_try_does_no_harm() -> None:
         return True
 
     renewed: list[str] = []
-    world = World(lambda context: context.begin_commit({"rows": 1}) or {})
+    world = World(lambda context: context.begin_commit({"rows": 1}) or {"rows": 1})
     outage = Outage(world)
     world.registry._swap = renew_then_lose  # type: ignore[method-assign]
     job_id = world.submit()
@@ -188,7 +188,7 @@ def test_a_claim_that_began_nothing_is_left_to_the_next_one() -> None:
     world.submit()
     asked = []
 
-    def away(_: object) -> str | None:
+    def away(*_: object) -> str | None:
         asked.append(1)
         raise StoreUnavailable(retry_after=1)
 

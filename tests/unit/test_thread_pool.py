@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from datetime import datetime
 
 from tagapi.executors.thread_pool import ThreadPoolExecutor
-from tagapi.jobs.model import Job, JobState
+from tagapi.jobs.model import DEFAULT_LANE, Job, JobState
 from tagapi.jobs.registry import Bounds
 from tagapi.jobs.runner import JobRunner, RunnerLimits
 from tagapi.jobs.service import JobService
@@ -31,13 +31,13 @@ class Watched(MemoryRegistry):
             self.broke.set()
             raise SinkDown("the registry is away")
 
-    def next_due_at(self) -> datetime | None:
+    def next_due_at(self, lane: str = DEFAULT_LANE) -> datetime | None:
         self._break("next_due_at")
-        return super().next_due_at()
+        return super().next_due_at(lane)
 
-    def _next_due(self, now: datetime) -> str | None:
+    def _next_due(self, now: datetime, lane: str) -> str | None:
         self._break("claim")
-        return super()._next_due(now)
+        return super()._next_due(now, lane)
 
     def _swap(self, before: Job, after: Job) -> bool:
         swapped = super()._swap(before, after)
@@ -66,7 +66,7 @@ class Pool:
         self.registry.breaks = {breaks} if breaks else set()
         self.task = task(work, lambda job: False)
         self.runner = Leaving(self.registry, self.task)
-        self.executor = ThreadPoolExecutor(self.runner, self.registry, threads)
+        self.executor = ThreadPoolExecutor(self.runner, self.registry, {DEFAULT_LANE: threads})
         self.service = JobService(self.registry, self.executor, Bounds(queued=100, queued_per_owner=100))
 
     def submit(self) -> str:

@@ -9,7 +9,7 @@ from functools import partial
 
 import pytest
 
-from tagapi.jobs import changes
+from tagapi.jobs import changes, steps
 from tagapi.jobs.errors import JobNotFound
 from tagapi.jobs.lists import Query
 from tagapi.jobs.model import Job, JobState, Request
@@ -146,7 +146,7 @@ def test_the_tables_are_left_alone_while_a_job_is_parked(house: House) -> None:
     house.accepted("parked")
     job = house.claimed()
     house.registry.update(job.id, partial(changes.begin_commit, epoch=job.epoch, result={}))
-    for _ in range(changes.DOUBTS_AT_MOST):
+    for _ in range(steps.DOUBTS_AT_MOST):
         house.clock.advance(31)
         house.upkeep.recover()
         job = house.registry.claim("worker", LEASE) or house.registry.get("parked")

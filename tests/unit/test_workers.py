@@ -192,7 +192,10 @@ def test_the_time_left_follows_from_the_pace_so_far(progress: Progress, after: f
 
 
 def test_the_time_left_is_that_of_the_attempt_which_runs() -> None:
-    began = [Event(kind=EventKind.STARTED, at=NOW + timedelta(seconds=at), attempt=n) for n, at in ((1, 0), (2, 90))]
+    began = [
+        Event(kind=EventKind.STARTED, at=NOW + timedelta(seconds=at), number=n, attempt=n)
+        for n, at in ((1, 0), (2, 90))
+    ]
     running = job(JobState.RUNNING, started_at=NOW, events=tuple(began), progress=Progress(done=50, total=100))
     assert seconds_left(running, NOW + timedelta(seconds=100)) == 10
 

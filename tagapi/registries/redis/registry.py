@@ -23,8 +23,8 @@ from redis.retry import Retry
 from tagapi.jobs import changes
 from tagapi.jobs.errors import JobNotFound
 from tagapi.jobs.lists import ListKey, Page, moves, waiting
-from tagapi.jobs.model import Job, Request
-from tagapi.jobs.registry import Bounds, IdempotencyKey, JobRegistry
+from tagapi.jobs.model import DEFAULT_LANE, Job, Request
+from tagapi.jobs.registry import Bounds, Changed, IdempotencyKey, JobRegistry
 from tagapi.registries.availability import Availability
 from tagapi.registries.codec import Decoded, dump_moving, dump_request, from_micros, micros, places
 from tagapi.registries.redis import scripts
@@ -142,10 +142,11 @@ class RedisRegistry(JobRegistry):
             "" if key is None else _digest(key),
             bounds.queued,
             bounds.queued_per_owner,
-            *map(_list_name, waiting(request.owner)),
+            _list_names(frozenset(waiting(None, request.lane))),
+            _list_names(frozenset(waiting(request.owner, request.lane))),
         ]
         arguments += [dump_moving(job), dump_request(request), micros(job.submitted_at), _list_names(entered)]
-        arguments += [micros(self._server_time() + HEARD_WITHIN)]
+        arguments += [micros(self._server_time() + HEARD_WITHIN), _of_lane(job.lane)]
         while True:
             with self._asking():
                 told = self._admit_script(args=arguments)
@@ -164,6 +165,7 @@ class RedisRegistry(JobRegistry):
         left, entered = moves(before, after)
         arguments: list[Any] = [before.id, before.number, before.version, after.version, dump_moving(after)]
         arguments += [*_derived(before), _list_names(left), *_derived(after), _list_names(entered)]
+        arguments += [_of_lane(after.lane)]
         with self._asking():
             return bool(self._swap_script(args=arguments))
 
@@ -174,26 +176,38 @@ class RedisRegistry(JobRegistry):
             for job in finished:
                 left, _ = moves(job, None)
                 _, ended, _ = _derived(job)
-                self._forget_script(args=[job.id, job.number, job.version, ended, _list_names(left)], client=pipeline)
+                arguments: list[Any] = [job.id, job.number, job.version, ended, _list_names(left), _of_lane(job.lane)]
+                self._forget_script(args=arguments, client=pipeline)
             pipeline.execute()
 
     # -- many jobs -------------------------------------------------------------------------
 
-    def _next_due(self, now: datetime) -> str | None:
+    def _next_due(self, now: datetime, lane: str) -> str | None:
         with self._asking():
-            first = self._redis.zrange(f"{P}due", "-inf", micros(now), byscore=True, offset=0, num=1)
+            first = self._redis.zrange(f"{P}due{_of_lane(lane)}", "-inf", micros(now), byscore=True, offset=0, num=1)
         ids = self._ids(first)
         return ids[0] if ids else None
 
-    def next_due_at(self) -> datetime | None:
+    def next_due_at(self, lane: str = DEFAULT_LANE) -> datetime | None:
         with self._asking():
-            first = self._redis.zrange(f"{P}due", 0, 0, withscores=True)
+            first = self._redis.zrange(f"{P}due{_of_lane(lane)}", 0, 0, withscores=True)
         return from_micros(int(first[0][1])) if first else None
 
-    def _page(self, wanted: Sequence[ListKey], before: int | None, offset: int, limit: int) -> Page:
-        highest = "+inf" if before is None else f"({before}"
+    def changed(self, after: str | None, limit: int = 1000) -> Changed:
         with self._asking():
-            total, *rows = self._page_script(args=[highest, offset, limit, *map(_list_name, wanted)])
+            if after is None:
+                last = self._redis.xrevrange(f"{P}changes", count=1)
+                return Changed(upto=last[0][0].decode() if last else "0-0", job_ids=())
+            found = self._redis.xrange(f"{P}changes", min=after, count=limit + 1)
+        gap = after != "0-0" and (not found or found[0][0].decode() != after)
+        found = [one for one in found if one[0].decode() != after][:limit]
+        ids = list(dict.fromkeys(fields[b"id"].decode() for _, fields in reversed(found)))[::-1]
+        return Changed(upto=found[-1][0].decode() if found else after, job_ids=ids, gap=gap)
+
+    def _page(self, wanted: Sequence[ListKey], before: int | None, offset: int, limit: int, first: int = 0) -> Page:
+        highest, lowest = "+inf" if before is None else f"({before}", str(first) if first else "-inf"
+        with self._asking():
+            total, *rows = self._page_script(args=[highest, lowest, offset, limit, *map(_list_name, wanted)])
         return Page(jobs=self._read([(job_id.decode(), moving) for job_id, *moving in rows]), total=total)
 
     def _above(self, wanted: Sequence[ListKey], after: int, limit: int) -> Sequence[int]:
@@ -210,11 +224,13 @@ class RedisRegistry(JobRegistry):
 
     def queued(self) -> int:
         with self._asking():
-            return int(self._redis.zcard(f"{P}due"))
+            waits = [self._redis.zcard(f"{P}list:{_list_name(key)}") for key in waiting(None)]
+        return sum(map(int, waits))
 
-    def finished_before(self, moment: datetime, limit: int) -> Sequence[str]:
+    def finished_before(self, moment: datetime, limit: int, lane: str = DEFAULT_LANE) -> Sequence[str]:
+        key, until = f"{P}finished{_of_lane(lane)}", f"({micros(moment)}"
         with self._asking():
-            old = self._redis.zrange(f"{P}finished", "-inf", f"({micros(moment)}", byscore=True, offset=0, num=limit)
+            old = self._redis.zrange(key, "-inf", until, byscore=True, offset=0, num=limit)
         return self._ids(old)
 
     def _ids(self, padded: Sequence[bytes]) -> list[str]:
@@ -249,6 +265,11 @@ class RedisRegistry(JobRegistry):
 def _derived(job: Job) -> list[int | str]:
     """The job's places, as a script takes them: nothing is an empty text."""
     return ["" if place is None else int(place) for place in places(job)]
+
+
+def _of_lane(lane: str) -> str:
+    """What is added to the name of a key that every lane has of its own."""
+    return "" if lane == DEFAULT_LANE else f":{lane}"
 
 
 @lru_cache(10_000)

@@ -33,16 +33,16 @@ def move(db: apsw.Connection, before: Job | None, after: Job | None) -> None:
 
 
 def page(
-    db: apsw.Connection, wanted: Sequence[ListKey], before: int | None, offset: int, limit: int
+    db: apsw.Connection, wanted: Sequence[ListKey], before: int | None, offset: int, limit: int, first: int
 ) -> tuple[int, list[int]]:
-    """The total of the lists, and the job numbers of one page of their union, highest first."""
-    blocks = _blocks(db, wanted)
+    """The total of the lists from number `first` on, and the job numbers of one page of their union, highest first."""
+    blocks = _blocks(db, wanted, first)
     below, offset = _skipped(blocks, offset) if before is None else (before, offset)
     numbers: list[int] = []
     for digest in map(_digest, wanted):
         found = db.execute(
-            "SELECT number FROM listed WHERE listing = ? AND number < ? ORDER BY number DESC LIMIT ?",
-            (digest, below, offset + limit),
+            "SELECT number FROM listed WHERE listing = ? AND number < ? AND number >= ? ORDER BY number DESC LIMIT ?",
+            (digest, below, first, offset + limit),
         )
         numbers += [number for (number,) in found]
     return sum(jobs for _, jobs in blocks), sorted(numbers, reverse=True)[offset : offset + limit]
@@ -59,10 +59,16 @@ def above(db: apsw.Connection, wanted: Sequence[ListKey], after: int, limit: int
     return sorted(numbers)[:limit]
 
 
-def _blocks(db: apsw.Connection, wanted: Sequence[ListKey]) -> list[tuple[int, int]]:
-    """Every block that has jobs of these lists, highest first, with how many."""
-    counted = f"SELECT block, sum(jobs) FROM tally WHERE listing IN ({EACH}) GROUP BY block ORDER BY block DESC"
-    blocks: list[Any] = db.execute(counted, (digests(wanted),)).fetchall()
+def _blocks(db: apsw.Connection, wanted: Sequence[ListKey], first: int) -> list[tuple[int, int]]:
+    """Every block that has jobs of these lists from number `first` on, highest first, with how many."""
+    listings, cut = digests(wanted), first // BLOCK
+    whole = (
+        f"SELECT block, sum(jobs) FROM tally WHERE listing IN ({EACH}) AND block >= ? GROUP BY block ORDER BY 1 DESC"
+    )
+    blocks: list[Any] = db.execute(whole, (listings, cut)).fetchall()
+    if first % BLOCK and blocks and blocks[-1][0] == cut:  # the last one counts in part
+        part = f"SELECT count(*) FROM listed WHERE listing IN ({EACH}) AND number >= ? AND number < ?"
+        blocks[-1] = (cut, db.execute(part, (listings, first, (cut + 1) * BLOCK)).get)
     return blocks
 
 

@@ -17,8 +17,8 @@ import apsw
 from tagapi.jobs import changes
 from tagapi.jobs.errors import JobNotFound
 from tagapi.jobs.lists import ListKey, Page, moves, waiting
-from tagapi.jobs.model import Job, Request
-from tagapi.jobs.registry import Bounds, IdempotencyKey, JobRegistry
+from tagapi.jobs.model import DEFAULT_LANE, Job, Request
+from tagapi.jobs.registry import Bounds, Changed, IdempotencyKey, JobRegistry
 from tagapi.registries.availability import Availability
 from tagapi.registries.codec import Decoded, dump_moving, dump_request, from_micros, micros, places
 from tagapi.registries.sqlite import lists
@@ -34,8 +34,9 @@ BEFORE_ADMISSION = f"""SELECT coalesce(
     (SELECT number FROM keys WHERE owner = ? AND route = ? AND value = ?), (SELECT number FROM jobs WHERE id = ?)
   ), coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'jobs'), 0) + 1, {lists.TOTAL}, {lists.TOTAL}
 """
-NEXT_DUE = "SELECT id FROM jobs WHERE due <= ? ORDER BY due, number LIMIT 1"
-ADMIT = "INSERT INTO admitted VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+NEXT_DUE = "SELECT id FROM jobs WHERE lane = ? AND due <= ? ORDER BY due, number LIMIT 1"
+CHANGED_UPTO = "SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'changes'), 0)"
+ADMIT = "INSERT INTO admitted VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 
 
 class SqliteRegistry(JobRegistry):
@@ -152,7 +153,7 @@ class SqliteRegistry(JobRegistry):
     def _admitted(
         self, db: apsw.Connection, request: Request, stored: bytes, bounds: Bounds, key: IdempotencyKey | None
     ) -> tuple[Job, bool]:
-        totals = (lists.digests(waiting(None)), lists.digests(waiting(request.owner)))
+        totals = (lists.digests(waiting(None, request.lane)), lists.digests(waiting(request.owner, request.lane)))
         known, number, queued, of_owner = db.execute(BEFORE_ADMISSION, (*_columns(key), request.job_id, *totals)).get
         if known is not None:
             (job,) = self._jobs(db, "number", [known])
@@ -188,19 +189,35 @@ class SqliteRegistry(JobRegistry):
 
     # -- many jobs -------------------------------------------------------------------------
 
-    def _next_due(self, now: datetime) -> str | None:
+    def _next_due(self, now: datetime, lane: str) -> str | None:
         with self._reading() as db:
-            first: str | None = db.execute(NEXT_DUE, (micros(now),)).get
+            first: str | None = db.execute(NEXT_DUE, (lane, micros(now))).get
         return first
 
-    def next_due_at(self) -> datetime | None:
+    def next_due_at(self, lane: str = DEFAULT_LANE) -> datetime | None:
         with self._reading() as db:
-            first = db.execute("SELECT min(due) FROM jobs WHERE due IS NOT NULL").get
+            first = db.execute("SELECT min(due) FROM jobs WHERE lane = ? AND due IS NOT NULL", (lane,)).get
         return None if first is None else from_micros(first)
 
-    def _page(self, wanted: Sequence[ListKey], before: int | None, offset: int, limit: int) -> Page:
+    def changed(self, after: str | None, limit: int = 1000) -> Changed:
         with self._reading_one_moment() as db:
-            total, numbers = lists.page(db, wanted, before, offset, limit)
+            last = int(db.execute(CHANGED_UPTO).get)
+            if after is None or int(after) >= last:
+                return Changed(upto=str(last), job_ids=())
+            first, found = (
+                db.execute("SELECT min(seq) FROM changes").get,
+                db.execute(
+                    "SELECT seq, jobs.id FROM changes LEFT JOIN jobs USING (number) WHERE seq > ? ORDER BY seq LIMIT ?",
+                    (int(after), limit),
+                ).fetchall(),
+            )
+        ids = list(dict.fromkeys(job_id for _, job_id in reversed(found) if job_id is not None))[::-1]
+        upto = found[-1][0] if found else last
+        return Changed(upto=str(upto), job_ids=ids, gap=first is None or int(after) + 1 < first)
+
+    def _page(self, wanted: Sequence[ListKey], before: int | None, offset: int, limit: int, first: int = 0) -> Page:
+        with self._reading_one_moment() as db:
+            total, numbers = lists.page(db, wanted, before, offset, limit, first)
             found = {job.number: job for job in self._jobs(db, "number", numbers)}
         return Page(jobs=[found[number] for number in numbers], total=total)
 
@@ -217,10 +234,11 @@ class SqliteRegistry(JobRegistry):
         with self._reading() as db:
             return int(db.execute(f"SELECT {lists.TOTAL}", (lists.digests(waiting(None)),)).get)
 
-    def finished_before(self, moment: datetime, limit: int) -> Sequence[str]:
+    def finished_before(self, moment: datetime, limit: int, lane: str = DEFAULT_LANE) -> Sequence[str]:
         with self._reading() as db:
             old = db.execute(
-                "SELECT id FROM jobs WHERE finished < ? ORDER BY finished, number LIMIT ?", (micros(moment), limit)
+                "SELECT id FROM jobs WHERE lane = ? AND finished < ? ORDER BY finished, number LIMIT ?",
+                (lane, micros(moment), limit),
             )
             return [job_id for (job_id,) in old]
 
@@ -230,6 +248,7 @@ class SqliteRegistry(JobRegistry):
         now = micros(self.now())
 
         def locked(db: apsw.Connection) -> bool:
+            db.execute("DELETE FROM locks WHERE until <= ?", (now,))
             db.execute(
                 "INSERT INTO locks VALUES (?, ?, ?) ON CONFLICT (name) DO UPDATE SET holder = excluded.holder,"
                 " until = excluded.until WHERE holder = excluded.holder OR until <= ?",
@@ -247,7 +266,8 @@ class SqliteRegistry(JobRegistry):
 def admission(job: Job, request: bytes, key: IdempotencyKey | None) -> tuple[Any, ...]:
     """A new job as ADMIT takes it."""
     entered = lists.digests(moves(None, job).entered)
-    return (job.number, job.id, job.version, dump_moving(job), *places(job), request, entered, *_columns(key))
+    stored = (job.number, job.id, job.version, dump_moving(job), *places(job), job.lane)
+    return (*stored, request, entered, *_columns(key))
 
 
 def _columns(key: IdempotencyKey | None) -> tuple[str | None, ...]:

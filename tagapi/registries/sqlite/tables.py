@@ -9,21 +9,49 @@ from __future__ import annotations
 
 import apsw
 
+from tagapi.jobs.model import DEFAULT_LANE
+from tagapi.jobs.registry import CHANGES_KEPT
 from tagapi.registries.versions import check_version
 
 BLOCK = 1024  # job numbers that share a row of the tally
 PAGE_SIZE = 1024  # bytes: an admission touches some thirty pages, and each of them is written to the log whole
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
+INDEXES = """
+CREATE INDEX jobs_due ON jobs (lane, due, number) WHERE due IS NOT NULL;
+
+CREATE INDEX jobs_finished ON jobs (lane, finished, number) WHERE finished IS NOT NULL;
+"""
+CHANGES = f"""
+CREATE TABLE changes (seq INTEGER PRIMARY KEY AUTOINCREMENT, number INTEGER NOT NULL);
+
+CREATE TRIGGER change AFTER UPDATE OF version ON jobs BEGIN
+  INSERT INTO changes (number) VALUES (new.number);
+END;
+
+CREATE TRIGGER keep_changes AFTER INSERT ON changes BEGIN
+  DELETE FROM changes WHERE seq <= new.seq - {CHANGES_KEPT};
+END;
+"""
+ADMITTED = """
+CREATE VIEW admitted (number, id, version, moving, due, finished, leased, lane, request, enters, owner, route, value)
+  AS SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL;
+
+CREATE TRIGGER admit INSTEAD OF INSERT ON admitted BEGIN
+  INSERT INTO jobs (number, id, version, moving, due, finished, leased, lane)
+    VALUES (new.number, new.id, new.version, new.moving, new.due, new.finished, new.leased, new.lane);
+  INSERT INTO requests VALUES (new.number, new.request);
+  INSERT INTO keys SELECT new.owner, new.route, new.value, new.number WHERE new.value IS NOT NULL;
+  INSERT INTO moved VALUES (new.number, '[]', new.enters);
+  INSERT INTO changes (number) VALUES (new.number);
+END;
+"""
 SCHEMA = f"""
 CREATE TABLE jobs (
   number INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, version INTEGER NOT NULL, moving BLOB NOT NULL,
-  due INTEGER, finished INTEGER, leased INTEGER NOT NULL
+  due INTEGER, finished INTEGER, leased INTEGER NOT NULL, lane TEXT NOT NULL DEFAULT '{DEFAULT_LANE}'
 );
 
-CREATE INDEX jobs_due ON jobs (due, number) WHERE due IS NOT NULL;
-
-CREATE INDEX jobs_finished ON jobs (finished, number) WHERE finished IS NOT NULL;
-
+{INDEXES}
 CREATE INDEX jobs_leased ON jobs (number) WHERE leased = 1;
 
 CREATE TABLE requests (number INTEGER PRIMARY KEY, request BLOB NOT NULL);
@@ -51,16 +79,8 @@ CREATE TRIGGER move INSTEAD OF INSERT ON moved BEGIN
     ON CONFLICT DO UPDATE SET jobs = jobs + 1;
 END;
 
-CREATE VIEW admitted (number, id, version, moving, due, finished, leased, request, enters, owner, route, value)
-  AS SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL;
-
-CREATE TRIGGER admit INSTEAD OF INSERT ON admitted BEGIN
-  INSERT INTO jobs VALUES (new.number, new.id, new.version, new.moving, new.due, new.finished, new.leased);
-  INSERT INTO requests VALUES (new.number, new.request);
-  INSERT INTO keys SELECT new.owner, new.route, new.value, new.number WHERE new.value IS NOT NULL;
-  INSERT INTO moved VALUES (new.number, '[]', new.enters);
-END;
-
+{CHANGES}
+{ADMITTED}
 CREATE TRIGGER forget AFTER DELETE ON jobs BEGIN
   DELETE FROM requests WHERE number = old.number;
   DELETE FROM keys WHERE number = old.number;
@@ -68,7 +88,11 @@ END;
 """
 
 
-MIGRATIONS = {3: "ALTER TABLE held RENAME TO locks"}
+MIGRATIONS = {
+    3: "ALTER TABLE held RENAME TO locks",
+    4: f"ALTER TABLE jobs ADD COLUMN lane TEXT NOT NULL DEFAULT '{DEFAULT_LANE}';"
+    f"DROP INDEX jobs_due; DROP INDEX jobs_finished; DROP VIEW admitted; {INDEXES} {CHANGES} {ADMITTED}",
+}
 """By the version that each leads to. What a table holds is brought up to date when it is read: `versions.py`."""
 
 
