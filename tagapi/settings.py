@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ GLUE_NEEDS = (
 
 LEAST_BUFFER = 10 * 1000 * 1000  # bytes: at least one body of the largest size has to fit
 HOST_NAME = r"\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+"
+URL = r"https?://[^\s/?#@]+(/[^\s?#]*)?"
 LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 MEMORY = "memory://"
 SQLITE = "sqlite:///"
@@ -47,6 +48,7 @@ class Server:
     body_seconds: float
     body_rate: float
     send_seconds: float
+    max_pushes: int
     hosts: Sequence[str]
     trusted_proxies: Sequence[str]
 
@@ -117,6 +119,37 @@ class Jobs:
     max_recoveries: int
     drain_seconds: float
     retention_hours: float
+    max_publishing: int
+    max_syncs: int
+    retention_days_outside: float
+
+
+@dataclass(frozen=True, slots=True)
+class Meta:
+    """The account in which Meta's campaigns and audiences are made."""
+
+    base_url: str
+    api_version: str
+    account_id: str | None
+    page_id: str | None
+    access_token: str | None = field(repr=False)
+    settle_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Google:
+    """The account in which Google's are made."""
+
+    base_url: str
+    data_manager_url: str
+    token_url: str
+    api_version: str
+    customer_id: str | None
+    login_customer_id: str | None
+    developer_token: str | None = field(repr=False)
+    client_id: str | None
+    client_secret: str | None = field(repr=False)
+    refresh_token: str | None = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +177,8 @@ class Settings:
     storage: Storage
     jobs: Jobs
     tags: Tags
+    meta: Meta
+    google: Google
     sample: Sample
 
 
@@ -193,6 +228,17 @@ def _form(pattern: str, said: str) -> fields.String:
     return fields.String(required=True, validate=validate.Regexp(f"(?:{pattern})\\Z", error=f"must be {said}"))
 
 
+def _digits() -> fields.String:
+    return fields.String(required=True, allow_none=True, validate=validate.Regexp(r"\d+\Z", error="must be digits"))
+
+
+def _secret() -> fields.String:
+    """What goes into a header, so it is one word."""
+    return fields.String(
+        required=True, allow_none=True, validate=validate.Regexp(r"[\x21-\x7e]+\Z", error="must be one word of ASCII")
+    )
+
+
 def _section(kind: type, **keys: fields.Field[Any]) -> fields.Nested:
     schema = type(f"{kind.__name__}Schema", (_Section,), {**keys, "makes": kind})
     return fields.Nested(schema, required=True)
@@ -211,6 +257,7 @@ SECTIONS: Mapping[str, fields.Nested] = {
         body_seconds=_duration(),
         body_rate=_duration(most=10**9),
         send_seconds=_duration(),
+        max_pushes=_count(1, 10_000),
         hosts=fields.List(_form(HOST_NAME, "a host name or address, without a port"), required=True),
         trusted_proxies=fields.List(fields.String(validate=_check_network), required=True),
     ),
@@ -242,6 +289,31 @@ SECTIONS: Mapping[str, fields.Nested] = {
         max_recoveries=_count(0),
         drain_seconds=_duration(),
         retention_hours=_duration(),
+        max_publishing=_count(1, 256),
+        max_syncs=_count(1, 64),
+        retention_days_outside=_duration(),
+    ),
+    "meta": _section(
+        Meta,
+        base_url=_form(URL, "an http or https address"),
+        api_version=_form(r"v\d+(\.\d+)?", "like v23.0"),
+        account_id=_digits(),
+        page_id=_digits(),
+        access_token=_secret(),
+        settle_seconds=_duration(least=0),
+    ),
+    "google": _section(
+        Google,
+        base_url=_form(URL, "an http or https address"),
+        data_manager_url=_form(URL, "an http or https address"),
+        token_url=_form(URL, "an http or https address"),
+        api_version=_form(r"v\d+(\.\d+)?", "like v21"),
+        customer_id=_digits(),
+        login_customer_id=_digits(),
+        developer_token=_secret(),
+        client_id=_secret(),
+        client_secret=_secret(),
+        refresh_token=_secret(),
     ),
     "tags": _section(Tags, late_seconds=_duration(least=0)),
     "sample": _section(Sample, users=_count(1, 100_000_000), bookings=_count(1, 100_000_000)),
@@ -266,9 +338,9 @@ def load_settings(
         raw[section] |= keys
     _fill_paths(raw, environment)
     loaded: dict[str, Any] = {}
-    for name, field in SECTIONS.items():
+    for name, keys_of in SECTIONS.items():
         try:
-            loaded[name] = field.deserialize(raw.get(name))
+            loaded[name] = keys_of.deserialize(raw.get(name))
         except ValidationError as error:
             raise SettingsError(_first_problem(name, error.messages)) from None
     if unknown := raw.keys() - SECTIONS.keys():

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
@@ -11,9 +12,10 @@ from apscheduler.schedulers.background import BackgroundScheduler
 
 from tagapi.jobs import changes
 from tagapi.jobs.errors import JobError, JobNotFound
-from tagapi.jobs.lists import Query
-from tagapi.jobs.model import JobState
+from tagapi.jobs.lists import Query, task_label
+from tagapi.jobs.model import DEFAULT_LANE, EventKind, Job, JobState
 from tagapi.jobs.registry import JobRegistry, new_token
+from tagapi.jobs.task import Task
 
 log = logging.getLogger(__name__)
 
@@ -25,6 +27,13 @@ TABLES_FIRST = (
 )
 TABLES_HELD = TABLES_EVERY / 2  # seconds for which others leave the tables to the process that tends them
 PARKED_JOBS = Query(states=frozenset({JobState.PARKED}), limit=1)
+LOOK_AGAIN_EVERY = 300  # seconds
+LOOK_AGAIN_AFTER = (timedelta(hours=1), timedelta(days=1))
+"""After the end of a job with effects outside: what was sent and not answered may arrive that late."""
+LOOKED_FOR = timedelta(days=3)
+"""Since their submission jobs are looked at for that; one that took longer to end is looked at once at least."""
+NOTHING_LATE = "nothing had arrived late"
+FINAL = frozenset(state for state in JobState if state.final)
 BATCH = 100  # jobs forgotten in one go, so that nobody waits long for the registry
 
 
@@ -35,22 +44,30 @@ class Upkeep:
         self,
         registry: JobRegistry,
         worker: str,
-        retention: timedelta,
+        retention: timedelta | Mapping[str, timedelta],
         max_recoveries: int,
         remove_files: Callable[[Sequence[str]], None],
         tend_tables: Callable[[], None],
+        tasks: Mapping[str, Task] | None = None,
     ) -> None:
-        """`remove_files` is for jobs that are about to be forgotten; it may be told of one more than once."""
+        """`retention` is how long finished jobs are kept, by lane.
+
+        `remove_files` is for jobs that are about to be forgotten; it may be told of one more than once.
+        """
+        self._outside = {
+            name: task for name, task in (tasks or {}).items() if type(task).look_again is not Task.look_again
+        }
         self._registry = registry
         self._worker = worker
         self._remove_files = remove_files
         self._tend_tables = tend_tables
-        self._retention = retention
+        self._retention = retention if isinstance(retention, Mapping) else {DEFAULT_LANE: retention}
         self._max_recoveries = max_recoveries
         self._scheduler = BackgroundScheduler(timezone="UTC")
         self._every(RECOVER_EVERY, self.recover, RECOVER_EVERY)
         self._every(FORGET_EVERY, self.forget, FORGET_EVERY)
         self._every(TABLES_EVERY, self.tend, TABLES_FIRST)
+        self._every(LOOK_AGAIN_EVERY, self.look_again, LOOK_AGAIN_EVERY)
 
     def _every(self, seconds: float, step: Callable[[], None], first: float) -> None:
         """A late run, however late, is worth one run, and so are several that fell together."""
@@ -92,11 +109,42 @@ class Upkeep:
 
     def forget(self) -> None:
         """Remove jobs that finished longer ago than they are kept, their files first: later nobody knows of them."""
-        before = self._registry.now() - self._retention
-        while old := self._registry.finished_before(before, BATCH):
-            self._remove_files(old)
-            self._registry.forget(old)
-            log.info("jobs_forgotten", extra={"jobs": len(old)})
+        for lane, kept in self._retention.items():
+            before = self._registry.now() - kept
+            while old := self._registry.finished_before(before, BATCH, lane):
+                self._remove_files(old)
+                self._registry.forget(old)
+                log.info("jobs_forgotten", extra={"jobs": len(old), "lane": lane})
+
+    def look_again(self) -> None:
+        """Have tasks look for what arrived outside after their jobs had ended, where no other process does."""
+        if not self._outside or not self._registry.lock("look again", self._worker, LOOK_AGAIN_EVERY):
+            return
+        for name, task in self._outside.items():
+            query = Query(namespace=name.partition(".")[0], label=task_label(name), states=FINAL, limit=BATCH)
+            query = replace(query, since=self._registry.now() - LOOKED_FOR)
+            page = self._registry.find(query)
+            while page.jobs:
+                for job in page.jobs:
+                    self._look_again(task, job)
+                if page.next is None:
+                    break
+                page = self._registry.find(replace(query, before=page.next))
+
+    def _look_again(self, task: Task, job: Job) -> None:
+        looked = sum(event.kind is EventKind.LOOKED_AGAIN for event in job.events)
+        if not job.journal or job.finished_at is None or looked >= len(LOOK_AGAIN_AFTER):
+            return
+        if self._registry.now() - job.finished_at < LOOK_AGAIN_AFTER[looked]:
+            return
+        try:
+            found = task.look_again(job)
+        except JobError as error:  # the other side is away: the next round looks
+            log.warning("not_looked_again", extra={"job_id": job.id, "why": str(error)})
+            return
+        if found:
+            log.warning("late_effects_removed", extra={"job_id": job.id, "what": found})
+        self._registry.update(job.id, partial(changes.looked_again, detail=found or NOTHING_LATE))
 
     def tend(self) -> None:
         """Tend the tables, where no other process that shares the registry does.

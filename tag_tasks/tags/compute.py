@@ -42,7 +42,6 @@ SOME = 1_000_000
 COMPUTED_AT_MOST = 3
 """Times that one attempt computes: without the table to itself, then with it, then against other processes' luck."""
 
-LATE = timedelta(hours=1)
 """The margin for rows that come late, unless the settings say another."""
 
 UNKNOWN_NAMED = 100
@@ -103,7 +102,7 @@ class ComputeTags(Task):
 
     name: ClassVar[str] = "tags.compute"
 
-    def __init__(self, spark: Spark, sources: Sources, table: MembershipTable, late: timedelta = LATE) -> None:
+    def __init__(self, spark: Spark, sources: Sources, table: MembershipTable, late: timedelta) -> None:
         """`late` is by how much a row may come later than its time says, and incremental runs still see it."""
         self._spark = spark
         self._sources = sources

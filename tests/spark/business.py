@@ -21,6 +21,7 @@ from tag_tasks import every_task
 from tag_tasks.datasets.cleaned import CleanedTables
 from tag_tasks.datasets.results import ResultFolder
 from tag_tasks.datasets.tables import TABLES, Kind
+from tag_tasks.means import Means
 from tag_tasks.spark.session import Spark
 from tag_tasks.spark.sources import Source, Sources
 from tag_tasks.tags.table import MembershipTable
@@ -52,9 +53,14 @@ class Business(JobsHere):
         self.sources = sources or folder / "sources"
         self.results = ResultFolder(folder / "results")
         self.cleaned = CleanedTables(str(folder / "cleaned"))
-        places = Sources({name: Source(str(self.sources / name)) for name in TABLES})
-        members = MembershipTable(str(folder / "user_tags"))
-        self.tasks = dict(every_task(spark, places, members, self.results, self.cleaned))
+        self.means = Means(
+            spark=spark,
+            sources=Sources({name: Source(str(self.sources / name)) for name in TABLES}),
+            members=MembershipTable(str(folder / "user_tags")),
+            results=self.results,
+            cleaned=self.cleaned,
+        )
+        self.tasks = dict(every_task(self.means))
         super().__init__(self.tasks)
 
     def write(self, table: str, *rows: Row) -> None:

@@ -1,0 +1,38 @@
+"""What the process has that tasks and readers need: made once, and handed to each family of work."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import timedelta
+
+from tag_tasks.datasets.cleaned import CleanedTables
+from tag_tasks.datasets.results import ResultFolder
+from tag_tasks.datasets.tables import TABLES as BUSINESS
+from tag_tasks.spark.session import Spark
+from tag_tasks.spark.sources import Sources
+from tag_tasks.tags import TABLES as USERS
+from tag_tasks.tags.table import MembershipTable
+
+LATE = timedelta(hours=1)
+KNOWN_SOURCES = frozenset({*USERS, *BUSINESS})
+"""The tables that the work reads."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Means:
+    """Each of them is safe to use from many threads."""
+
+    spark: Spark
+    sources: Sources
+    members: MembershipTable
+    results: ResultFolder
+    cleaned: CleanedTables
+    late: timedelta = LATE
+    """By how much rows of users may come later than their time says."""
+
+    def vacuum(self, hours: float) -> None:
+        """Remove what no version younger than so many hours needs of a table; one that is away stops no other."""
+        with ExitStack() as every:
+            for table in (self.members, self.cleaned):
+                every.callback(table.vacuum, hours)

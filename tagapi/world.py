@@ -1,0 +1,126 @@
+"""What runs behind the fronts: built once in a worker process, and stopped with it.
+
+Nothing of Spark, Delta, the registry or the pools exists before `build`, which runs after the
+fork: threads and delta-rs do not survive one.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from tag_tasks import every_task
+from tag_tasks.datasets.cleaned import CleanedTables
+from tag_tasks.datasets.results import ResultFolder
+from tag_tasks.means import KNOWN_SOURCES, Means
+from tag_tasks.spark.endpoint import spark_endpoint
+from tag_tasks.spark.session import Spark
+from tag_tasks.spark.sources import Source, Sources
+from tag_tasks.tags.table import MembershipTable
+from tagapi import __version__
+from tagapi.executors.thread_pool import ThreadPoolExecutor
+from tagapi.jobs.model import DEFAULT_LANE
+from tagapi.jobs.registry import Bounds, JobRegistry
+from tagapi.jobs.runner import JobRunner, RunnerLimits
+from tagapi.jobs.service import JobService
+from tagapi.registries import open_registry
+from tagapi.settings import Jobs, Settings
+from tagapi.upkeep import Upkeep
+
+log = logging.getLogger(__name__)
+
+RENEWALS = 6  # of a lease before it lapses: five may be missed
+VACUUM_MARGIN = 24.0  # hours that a file stays after its version is gone, and longer than any job
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """It runs from `start` to `stop`."""
+
+    means: Means
+    registry: JobRegistry
+    service: JobService
+    executor: ThreadPoolExecutor
+    upkeep: Upkeep
+    drain_seconds: float
+
+    def start(self) -> None:
+        self.means.spark.start()
+        self.executor.start()
+        self.upkeep.start()
+
+    def stop(self) -> None:
+        """Drain: begin nothing more, let running attempts finish or go back to the queue, let go of Spark."""
+        log.info("draining")
+        self.service.refuse_new()
+        self.upkeep.stop()
+        self.executor.stop(self.drain_seconds)
+        self.means.spark.stop()
+        log.info("stopped")
+
+    def facts(self) -> Mapping[str, Any]:
+        """What health says."""
+        return {
+            "version": __version__,
+            "spark": "ready" if self.means.spark.is_up() else "starting",
+            "registry": self.registry.describe(),
+            "queued": self.registry.queued(),
+            "running": len(self.registry.active()),
+        }
+
+
+def build(settings: Settings) -> World:
+    """Nothing of it runs yet."""
+    jobs, worker = settings.jobs, f"{socket.gethostname()}-{os.getpid()}"
+    means = _means(settings)
+    tasks = every_task(means)
+    lanes = _lanes(jobs)
+    registry = open_registry(settings.registry.url)
+    runner = JobRunner(registry, tasks, worker, _limits(jobs), on_stuck=means.spark.restart)
+    executor = ThreadPoolExecutor(runner, registry, lanes)
+    bounds = Bounds(queued=jobs.max_queued, queued_per_owner=jobs.max_queued_per_user)
+    service = JobService(registry, executor, bounds, {name: task.lane for name, task in tasks.items()})
+    vacuum_hours = VACUUM_MARGIN + jobs.timeout_seconds / 3600
+    upkeep = Upkeep(
+        registry,
+        worker,
+        retention=dict.fromkeys(lanes, timedelta(days=jobs.retention_days_outside))
+        | {DEFAULT_LANE: timedelta(hours=jobs.retention_hours)},
+        max_recoveries=jobs.max_recoveries,
+        tasks=tasks,
+        remove_files=means.results.remove,
+        tend_tables=lambda: means.vacuum(vacuum_hours),
+    )
+    return World(means, registry, service, executor, upkeep, jobs.drain_seconds)
+
+
+def _means(settings: Settings) -> Means:
+    data = settings.data
+    tables = {name: data.source(name) for name in KNOWN_SOURCES | data.sources.keys()}
+    return Means(
+        spark=Spark(spark_endpoint(settings.spark.remote)),
+        sources=Sources({name: Source(table.path, table.format) for name, table in tables.items()}),
+        members=MembershipTable(data.user_tags),
+        results=ResultFolder(data.results),
+        cleaned=CleanedTables(data.cleaned),
+        late=timedelta(seconds=settings.tags.late_seconds),
+    )
+
+
+def _lanes(jobs: Jobs) -> Mapping[str, int]:
+    """How many attempts at once, by lane."""
+    return {DEFAULT_LANE: jobs.max_concurrent, "platforms": jobs.max_publishing, "audiences": jobs.max_syncs}
+
+
+def _limits(jobs: Jobs) -> RunnerLimits:
+    return RunnerLimits(
+        lease=jobs.lease_seconds,
+        renew_every=jobs.lease_seconds / RENEWALS,
+        timeout=jobs.timeout_seconds,
+        max_recoveries=jobs.max_recoveries,
+    )
