@@ -17,16 +17,17 @@ import re
 import threading
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
 import click
 
+from tagapi import tickets
 from tagapi.jobs.errors import JobError
+from tagapi.tokens import RIGHTS, Entry, Role, TokensError, TokensFile, append, new_token
 from tagapi.tokens import Principal as Principal  # for those who ask the gate, too
-from tagapi.tokens import Role, TokensError, TokensFile, append, new_token
 
 log = logging.getLogger(__name__)
 
@@ -70,6 +71,16 @@ class PermissionDenied(JobError):
     code = "permission_denied"
 
 
+class RightNeeded(PermissionDenied):
+    message = "Only an admin, or who has may: [{right}] in the tokens file, may {what}."
+    code = "right_needed"
+
+
+class TicketInvalid(JobError):
+    message = "The ticket is not valid, was used before, or has expired."
+    code = "ticket_invalid"
+
+
 class OnlyLocal(JobError):
     message = "Without {setting}, only requests from this machine are answered."
     code = "only_local"
@@ -88,19 +99,36 @@ class TokensUnavailable(JobError):
 # -- gates ---------------------------------------------------------------------------------
 
 
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """Somebody was let in, and by what."""
+
+    principal: Principal
+    digest: bytes | None = None
+    """Of the token; None where none is needed."""
+
+
 class Gate(ABC):
     """Lets a request in, or raises one of the errors above."""
 
-    def admit(self, policy: Policy, authorization: str | None, address: str | None) -> Principal:
+    def admit(self, policy: Policy, authorization: str | None, address: str | None) -> Admission:
         """Who asks, where the policy lets them. `address` is the socket's peer."""
-        principal = self._identify(authorization, address or "")
-        if policy is Policy.ADMIN and not principal.admin:
+        admission = self._identify(authorization, address or "")
+        if policy is Policy.ADMIN and not admission.principal.admin:
             raise PermissionDenied(what="do this")
-        return principal
+        return admission
 
     @abstractmethod
-    def _identify(self, authorization: str | None, address: str) -> Principal:
+    def _identify(self, authorization: str | None, address: str) -> Admission:
         """Who asks."""
+
+    @abstractmethod
+    def holds(self, admission: Admission) -> bool:
+        """Whether who was let in would be still: a token may be revoked, and the file that has them unusable."""
+
+    @abstractmethod
+    def by_ticket(self, ticket: str, address: str | None) -> tuple[Admission, str]:
+        """Who holds this ticket, and its nonce, which must be used once. Raises TicketInvalid, and OnlyLocal."""
 
 
 class OpenGate(Gate):
@@ -109,12 +137,22 @@ class OpenGate(Gate):
     A token that is sent is refused: it might be a wrong one, and would make an admin of whoever sent it.
     """
 
-    def _identify(self, authorization: str | None, address: str) -> Principal:
+    def _identify(self, authorization: str | None, address: str) -> Admission:
         if not is_loopback(address):
             raise OnlyLocal(setting=SETTING)
         if authorization is not None:
             raise TokenNotNeeded(setting=SETTING)
-        return OPEN_PRINCIPAL
+        return Admission(OPEN_PRINCIPAL)
+
+    def holds(self, admission: Admission) -> bool:
+        return admission.digest is None
+
+    def by_ticket(self, ticket: str, address: str | None) -> tuple[Admission, str]:
+        found = tickets.read(ticket)
+        admission = self._identify(None, address or "")
+        if found is None or not found.made_with(b""):
+            raise TicketInvalid
+        return admission, found.nonce
 
 
 class TokenGate(Gate):
@@ -124,18 +162,40 @@ class TokenGate(Gate):
         self._tokens = tokens
         self._wrong = WrongTokens(monotonic)
 
-    def _identify(self, authorization: str | None, address: str) -> Principal:
+    def _identify(self, authorization: str | None, address: str) -> Admission:
         if authorization is None:
             raise AuthenticationRequired
         bearer = BEARER.fullmatch(authorization)
         try:
-            principal = self._tokens.principal_of(bearer[1]) if bearer else None
+            entry = self._tokens.entry_of(bearer[1]) if bearer else None
         except TokensError:
             raise TokensUnavailable(retry_after=RETRY_AFTER) from None
-        if principal is None:
+        if entry is None:
             self._wrong.count(address)
             raise AuthenticationRequired
-        return principal
+        return Admission(entry.principal, entry.digest)
+
+    def holds(self, admission: Admission) -> bool:
+        try:
+            return any(
+                (one.principal, one.digest) == (admission.principal, admission.digest) for one in self._entries()
+            )
+        except TokensUnavailable:
+            return False
+
+    def by_ticket(self, ticket: str, address: str | None) -> tuple[Admission, str]:
+        found = tickets.read(ticket)
+        for entry in self._entries() if found is not None else ():
+            if found is not None and found.made_with(entry.digest):
+                return Admission(entry.principal, entry.digest), found.nonce
+        self._wrong.count(address or "")
+        raise TicketInvalid
+
+    def _entries(self) -> Sequence[Entry]:
+        try:
+            return self._tokens.entries()
+        except TokensError:
+            raise TokensUnavailable(retry_after=RETRY_AFTER) from None
 
 
 def open_gate(tokens_file: str | None) -> Gate:
@@ -218,10 +278,11 @@ def main() -> None:
 @main.command()
 @click.argument("name")
 @click.option("--role", type=click.Choice([role.value for role in Role]), default="user", show_default=True)
+@click.option("--may", "rights", type=click.Choice(RIGHTS), multiple=True, help="What a user may do beside.")
 @click.option("--file", "path", type=click.Path(dir_okay=False, path_type=Path), help="Append the entry to this file.")
-def new(name: str, role: str, path: Path | None) -> None:
+def new(name: str, role: str, rights: tuple[str, ...], path: Path | None) -> None:
     """Make a token for NAME. It is shown this once; the file keeps its SHA-256 alone."""
-    token, entry = new_token(Principal(name, Role(role)))
+    token, entry = new_token(Principal(name, Role(role), frozenset(rights)))
     try:
         entry.check()
         if path is not None:

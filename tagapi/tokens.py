@@ -1,8 +1,9 @@
 """The tokens file: who may ask, each token kept as nothing but its SHA-256.
 
-A YAML list of `{name, role: user|admin, sha256}`. It is looked at again every second in which somebody
-asks, so that removing an entry revokes its token; while it cannot be used, nobody comes in. Nothing of
-its content but names is ever told: a token may stand there by mistake.
+A YAML list of `{name, role: user|admin, sha256}`, with `may: [publish, audience]` where a user may do more.
+It is looked at again every second in which somebody asks, so that removing an entry revokes its token;
+while it cannot be used, nobody comes in. Nothing of its content but names is ever told: a token may
+stand there by mistake.
 """
 
 from __future__ import annotations
@@ -34,6 +35,10 @@ SHA256 = re.compile(r"[0-9a-fA-F]{64}")
 PREFIX = "tagapi_"  # so that scanners for leaked secrets, and people, know one when they see it
 SECRET_BYTES = 32
 KEYS = {"name", "role", "sha256"}
+MAY = "may"
+RIGHTS = ("publish", "audience")
+"""What a user may be allowed beside; an admin may all of it."""
+
 LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times faster, where PyYAML was built with it
 
 
@@ -53,6 +58,11 @@ class Principal:
 
     name: str
     role: Role
+    rights: frozenset[str] = frozenset()
+    """Some of RIGHTS."""
+
+    def may(self, right: str) -> bool:
+        return self.admin or right in self.rights
 
     @property
     def admin(self) -> bool:
@@ -73,13 +83,14 @@ class Entry:
 
     def lines(self) -> str:
         """The entry as it stands in the file."""
-        name, role = self.principal.name, self.principal.role.value
-        return f'- name: "{name}"\n  role: {role}\n  sha256: "{self.digest.hex()}"\n'
+        name, role, rights = self.principal.name, self.principal.role.value, sorted(self.principal.rights)
+        may = f"  may: [{', '.join(rights)}]\n" if rights else ""
+        return f'- name: "{name}"\n  role: {role}\n{may}  sha256: "{self.digest.hex()}"\n'
 
     def check(self) -> None:
         """Raise TokensError for an entry that no file may have."""
-        role, digest = self.principal.role.value, self.digest.hex()
-        _entry(1, {"name": self.principal.name, "role": role, "sha256": digest})
+        role, digest, may = self.principal.role.value, self.digest.hex(), sorted(self.principal.rights)
+        _entry(1, {"name": self.principal.name, "role": role, "sha256": digest, MAY: may})
 
 
 class TokensError(Exception):
@@ -116,8 +127,8 @@ def parse(raw: bytes) -> tuple[Entry, ...]:
 
 
 def _entry(number: int, given: Any) -> Entry:
-    if not isinstance(given, dict) or given.keys() != KEYS:
-        raise TokensError(f"entry {number}: must have exactly name, role and sha256")
+    if not isinstance(given, dict) or given.keys() - {MAY} != KEYS:
+        raise TokensError(f"entry {number}: must have exactly name, role and sha256, and may have may")
     name, role, digest = given["name"], given["role"], given["sha256"]
     if not isinstance(name, str) or not NAME.fullmatch(name):
         raise TokensError(f"entry {number}: name: must be 1 to 64 letters, digits and _ . @ + -")
@@ -125,17 +136,27 @@ def _entry(number: int, given: Any) -> Entry:
         raise TokensError(f"entry {number} ({name}): role: must be user or admin")
     if not isinstance(digest, str) or not SHA256.fullmatch(digest):
         raise TokensError(f"entry {number} ({name}): sha256: must be 64 hexadecimal digits")
-    return Entry(Principal(name, Role(role)), bytes.fromhex(digest))
+    return Entry(
+        Principal(name, Role(role), _rights(f"entry {number} ({name})", given.get(MAY, []))), bytes.fromhex(digest)
+    )
+
+
+def _rights(where: str, given: Any) -> frozenset[str]:
+    if not isinstance(given, list) or not all(isinstance(one, str) and one in RIGHTS for one in given):
+        raise TokensError(f"{where}: may: must be a list of {' and '.join(RIGHTS)}")
+    return frozenset(given)
 
 
 def _check_together(entries: Sequence[Entry]) -> None:
     """A name may have several tokens, so that one can replace another, but one role; a token has one name."""
-    roles: defaultdict[str, set[Role]] = defaultdict(set)
+    known: defaultdict[str, set[Principal]] = defaultdict(set)
     for entry in entries:
-        roles[entry.principal.name].add(entry.principal.role)
-    for name, given in roles.items():
-        if len(given) > 1:
+        known[entry.principal.name].add(entry.principal)
+    for name, given in known.items():
+        if len({principal.role for principal in given}) > 1:
             raise TokensError(f"{name}: has two roles")
+        if len(given) > 1:
+            raise TokensError(f"{name}: may do more with one token than with another")
     if len({entry.digest for entry in entries}) < len(entries):
         raise TokensError("one sha256 is there twice")
 
@@ -163,18 +184,19 @@ class TokensFile:
         self._trouble = ""
         self._looked = monotonic()
 
-    def principal_of(self, token: str) -> Principal | None:
-        """Whose token it is; None where it is nobody's. Raises TokensError while the file cannot be used.
+    def entry_of(self, token: str) -> Entry | None:
+        """The entry of this token; None where it is nobody's. Raises TokensError while the file cannot be used.
 
         Every entry is compared, each in constant time: how long it takes tells nothing.
         """
         digest, found = digest_of(token), None
-        for entry in self._now():
+        for entry in self.entries():
             if hmac.compare_digest(entry.digest, digest):
-                found = entry.principal
+                found = entry
         return found
 
-    def _now(self) -> tuple[Entry, ...]:
+    def entries(self) -> tuple[Entry, ...]:
+        """Who has a token now. Raises TokensError while the file cannot be used."""
         with self._lock:
             if self._monotonic() - self._looked >= LOOK_SECONDS:
                 self._looked = self._monotonic()

@@ -112,6 +112,10 @@ class JobService:
             self._executor.wake(added.job.lane)
         return added
 
+    def once(self, name: str, seconds: float) -> bool:
+        """Whether this is the first to ask for `name` in so many seconds, of all who share the registry."""
+        return self._registry.lock(name, str(uuid.uuid4()), seconds)
+
     def check_store(self) -> None:
         """Raise StoreUnavailable where the store is known to be away. Costs nothing where it is not."""
         self._registry.check()

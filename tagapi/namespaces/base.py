@@ -16,13 +16,14 @@ from functools import partial
 from typing import Any, ClassVar
 
 import orjson
-from flask import Flask, Response, request
+from flask import Flask, Request, Response, request
 from flask_restx import Api, Resource
 from marshmallow import Schema
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, RequestEntityTooLarge
 from werkzeug.routing import BaseConverter
 
-from tagapi.auth import Gate, Policy, Principal
+from tagapi import tickets
+from tagapi.auth import Admission, Gate, Policy, Principal, TicketInvalid
 from tagapi.hosts import Hosts
 from tagapi.namespaces.answers import respond
 from tagapi.namespaces.declared import check_declared, check_guarded
@@ -30,6 +31,7 @@ from tagapi.namespaces.documentation import (
     AUTHORIZATIONS,
     QUICK_START,
     Definitions,
+    Operation,
     Specification,
     describe,
     operation_of,
@@ -42,6 +44,9 @@ from tagapi.namespaces.index import DOCS, serve_index
 from tagapi.namespaces.problems import Invalid, Problem, Unsupported, problem_of
 from tagapi.serving.records import PRINCIPAL
 
+TICKET = "ticket"
+"""The query parameter in which a browser shows its ticket."""
+QUERY_TOKEN = "tagapi.query_token"  # noqa: S105 (in a request's environment: the parameter that may hold its token)
 MAX_BODY = 8 * 1024 * 1024  # bytes
 VISIBLE = re.compile(r"[\x21-\x7e]{1,255}")
 
@@ -55,6 +60,9 @@ class Front(ABC):
     """Paths under which errors are this front's to tell."""
 
     error_schema: ClassVar[type[Schema]]
+    query_token: ClassVar[str | None] = None
+    """The query parameter in which this front takes a token, beside the header."""
+
     statuses: ClassVar[Mapping[str, int]] = {}
     """The status of a problem's code, where the document wants another one than usual."""
 
@@ -83,8 +91,9 @@ class NamespaceResource(Resource):  # type: ignore[misc]  # Flask-RESTX is untyp
     needs_store: ClassVar[bool] = True
     """Refused while the job store is away: half a service misleads more than none."""
 
+    admission: Admission
     caller: Principal
-    """Who asks; there is none on a public route."""
+    """Who asks, and by what they came in; there is nobody on a public route."""
 
     def __init__(self, api: Api = None, *args: Any, front: Any, gate: Gate, **kwargs: Any) -> None:
         super().__init__(api, *args, **kwargs)
@@ -99,8 +108,10 @@ class NamespaceResource(Resource):  # type: ignore[misc]  # Flask-RESTX is untyp
             if method is None:
                 raise MethodNotAllowed(valid_methods=[*self.methods])
             said = operation_of(method)
+            asked.environ[QUERY_TOKEN] = self.front.query_token
             if said.policy is not Policy.PUBLIC:
-                self.caller = self.gate.admit(said.policy, asked.headers.get("Authorization"), asked.remote_addr)
+                self.admission = self._admitted(said, asked)
+                self.caller = self.admission.principal
                 asked.environ[PRINCIPAL] = self.caller.name
             if self.needs_store:
                 self.front.service.check_store()
@@ -112,6 +123,18 @@ class NamespaceResource(Resource):  # type: ignore[misc]  # Flask-RESTX is untyp
             return respond(*answer) if isinstance(answer, tuple) else respond(answer)
         except Exception as error:
             return refuse(self.front, problem_of(error))
+
+    def _admitted(self, said: Operation, asked: Request) -> Admission:
+        """By the header; by a token in the query, where the front takes one; or by a ticket, where the view does."""
+        authorization, query_token = asked.headers.get("Authorization"), self.front.query_token
+        if authorization is None and query_token is not None and query_token in asked.args:
+            authorization = f"Bearer {asked.args[query_token]}"
+        if authorization is None and said.ticket and TICKET in asked.args:
+            admission, nonce = self.gate.by_ticket(asked.args[TICKET], asked.remote_addr)
+            if not self.front.service.once(f"ticket {nonce}", 2 * tickets.SECONDS):
+                raise TicketInvalid
+            return admission
+        return self.gate.admit(said.policy, authorization, asked.remote_addr)
 
 
 Route = tuple[str, type[NamespaceResource]]
@@ -155,6 +178,8 @@ def load_query(schema: type[Schema]) -> dict[str, Any]:
         return dict(SCHEMAS.defaults(schema))
     values = {}
     for name, given in request.args.lists():
+        if name == request.environ.get(QUERY_TOKEN):
+            continue  # the gate has seen it
         if len(given) > 1:
             raise Invalid(name, "given more than once")
         values[name] = given[0]

@@ -130,6 +130,9 @@ class Operation:
     produces: tuple[str, ...] = ()
     """Content types, where it is not JSON."""
 
+    ticket: bool = False
+    """Who cannot send a header, since it opens a socket from a page, may show a ticket in the query."""
+
 
 def operation(**says: Any) -> Callable[[Method], Method]:
     """Say who may call a view, what it takes and what it gives. Its docstring is the operation's text."""

@@ -20,7 +20,7 @@ from gunicorn.http.parser import RequestParser
 from gunicorn.http.wsgi import create
 
 from tagapi.serving.connection import Answer, Connection, Outgoing
-from tagapi.serving.records import RequestLog
+from tagapi.serving.records import TAKE_OVER, RequestLog
 
 log = logging.getLogger(__name__)
 
@@ -71,7 +71,7 @@ class Answering:
         request = next(RequestParser(self._worker.cfg, connection.incoming, connection.client))
         request._expected_100_continue = False  # it was told to, if it had to be
         response, environ = create(request, connection.outgoing, connection.client, connection.server, self._worker.cfg)
-        environ["wsgi.multithread"] = True
+        environ["wsgi.multithread"], environ[TAKE_OVER] = True, []
         if connection.incoming.cut or not self._worker.alive:
             response.force_close()
         sent = connection.outgoing.sent
@@ -80,10 +80,13 @@ class Answering:
     def _make(self, connection: Connection, answer: Answer, resumed: float) -> None:
         """As much of the answer as the client takes, and a little ahead."""
         try:
-            self._write(connection.outgoing, answer)
+            if answer.environ[TAKE_OVER]:
+                answer.made = True
+            else:
+                self._write(connection.outgoing, answer)
         finally:
             answer.seconds += time.monotonic() - resumed
-        if answer.made and not connection.outgoing:
+        if answer.made and not connection.outgoing and not answer.environ[TAKE_OVER]:
             self.end(connection, answer)
 
     @staticmethod

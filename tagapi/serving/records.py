@@ -21,6 +21,10 @@ ROUTE = "tagapi.route"
 PRINCIPAL = "tagapi.principal"
 REQUEST_ID = "tagapi.request_id"
 
+TAKE_OVER = "tagapi.take_over"
+"""A list, to which an app that goes on with the socket itself appends a function of the socket, which does not block,
+and of the bytes that came behind the request. It sends the whole answer, head and all, and must not wait."""
+
 WRITE_EVERY = 0.25  # seconds
 MOST_WAITING = 100_000  # records; where they cannot be written as fast as they come, the oldest are lost
 BATCH = 1000

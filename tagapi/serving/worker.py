@@ -15,6 +15,7 @@ import math
 import socket
 import time
 import uuid
+from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import suppress
 from functools import partial
@@ -27,7 +28,7 @@ from tagapi.serving.answering import Answering
 from tagapi.serving.connection import Connection, State
 from tagapi.serving.framing import Refused, Stage
 from tagapi.serving.limits import Ended, Limits
-from tagapi.serving.records import REQUEST_ID, RequestLog
+from tagapi.serving.records import REQUEST_ID, TAKE_OVER, RequestLog
 from tagapi.serving.refusals import refusal
 
 log = logging.getLogger(__name__)
@@ -180,12 +181,24 @@ class LoopWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn is untyped
             connection.state = State.WORKING
             self._watch(connection, 0)
             self.enqueue_req(connection)
+        elif answer.environ[TAKE_OVER]:
+            self.answering.end(connection, answer)
+            self._hand_over(connection, answer.environ[TAKE_OVER][0])
         else:
             self.answering.end(connection, answer)
             if answer.response.should_close():
                 self._leave(connection)
             else:
                 self._wait_for_next(connection, now)
+
+    def _hand_over(self, connection: Connection, take: Callable[[socket.socket, bytes], None]) -> None:
+        """Somebody else of this process goes on with the socket: from here on it is none of ours."""
+        connection.incoming.skip()
+        self._watch(connection, 0)
+        self._open.discard(connection)
+        self._hold(connection, -connection.held)
+        self.nr_conns -= 1
+        take(connection.sock, bytes(connection.incoming.data))
 
     def _send(self, connection: Connection) -> None:
         if connection.outgoing.flush():

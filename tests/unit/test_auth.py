@@ -47,7 +47,7 @@ class Guarded:
         self.gate = TokenGate(TokensFile(self.path, self.clock.monotonic), self.clock.monotonic)
 
     def admit(self, authorization: str | None, policy: Policy = Policy.USER, address: str = "192.0.2.1") -> Principal:
-        return self.gate.admit(policy, authorization, address)
+        return self.gate.admit(policy, authorization, address).principal
 
     def exhaust(self, address: str = "192.0.2.1") -> None:
         for _ in range(BURST):
@@ -120,7 +120,7 @@ def test_tokens_that_cannot_be_checked_are_not_called_wrong(guarded: Guarded) ->
 
 @pytest.mark.parametrize("address", ["127.0.0.1", "127.8.8.8", "::1", "::ffff:127.0.0.1"])
 def test_without_tokens_this_machine_is_the_admin(address: str) -> None:
-    principal = OpenGate().admit(Policy.ADMIN, None, address)
+    principal = OpenGate().admit(Policy.ADMIN, None, address).principal
     assert (principal.name, principal.admin) == ("local", True)
 
 
@@ -290,7 +290,7 @@ def test_new_appends_to_a_file(tmp_path: Path) -> None:
         assert code == 0
         tokens[name] = token_in(output)
     kept = TokensFile(path)
-    assert {name: kept.principal_of(token) for name, token in tokens.items()} == {
+    assert {name: kept.entry_of(token).principal for name, token in tokens.items()} == {
         name: Principal(name, Role.USER) for name in tokens
     }
     assert not any(token in path.read_text(encoding="utf-8") for token in tokens.values())

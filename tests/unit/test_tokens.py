@@ -55,10 +55,10 @@ def watched(tmp_path: Path) -> Watched:
 
 
 def test_a_token_is_its_principals(watched: Watched) -> None:
-    assert watched.tokens.principal_of("one") == ANN
-    assert watched.tokens.principal_of("two") == BOB
+    assert watched.tokens.entry_of("one").principal == ANN
+    assert watched.tokens.entry_of("two").principal == BOB
     for wrong in ("", "three", "One", "one ", hashlib.sha256(b"one").hexdigest()):
-        assert watched.tokens.principal_of(wrong) is None
+        assert watched.tokens.entry_of(wrong) is None
 
 
 def test_the_file_has_no_token() -> None:
@@ -154,23 +154,23 @@ def test_a_file_that_is_none_refuses_the_start(tmp_path: Path) -> None:
 
 def test_a_removed_entry_is_revoked(watched: Watched) -> None:
     watched.path.write_text(lines(two=BOB), encoding="utf-8")
-    assert watched.later().principal_of("one") is None
-    assert watched.tokens.principal_of("two") == BOB
+    assert watched.later().entry_of("one") is None
+    assert watched.tokens.entry_of("two").principal == BOB
 
 
 def test_removing_the_last_entry_revokes_it(watched: Watched) -> None:
     watched.path.write_text("", encoding="utf-8")
-    assert watched.later().principal_of("one") is None
+    assert watched.later().entry_of("one") is None
 
 
 def test_a_new_entry_lets_in(watched: Watched) -> None:
     append(watched.path, Entry(Principal("cat", Role.USER), digest_of("three")))
-    assert watched.later().principal_of("three") == Principal("cat", Role.USER)
+    assert watched.later().entry_of("three").principal == Principal("cat", Role.USER)
 
 
 def test_a_changed_role_counts(watched: Watched) -> None:
     watched.path.write_text(lines(one=Principal("ann", Role.ADMIN)), encoding="utf-8")
-    assert watched.later().principal_of("one") == Principal("ann", Role.ADMIN)
+    assert watched.later().entry_of("one").principal == Principal("ann", Role.ADMIN)
 
 
 def test_a_change_counts_though_size_and_time_stay(watched: Watched) -> None:
@@ -178,16 +178,16 @@ def test_a_change_counts_though_size_and_time_stay(watched: Watched) -> None:
     watched.path.write_text(lines(uno=ANN, two=BOB), encoding="utf-8")
     os.utime(watched.path, ns=(seen.st_atime_ns, seen.st_mtime_ns))
     assert watched.path.stat().st_size == seen.st_size
-    assert watched.later().principal_of("one") is None
-    assert watched.tokens.principal_of("uno") == ANN
+    assert watched.later().entry_of("one") is None
+    assert watched.tokens.entry_of("uno").principal == ANN
 
 
 def test_a_file_that_is_renamed_into_place_counts(watched: Watched) -> None:
     aside = watched.path.with_name("aside.yaml")
     aside.write_text(lines(three=ANN), encoding="utf-8")
     aside.replace(watched.path)
-    assert watched.later().principal_of("one") is None
-    assert watched.tokens.principal_of("three") == ANN
+    assert watched.later().entry_of("one") is None
+    assert watched.tokens.entry_of("three").principal == ANN
 
 
 def test_a_link_that_is_turned_counts(tmp_path: Path) -> None:
@@ -202,18 +202,18 @@ def test_a_link_that_is_turned_counts(tmp_path: Path) -> None:
     (tmp_path / "aside").symlink_to("new")
     (tmp_path / "aside").replace(link)
     clock.advance(LOOK_SECONDS)
-    assert tokens.principal_of("one") is None
-    assert tokens.principal_of("two") == ANN
+    assert tokens.entry_of("one") is None
+    assert tokens.entry_of("two").principal == ANN
 
 
 def test_the_file_is_not_read_for_every_request(watched: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
     reads = []
     monkeypatch.setattr("tagapi.tokens.read", lambda path: reads.append(path) or path.read_bytes())
     for _ in range(100):
-        watched.tokens.principal_of("one")
+        watched.tokens.entry_of("one")
     assert reads == []
-    watched.later().principal_of("one")
-    watched.tokens.principal_of("one")
+    watched.later().entry_of("one")
+    watched.tokens.entry_of("one")
     assert len(reads) == 1
 
 
@@ -234,7 +234,7 @@ def test_while_the_file_is_broken_nobody_comes_in(watched: Watched, caplog: pyte
     _break(watched.path, how)
     for _ in range(5):
         with pytest.raises(TokensError):
-            watched.later().principal_of("one")
+            watched.later().entry_of("one")
     errors = [record for record in caplog.records if record.levelno == logging.ERROR]
     assert [record.message for record in errors] == ["tokens_unusable"], "loudly, and once"
     assert errors[0].file == str(watched.path)  # type: ignore[attr-defined]
@@ -242,7 +242,7 @@ def test_while_the_file_is_broken_nobody_comes_in(watched: Watched, caplog: pyte
     if watched.path.is_dir():
         watched.path.rmdir()
     watched.path.write_bytes(kept)
-    assert watched.later().principal_of("one") == ANN
+    assert watched.later().entry_of("one").principal == ANN
     assert caplog.records[-1].message == "tokens_read"
 
 
@@ -250,20 +250,20 @@ def test_while_the_file_is_broken_nobody_comes_in(watched: Watched, caplog: pyte
 def test_a_file_that_may_not_be_read_lets_nobody_in(watched: Watched) -> None:
     watched.path.chmod(0)
     with pytest.raises(TokensError, match="Permission denied"):
-        watched.later().principal_of("one")
+        watched.later().entry_of("one")
 
 
 def test_what_is_logged_quotes_nothing(watched: Watched, caplog: pytest.LogCaptureFixture) -> None:
     watched.path.write_text("- {name: ann, role: user, sha256: tagapi_secret}", encoding="utf-8")
     with pytest.raises(TokensError):
-        watched.later().principal_of("one")
+        watched.later().entry_of("one")
     assert "secret" not in str([vars(record) for record in caplog.records])
 
 
 def test_many_threads_see_the_same(watched: Watched) -> None:
     def ask(number: int) -> bool:
         watched.clock.advance(LOOK_SECONDS / 3)
-        return watched.tokens.principal_of("one") == ANN
+        return watched.tokens.entry_of("one").principal == ANN
 
     with ThreadPoolExecutor(16) as pool:
         assert all(pool.map(ask, range(500)))

@@ -1,0 +1,1 @@
+"""What is sent to those who listen: WebSockets and event streams, on a thread of their own."""

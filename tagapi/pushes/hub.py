@@ -1,0 +1,148 @@
+"""All open pushes of a process, on one thread that never waits for any of them.
+
+A push holds no thread that serves requests, so a hundred of them cost a request nothing. They are
+bounded in number, and each in what it leaves untaken.
+"""
+
+from __future__ import annotations
+
+import logging
+import selectors
+import socket
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
+
+from tagapi.pushes.push import Gone, Push
+
+log = logging.getLogger(__name__)
+
+BEAT = 0.5  # seconds
+GOODBYE_SECONDS = 0.8  # that clients have to take in what was said at the end
+GOING_AWAY = 1001
+
+
+class Hub:
+    """Safe to call from many threads."""
+
+    def __init__(self, most: int) -> None:
+        self.most = most
+        """How many pushes may be open."""
+        self._taken = 0
+        self._lock = threading.Lock()
+        self._pushes: set[Push] = set()
+        self._coming: list[Push] = []
+        self._news: set[Push] = set()
+        self._selector = selectors.DefaultSelector()
+        self._wake, self._woken = socket.socketpair()
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="pushes", daemon=True)
+
+    def start(self) -> None:
+        self._wake.setblocking(False)
+        self._woken.setblocking(False)
+        self._selector.register(self._woken, selectors.EVENT_READ)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Say goodbye to everybody, and have that taken in for a moment."""
+        self._stopping.set()
+        self._rouse()
+        if self._thread.is_alive():
+            self._thread.join(2 * GOODBYE_SECONDS)
+
+    def reserve(self) -> bool:
+        """A place for one more push; False where there is none. It is given back when the push ends, or by `cede`."""
+        with self._lock:
+            if self._taken >= self.most or self._stopping.is_set():
+                return False
+            self._taken += 1
+            return True
+
+    def cede(self) -> None:
+        with self._lock:
+            self._taken -= 1
+
+    def add(self, push: Push) -> None:
+        """Go on with a push that has its place."""
+        with self._lock:
+            self._coming.append(push)
+        self._rouse()
+
+    def news(self, push: Push) -> None:
+        """It has heard of something."""
+        with self._lock:
+            self._news.add(push)
+        self._rouse()
+
+    def _rouse(self) -> None:
+        with suppress(BlockingIOError, OSError):
+            self._wake.send(b".")
+
+    # -- the thread ------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        beat = time.monotonic()
+        while not self._stopping.is_set():
+            self._round(BEAT)
+            if (now := time.monotonic()) - beat >= BEAT:
+                beat = now
+                for push in [*self._pushes]:
+                    self._guarded(push, partial(push.beat, now))
+        self._say_goodbye()
+
+    def _round(self, seconds: float) -> None:
+        ready = self._selector.select(seconds)
+        with self._lock:
+            coming, self._coming = self._coming, []
+            news, self._news = self._news, set()
+        for push in coming:
+            self._pushes.add(push)
+            self._selector.register(push.sock, selectors.EVENT_READ, push)
+            self._guarded(push, push.heard)
+        for key, events in ready:
+            if key.data is None:
+                with suppress(BlockingIOError):
+                    self._woken.recv(4096)
+            elif key.data in self._pushes:
+                self._guarded(key.data, partial(self._moved, key.data, events))
+        for push in news & self._pushes:
+            self._guarded(push, push.heard)
+
+    def _moved(self, push: Push, events: int) -> None:
+        push.moved = time.monotonic()
+        if events & selectors.EVENT_READ and (data := push.read()):
+            push.received(data)
+
+    def _guarded(self, push: Push, step: Callable[[], None]) -> None:
+        """Whatever happens to one push is no other's business."""
+        try:
+            step()
+            push.flush()
+            wanted = selectors.EVENT_READ | (selectors.EVENT_WRITE if push.unsent else 0)
+            if self._selector.get_key(push.sock).events != wanted:
+                self._selector.modify(push.sock, wanted, push)
+        except Gone:
+            self._drop(push)
+        except Exception:
+            log.exception("push_failed")
+            self._drop(push)
+
+    def _drop(self, push: Push) -> None:
+        self._pushes.discard(push)
+        self._selector.unregister(push.sock)
+        push.sock.close()
+        push.left()
+        self.cede()
+
+    def _say_goodbye(self) -> None:
+        until = time.monotonic() + GOODBYE_SECONDS
+        self._round(0)
+        for push in [*self._pushes]:
+            self._guarded(push, partial(push.end, GOING_AWAY, "the service is stopping"))
+        while self._pushes and (left := until - time.monotonic()) > 0:
+            self._round(left)
+        for push in [*self._pushes]:
+            self._drop(push)
