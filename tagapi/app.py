@@ -16,6 +16,8 @@ from tagapi.namespaces.base import Front, install
 from tagapi.namespaces.edge import Proxies
 from tagapi.namespaces.health.front import HealthFront
 from tagapi.namespaces.tags.front import TagsFront
+from tagapi.namespaces.tasks.front import TasksFront
+from tagapi.namespaces.tasks.live import Live
 from tagapi.namespaces.workers.front import WorkersFront
 from tagapi.settings import Settings
 from tagapi.world import World, build
@@ -42,8 +44,10 @@ def _fronts(world: World, settings: Settings) -> Sequence[Front]:
     """A line for each document."""
     service, means = world.service, world.means
     at_once = max(1, settings.server.threads * 3 // 4)
+    limits = {name: task.max_attempts for name, task in world.tasks.items()}
     return [
         TagsFront(service, tag_reader(means, at_once), settings.environment),
         WorkersFront(service, {table.name: table.filter_kinds() for table in DATASETS.values()}, means.results),
+        TasksFront(service, limits, Live(world.hub, world.watch)),
         HealthFront(service, settings.environment, world.facts),
     ]

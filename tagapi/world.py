@@ -28,6 +28,9 @@ from tagapi.jobs.model import DEFAULT_LANE
 from tagapi.jobs.registry import Bounds, JobRegistry
 from tagapi.jobs.runner import JobRunner, RunnerLimits
 from tagapi.jobs.service import JobService
+from tagapi.jobs.task import Task
+from tagapi.jobs.watch import Watch
+from tagapi.pushes.hub import Hub
 from tagapi.registries import open_registry
 from tagapi.settings import Jobs, Settings
 from tagapi.upkeep import Upkeep
@@ -43,7 +46,10 @@ class World:
     """It runs from `start` to `stop`."""
 
     means: Means
+    tasks: Mapping[str, Task]
     registry: JobRegistry
+    watch: Watch
+    hub: Hub
     service: JobService
     executor: ThreadPoolExecutor
     upkeep: Upkeep
@@ -53,11 +59,18 @@ class World:
         self.means.spark.start()
         self.executor.start()
         self.upkeep.start()
+        self.watch.start()
+        self.hub.start()
 
     def stop(self) -> None:
-        """Drain: begin nothing more, let running attempts finish or go back to the queue, let go of Spark."""
+        """Drain: begin nothing more, let running attempts finish or go back to the queue, let go of Spark.
+
+        Those who listen are told first: another process has the rest of the story.
+        """
         log.info("draining")
         self.service.refuse_new()
+        self.hub.stop()
+        self.watch.stop()
         self.upkeep.stop()
         self.executor.stop(self.drain_seconds)
         self.means.spark.stop()
@@ -96,7 +109,8 @@ def build(settings: Settings) -> World:
         remove_files=means.results.remove,
         tend_tables=lambda: means.vacuum(vacuum_hours),
     )
-    return World(means, registry, service, executor, upkeep, jobs.drain_seconds)
+    watch, hub = Watch(registry), Hub(settings.server.max_pushes)
+    return World(means, tasks, registry, watch, hub, service, executor, upkeep, jobs.drain_seconds)
 
 
 def _means(settings: Settings) -> Means:

@@ -164,10 +164,10 @@ def succeed(job: Job, now: datetime, *, epoch: int, result: Json | None = None) 
     )
 
 
-def fail(job: Job, now: datetime, *, epoch: int, reason: str) -> Job:
-    """Give up, for this reason."""
+def fail(job: Job, now: datetime, *, epoch: int, reason: str, cause: str | None = None) -> Job:
+    """Give up, for this reason; `cause` says it to who looks into it."""
     steps.fence(job, epoch)
-    return steps.end(job, JobState.FAILED, now, error=reason, result=None)
+    return steps.end(job, JobState.FAILED, now, error=reason, cause=cause, result=None)
 
 
 def cancelled(job: Job, now: datetime, *, epoch: int) -> Job:

@@ -148,6 +148,8 @@ class Ending:
     reason: str | None = None
     """The error to be."""
 
+    cause: str | None = None
+
 
 class EventKind(enum.Enum):
     """What can be told of a job's way."""
@@ -253,6 +255,9 @@ class Job:
 
     error: str | None = None
     """Why it FAILED, or waits for another attempt; what a CANCELLED one has to say, if anything."""
+
+    cause: str | None = None
+    """The same for who looks into it: `<Type>: <detail>`."""
 
     journal: tuple[Entry, ...] = ()
     """What its attempts did outside, oldest first. A job with one ends otherwise than SUCCEEDED only by an undo."""

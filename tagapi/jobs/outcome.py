@@ -66,7 +66,7 @@ class Outcome:
                     settled=settled,
                     counted=self.counted,
                 )
-        return partial(changes.fail, epoch=epoch, reason=self.reason)
+        return partial(changes.fail, epoch=epoch, reason=self.reason, cause=cause_of(self.error))
 
     def _delay(self, job: Job, longest: float) -> float:
         """Seconds: what somebody else's system asked for, if it did; else our own."""
@@ -84,6 +84,13 @@ class Outcome:
 def backoff(attempt: int, longest: float = LONGEST_RETRY) -> float:
     """Seconds until the next attempt: doubled each time, with up to a quarter of jitter."""
     return min(longest, FIRST_RETRY * 2.0 ** min(attempt - 1, 16)) * random.uniform(1.0, 1.25)
+
+
+def cause_of(error: BaseException | None) -> str | None:
+    """`<Type>: <detail>` of what a task raised; an error of another system brings its own `kind` and `detail`."""
+    if not isinstance(error, JobError):
+        return None if error is None else f"{type(error).__name__}: {reason_of(error)}"
+    return f"{error.facts.get('kind', type(error).__name__)}: {error.facts.get('detail', error)}"
 
 
 def reason_of(error: BaseException) -> str:

@@ -43,7 +43,9 @@ def to(job: Job, state: JobState, **facts: Any) -> Job:
     return replace(job, state=state, **facts)
 
 
-def end(job: Job, state: JobState, now: datetime, error: str | None = None, **facts: Any) -> Job:
+def end(
+    job: Job, state: JobState, now: datetime, error: str | None = None, cause: str | None = None, **facts: Any
+) -> Job:
     _check(job, state)
     if job.commit_unsettled and state is not JobState.SUCCEEDED:
         # Neither word may be said of a job whose effect may be there: it has to be settled first.
@@ -51,8 +53,8 @@ def end(job: Job, state: JobState, now: datetime, error: str | None = None, **fa
     if state is not JobState.SUCCEEDED and job.ending is not None:  # and nobody knows how to go on with it
         return undo_again(job, now, timedelta(seconds=1), error or state.value)
     if state is not JobState.SUCCEEDED and job.journal:
-        return _undo_first(job, Ending(state=state, reason=error), now)
-    return _ended(job, state, now, error=error, **facts)
+        return _undo_first(job, Ending(state=state, reason=error, cause=cause), now)
+    return _ended(job, state, now, error=error, cause=cause, **facts)
 
 
 def _ended(job: Job, state: JobState, now: datetime, **facts: Any) -> Job:
@@ -86,7 +88,8 @@ def end_undone(job: Job, now: datetime, remark: str | None, left: str | None) ->
         raise IllegalTransition(job_id=job.id, state=job.state.value, wanted="undone")
     state = JobState.FAILED if left else ending.state
     said = "; ".join(part for part in (ending.reason, remark, left) if part)
-    return _ended(job, state, now, error=said or None, left=left, result=None)
+    cause = f"NotUndone: {left}" if left else ending.cause
+    return _ended(job, state, now, error=said or None, cause=cause, left=left, result=None)
 
 
 def _journal_in_words(job: Job) -> str:

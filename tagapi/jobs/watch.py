@@ -33,8 +33,8 @@ class Follower(ABC):
         """Whether it wants to hear of this job."""
 
     @abstractmethod
-    def hear(self, job: Job) -> None:
-        """The job as it is now. It may be one that was heard already; none is left out."""
+    def hear(self, job: Job, *, asked: bool) -> None:
+        """The job as it is now: since it asked how the job is, or since that was written. None is left out."""
 
     @abstractmethod
     def hear_of_none(self, job_id: str) -> None:
@@ -123,7 +123,7 @@ class Watch:
         for job in self._registry.get_all(list(ids)) if ids else ():
             for follower in followers:
                 if follower.follows(job):
-                    follower.hear(job)
+                    follower.hear(job, asked=False)
         self._upto = news.upto  # at last: what the store could not tell is asked for again
 
     def _answer(self) -> None:
@@ -144,7 +144,7 @@ class Watch:
         if isinstance(asked, str):
             mine = Query(owner=asked, states=ACTIVE, limit=MINE_AT_ONCE)
             for job in reversed(self._registry.find(mine).jobs):
-                follower.hear(job)
+                follower.hear(job, asked=True)
             return
         found = {job.id: job for job in self._registry.get_all(list(asked))}
         for job_id in asked:
@@ -152,4 +152,4 @@ class Watch:
             if known is None or follower.owner not in (None, known.request.owner):
                 follower.hear_of_none(job_id)
             else:
-                follower.hear(known)
+                follower.hear(known, asked=True)

@@ -20,11 +20,12 @@ from flask import Flask, Request, Response, request
 from flask_restx import Api, Resource
 from marshmallow import Schema
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, RequestEntityTooLarge
-from werkzeug.routing import BaseConverter
+from werkzeug.routing import BaseConverter, Map, MapAdapter
 
 from tagapi import tickets
 from tagapi.auth import Admission, Gate, Policy, Principal, TicketInvalid
 from tagapi.hosts import Hosts
+from tagapi.jobs.model import Job
 from tagapi.namespaces.answers import respond
 from tagapi.namespaces.declared import check_declared, check_guarded
 from tagapi.namespaces.documentation import (
@@ -63,6 +64,9 @@ class Front(ABC):
     query_token: ClassVar[str | None] = None
     """The query parameter in which this front takes a token, beside the header."""
 
+    fronts: Sequence[Front] = ()
+    """All that are installed, itself among them."""
+
     statuses: ClassVar[Mapping[str, int]] = {}
     """The status of a problem's code, where the document wants another one than usual."""
 
@@ -77,6 +81,9 @@ class Front(ABC):
     @abstractmethod
     def error_line(self, body: Mapping[str, Any]) -> str:
         """What the body of an error says, in a line for the documentation."""
+
+    def recheck(self, job: Job, caller: Principal) -> None:  # noqa: B027 (most fronts let everybody start everything)
+        """Raise PermissionDenied, or Invalid, where this caller may not start now what a job of this front did."""
 
     def status_of(self, problem: Problem) -> int:
         return self.statuses.get(problem.code, problem.status)
@@ -227,6 +234,15 @@ class Anything(BaseConverter):
     part_isolating = False
 
 
+class _Map(Map):
+    """A rule answers the handshake of a WebSocket as it does any GET: its view looks at the headers."""
+
+    def bind_to_environ(self, *args: Any, **kwargs: Any) -> MapAdapter:
+        adapter = super().bind_to_environ(*args, **kwargs)
+        adapter.websocket = False
+        return adapter
+
+
 class _Api(Api):  # type: ignore[misc]
     """Flask-RESTX, with errors left to the fronts."""
 
@@ -266,7 +282,7 @@ def install(app: Flask, fronts: Sequence[Front], gate: Gate, hosts: Hosts, proxi
         "SWAGGER_UI_DOC_EXPANSION": "list",
         "SWAGGER_UI_REQUEST_DURATION": True,
     }
-    app.url_map.merge_slashes = False
+    app.url_map = _Map(merge_slashes=False)
     app.url_map.converters["anything"] = Anything
     serve_index(app, lambda: api.__schema__, version)
     api = _Api(
@@ -284,6 +300,7 @@ def install(app: Flask, fronts: Sequence[Front], gate: Gate, hosts: Hosts, proxi
     api.documentation(lambda: page_of(api))
     definitions = Definitions(api)
     for front in fronts:
+        front.fronts = fronts
         namespace = api.namespace(front.name, description=front.title, path="/")
         for path, resource in front.routes():
             check_declared(path, resource)

@@ -47,6 +47,14 @@ from tagapi.jobs.errors import (
 
 log = logging.getLogger(__name__)
 
+
+class Unavailable(JobError):
+    """What a front has no room for now, or not at all; a front's own errors are kinds of it."""
+
+    message = "This cannot be done now."
+    code = "unavailable"
+
+
 STATUS: Mapping[type[JobError], int] = {
     JobNotFound: 404,
     NotFoundInData: 404,
@@ -62,6 +70,7 @@ STATUS: Mapping[type[JobError], int] = {
     StoreUnavailable: 503,
     StoreTooNew: 503,
     ShuttingDown: 503,
+    Unavailable: 503,
     BadHost: 400,
     Misdirected: 421,
     ForeignOrigin: 403,
@@ -145,8 +154,7 @@ def problem_of(error: Exception) -> Problem:
         return Problem(400, "invalid", f"{name}: {text}", name)
     if isinstance(error, Unsupported):
         return Problem(415, HTTP_CODES[415], "Content-Type must be application/json")
-    if isinstance(error, JobError) and type(error) in STATUS:
-        status = STATUS[type(error)]
+    if isinstance(error, JobError) and (status := _status_of(type(error))) is not None:
         if type(error) in (Transient, TaskFailed):
             log.warning("read_failed", extra={"reason": str(error)})
         return Problem(status, error.code, str(error), facts=error.facts, headers=_headers(status, error))
@@ -155,6 +163,11 @@ def problem_of(error: Exception) -> Problem:
         return Problem(error.code, code, str(error.description), headers=_http_headers(error))
     log.error("request_failed", exc_info=error)
     return Problem(500, "internal", "Internal server error")
+
+
+def _status_of(kind: type[JobError]) -> int | None:
+    """The status of an error, or of what it is a kind of; one that no front can meet has none."""
+    return next((STATUS[base] for base in kind.__mro__ if base in STATUS), None)
 
 
 def unread_problem(status: int) -> Problem:

@@ -34,6 +34,7 @@ MOVING = (
     "phases",
     "result",
     "error",
+    "cause",
     "journal",
     "ending",
     "undos",
@@ -78,7 +79,7 @@ def load_facts(stored: bytes) -> dict[str, Any]:
     facts["phases"] = tuple(_phase(phase) for phase in facts["phases"])
     facts["journal"] = tuple(_entry(entry) for entry in facts["journal"])
     if (ending := facts["ending"]) is not None:
-        facts["ending"] = Ending(state=JobState(ending["state"]), reason=ending["reason"])
+        facts["ending"] = Ending(state=JobState(ending["state"]), reason=ending["reason"], cause=ending["cause"])
     return facts
 
 

@@ -34,7 +34,16 @@ def _request_3(stored: Stored) -> Stored:
 def _moving_3(stored: Stored) -> Stored:
     """Events had no numbers: they are those that are there."""
     events = [{**event, "number": number} for number, event in enumerate(stored["events"], 1)]
-    return {**stored, "events": events, "phases": [], "journal": [], "ending": None, "undos": 0, "left": None}
+    return {
+        **stored,
+        "events": events,
+        "phases": [],
+        "journal": [],
+        "ending": None,
+        "undos": 0,
+        "left": None,
+        "cause": None,
+    }
 
 
 REQUEST_STEPS: Mapping[int, Callable[[Any], Stored]] = {2: _request_2, 3: _request_3}

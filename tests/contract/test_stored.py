@@ -34,7 +34,7 @@ from tests.contract.test_registry import at_once
 
 STORED = Path(__file__).with_name("stored")
 SINCE_1 = {"tries": 0, "doubts": 0, "claim_token": ""}
-SINCE_2 = {"phases": [], "journal": [], "ending": None, "undos": 0, "left": None}
+SINCE_2 = {"phases": [], "journal": [], "ending": None, "undos": 0, "left": None, "cause": None}
 """What a job has that it had not in a release with this version."""
 LEASE = timedelta(seconds=30)
 ROOM = Bounds(queued=1000, queued_per_owner=1000)

@@ -13,6 +13,7 @@ from tagapi.jobs.errors import NoResult, NotFoundInData, ResultNotReady, StoreTo
 from tagapi.jobs.lists import Page
 from tagapi.jobs.model import Event, EventKind, Job, JobState, Progress, Request
 from tagapi.namespaces.base import SCHEMAS
+from tagapi.namespaces.pace import seconds_left
 from tagapi.namespaces.problems import HTTP_CODES, STATUS, Invalid, Problem, problem_of
 from tagapi.namespaces.workers import words as words
 from tagapi.namespaces.workers.render import (
@@ -25,7 +26,6 @@ from tagapi.namespaces.workers.render import (
     render_status,
     render_worker,
     result_file,
-    seconds_left,
 )
 from tagapi.namespaces.workers.schemas import FORMATS, STATUSES, TYPES, CreateRequest, WorkersQuery
 from tests.e2e.stand_in import FILTERS

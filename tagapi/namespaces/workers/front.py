@@ -27,6 +27,7 @@ from tagapi.namespaces.workers.render import (
     label,
     render_error,
     result_file,
+    task_type,
 )
 
 NUMBER = re.compile(r"[1-9][0-9]{0,17}")
@@ -66,6 +67,9 @@ class WorkersFront(Front):
 
     def error_line(self, body: Mapping[str, Any]) -> str:
         return f"{body['error']['code']}: {body['error']['message']}"
+
+    def recheck(self, job: Job, caller: Principal) -> None:
+        check_allowed(task_type(job), job.request.arguments, admin=caller.admin)
 
     def id_of(self, reference: str) -> str:
         """A job's id, by its id or its number. Raises JobNotFound."""

@@ -12,10 +12,11 @@ from tagapi.auth import PermissionDenied
 from tagapi.jobs.errors import NoResult, NotFoundInData, ResultNotReady
 from tagapi.jobs.lists import Page
 from tagapi.jobs.lists import Query as JobQuery
-from tagapi.jobs.model import EventKind, Job, JobState
+from tagapi.jobs.model import Job, JobState
 from tagapi.jobs.registry import Added
 from tagapi.namespaces.fields import iso, parked
 from tagapi.namespaces.headers import REPLAYED
+from tagapi.namespaces.pace import percentage, seconds_left
 from tagapi.namespaces.problems import Invalid, Problem
 from tagapi.namespaces.workers import words as words
 from tagapi.namespaces.workers.filters import CLEANUP, EXPORTED, REPORT, FilterKinds, checked_filters
@@ -168,21 +169,6 @@ def render_error(problem: Problem) -> dict[str, Any]:
     else:
         code, message = "VALIDATION_ERROR", problem.detail
     return {"error": {"code": code, "message": message, "details": details}}
-
-
-def percentage(job: Job) -> float:
-    """An export of no rows is complete, too."""
-    return 100.0 if job.state is JobState.SUCCEEDED else job.progress.percentage
-
-
-def seconds_left(job: Job, now: datetime) -> int | None:
-    """How long it will take at the pace of this attempt; None while that is not known, or the job does not run."""
-    done, total = job.progress.done, job.progress.total
-    began = next((event.at for event in reversed(job.events) if event.kind is EventKind.STARTED), job.started_at)
-    if job.state not in (JobState.RUNNING, JobState.COMMITTING) or began is None or not done or not total:
-        return None
-    taken = max(0.0, (now - began).total_seconds())
-    return math.ceil(taken * max(0, total - done) / done)
 
 
 def _progress(job: Job) -> dict[str, Any]:

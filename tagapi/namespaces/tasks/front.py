@@ -1,0 +1,123 @@
+"""The tasks API (`tasks.es.md`) as a front: every job of every front, and what it starts itself."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NoReturn
+
+from flask import Request, Response
+
+from tagapi.auth import Admission, Gate, PermissionDenied, Principal
+from tagapi.jobs.errors import JobNotFound
+from tagapi.jobs.model import Job
+from tagapi.jobs.registry import Added
+from tagapi.jobs.service import JobService
+from tagapi.namespaces.base import Front, Route
+from tagapi.namespaces.edge import request_id
+from tagapi.namespaces.problems import Invalid, Problem
+from tagapi.namespaces.tasks import schemas as shapes
+from tagapi.namespaces.tasks.live import Live, NoPushes
+from tagapi.namespaces.tasks.render import UUID, job_query, render_error, render_list
+from tagapi.serving.records import TAKE_OVER
+
+WEBSOCKET_KEY = 24  # characters: 16 bytes in base64
+
+
+class TasksFront(Front):
+    """See the module."""
+
+    name = "tasks"
+    title = "Tareas: el estado de todas, campañas, audiencias y segmentos — one view of every job, and what it starts"
+    prefixes = ("/api/tasks",)
+    error_schema = shapes.TasksError
+
+    def __init__(self, service: JobService, limits: Mapping[str, int], live: Live | None) -> None:
+        """`limits` has how many attempts a task has, by its name; `live` is None where nothing can be pushed."""
+        self.service = service
+        self.limits = limits
+        self.live = live
+
+    def routes(self) -> Sequence[Route]:
+        from tagapi.namespaces.tasks.views import ROUTES  # the views know their front, so it can name them only later
+
+        return ROUTES
+
+    def render_problem(self, problem: Problem) -> Mapping[str, Any]:
+        return render_error(problem)
+
+    def error_line(self, body: Mapping[str, Any]) -> str:
+        return f"{body['error']}: {body['message']}"
+
+    # -- jobs of every front ---------------------------------------------------------------
+
+    def job(self, task_id: str, caller: Principal) -> Job:
+        """A job that the caller may see. Raises JobNotFound."""
+        if not UUID.fullmatch(task_id):
+            raise JobNotFound(job_id=task_id)
+        return self.service.get(task_id.lower(), owner=caller.only)
+
+    def find(self, asked: Mapping[str, Any], caller: Principal) -> dict[str, Any]:
+        """A page of the caller's jobs; of anybody's, where an admin asks. Raises Invalid and PermissionDenied."""
+        if asked["task"] is not None and asked["task"] not in self.limits:
+            raise Invalid("task", f"debe ser uno de: {', '.join(sorted(self.limits))}")
+        owner = asked["owner"] or caller.only
+        if caller.only not in (None, owner):
+            raise PermissionDenied(what="list the jobs of others")
+        return render_list(self.service.find(job_query(asked, owner, [*self.limits])), self.limits)
+
+    def cancel(self, task_id: str, caller: Principal) -> Job:
+        return self.service.cancel(self.job(task_id, caller).id, owner=caller.only)
+
+    def retry(self, task_id: str, caller: Principal, *, force: bool, key: str | None) -> Added:
+        """Do a job again. Raises JobNotFound, NotRetryable, PermissionDenied, Invalid, and what a submission raises."""
+        job = self.job(task_id, caller)
+        if force and key is None:
+            raise Invalid("Idempotency-Key", "es obligatoria con force=true")
+        for front in self.fronts:
+            if front.name == job.request.namespace:
+                front.recheck(job, caller)
+        return self.service.retry(job.id, by=caller.name, force=force, request_id=request_id())
+
+    # -- pushes ----------------------------------------------------------------------------
+
+    def push_socket(self, asked: Request, admission: Admission, gate: Gate) -> Response:
+        """Go on with the connection as a WebSocket. Raises Invalid, PushesFull, NoPushes."""
+        key = _handshake(asked)
+        live, caller = self._live(asked), admission.principal
+        take = live.open_socket(key, str(request_id()), caller.name, caller.only, lambda: gate.holds(admission))
+        asked.environ[TAKE_OVER].append(take)
+        return Response(status=101)
+
+    def push_events(self, asked: Request, job: Job, after: int, admission: Admission, gate: Gate) -> Response:
+        """Go on with the connection as a stream of the job's events. Raises PushesFull, NoPushes."""
+        if job.finished and after >= job.events[-1].number:
+            return Response(status=204)  # which tells an EventSource that there is no use in asking again
+        if asked.method == "HEAD":
+            return Response(status=200, mimetype="text/event-stream")
+        only = admission.principal.only
+        take = self._live(asked).open_stream(job, after, str(request_id()), only, lambda: gate.holds(admission))
+        asked.environ[TAKE_OVER].append(take)
+        return Response(status=200, mimetype="text/event-stream")
+
+    def _live(self, asked: Request) -> Live:
+        if self.live is None or TAKE_OVER not in asked.environ:
+            raise NoPushes
+        return self.live
+
+
+def _handshake(asked: Request) -> str:
+    """The key of a WebSocket handshake (RFC 6455, 4.2.1). Raises Invalid."""
+    headers = asked.headers
+    tokens = {token.strip().lower() for token in headers.get("Connection", "").split(",")}
+    if headers.get("Upgrade", "").lower() != "websocket" or "upgrade" not in tokens or asked.method != "GET":
+        _no_handshake("Upgrade", "se espera un WebSocket: Upgrade: websocket, Connection: Upgrade")
+    if headers.get("Sec-WebSocket-Version") != "13":
+        _no_handshake("Sec-WebSocket-Version", "debe ser 13")
+    key = headers.get("Sec-WebSocket-Key", "")
+    if len(key) != WEBSOCKET_KEY or not key.isascii():
+        _no_handshake("Sec-WebSocket-Key", "deben ser 16 bytes en base64")
+    return key
+
+
+def _no_handshake(header: str, reason: str) -> NoReturn:
+    raise Invalid(header, reason)

@@ -1,0 +1,221 @@
+"""The shapes of the tasks API: what validates is what documents."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from marshmallow import Schema, fields, validate
+
+from tagapi.namespaces.fields import Moment, Query, QueryBoolean, QueryInteger
+from tagapi.namespaces.tasks import words
+
+EXAMPLE_ID = "a1b2c3d4-e5f6-7890-abcd-ef1234567890"
+EXAMPLE_TIME = "2026-01-20T10:30:00+00:00"
+LARGEST_PAGE = 100
+NULLABLE = {"x-nullable": True}
+META_RESULT = {
+    "success": True,
+    "message": "Campaña publicada con éxito en Meta Ads",
+    "external_campaign_id": "123456789012345",
+    "external_ad_set_id": "234567890123456",
+    "external_ad_id": "345678901234567",
+    "external_audience_id": "456789012345678",
+}
+
+
+class Since(fields.AwareDateTime):
+    """A time with its offset, in a query string."""
+
+    default_error_messages = {"invalid": "debe ser una fecha ISO 8601 con zona", "invalid_awareness": "necesita zona"}
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> datetime:
+        moment: datetime = super()._deserialize(value.replace(" ", "+"), attr, data, **kwargs)
+        return moment.astimezone(UTC)
+
+
+class TasksQuery(Query):
+    status = fields.String(
+        load_default=None,
+        validate=validate.OneOf(words.STATUSES, error=f"debe ser uno de: {', '.join(words.STATUSES)}"),
+    )
+    task = fields.String(load_default=None, metadata={"description": "el nombre de una tarea, como tags.compute"})
+    active = QueryBoolean(load_default=None, metadata={"description": "las que no han terminado, o las que sí"})
+    owner = fields.String(load_default=None, metadata={"description": "de quién (administradores)"})
+    since = Since(load_default=None, metadata={"description": "aceptadas desde este momento"})
+    page_size = QueryInteger(
+        load_default=20, validate=validate.Range(1, LARGEST_PAGE, error=f"debe estar entre 1 y {LARGEST_PAGE}")
+    )
+    cursor = QueryInteger(
+        load_default=None,
+        validate=validate.Range(1, error="debe ser el next de una página anterior"),
+        metadata={"description": "el `next` de la página anterior"},
+    )
+
+
+class RetryQuery(Query):
+    force = QueryBoolean(load_default=False, metadata={"description": "también si terminó con éxito"})
+
+
+class TicketQuery(Query):
+    ticket = fields.String(load_default=None, metadata={"description": "un tique de un solo uso, en vez del token"})
+
+
+class TaskProgress(Schema):
+    done = fields.Integer()
+    total = fields.Integer(metadata=NULLABLE)
+    percentage = fields.Float()
+
+
+class TaskStatusResponse(Schema):
+    task_id = fields.String()
+    status = fields.String(metadata={"enum": list(words.STATUSES)})
+    result = fields.Raw(metadata={"description": "el objeto del resultado, o una frase"})
+    error = fields.String(metadata=NULLABLE)
+    progress = fields.Nested(TaskProgress)
+    attempt = fields.Integer(metadata=NULLABLE)
+    max_attempts = fields.Integer(metadata=NULLABLE)
+    task = fields.String(metadata=NULLABLE)
+    owner = fields.String(metadata=NULLABLE)
+    created_at = Moment()
+    started_at = Moment()
+    completed_at = Moment()
+    retry_of = fields.String(metadata=NULLABLE)
+    found = fields.Boolean()
+    undoing = fields.Boolean(metadata={"description": "presente mientras se deshace lo que se hizo fuera"})
+    parked = fields.Boolean(metadata={"description": "presente mientras un administrador tiene que resolverla"})
+
+    example = {
+        "task_id": EXAMPLE_ID,
+        "status": "SUCCESS",
+        "result": META_RESULT,
+        "error": None,
+        "progress": {"done": 5, "total": 5, "percentage": 100.0},
+        "attempt": 1,
+        "max_attempts": 6,
+        "task": "tasks.meta_publish",
+        "owner": "ana",
+        "created_at": EXAMPLE_TIME,
+        "started_at": EXAMPLE_TIME,
+        "completed_at": EXAMPLE_TIME,
+        "retry_of": None,
+        "found": True,
+    }
+
+
+REVOKED = {
+    **TaskStatusResponse.example,
+    "status": "REVOKED",
+    "result": words.IN_STATE.format(status="REVOKED"),
+    "progress": {"done": 2, "total": 5, "percentage": 40.0},
+}
+STOPPING = {**REVOKED, "status": "STARTED", "result": words.IN_STATE.format(status="STARTED"), "completed_at": None}
+
+
+class TasksPage(Schema):
+    tasks = fields.List(fields.Nested(TaskStatusResponse))
+    total = fields.Integer()
+    next = fields.Integer(metadata={**NULLABLE, "description": "el cursor de la página siguiente"})
+
+    example = {"tasks": [TaskStatusResponse.example], "total": 1, "next": None}
+
+
+class TaskAccepted(Schema):
+    task_id = fields.String()
+    status = fields.String()
+    status_url = fields.String()
+    retry_of = fields.String(metadata={"description": "presente en una repetición"})
+
+    example = {"task_id": EXAMPLE_ID, "status": "PENDING", "status_url": f"/api/tasks/status/{EXAMPLE_ID}"}
+
+
+class TaskPhase(Schema):
+    name = fields.String()
+    done = fields.Integer()
+    total = fields.Integer(metadata=NULLABLE)
+    seconds = fields.Float()
+
+
+class TaskProgressResponse(Schema):
+    task_id = fields.String()
+    status = fields.String()
+    done = fields.Integer()
+    total = fields.Integer(metadata=NULLABLE)
+    percentage = fields.Float()
+    phase = fields.String(metadata=NULLABLE)
+    phases = fields.List(fields.Nested(TaskPhase))
+    seconds_left = fields.Integer(metadata=NULLABLE)
+
+    example = {
+        "task_id": EXAMPLE_ID,
+        "status": "STARTED",
+        "done": 2,
+        "total": 5,
+        "percentage": 40.0,
+        "phase": "crear",
+        "phases": [{"name": "crear", "done": 2, "total": 5, "seconds": 1.2}],
+        "seconds_left": 2,
+    }
+
+
+class TaskEvent(Schema):
+    task_id = fields.String()
+    number = fields.Integer(metadata={"description": "crece dentro de una tarea"})
+    event = fields.String()
+    status = fields.String()
+    at = Moment()
+    attempt = fields.Integer()
+    detail = fields.String(metadata=NULLABLE)
+    progress = fields.Nested(TaskProgress)
+
+
+class TaskEvents(Schema):
+    task_id = fields.String()
+    events = fields.List(fields.Nested(TaskEvent))
+
+    example = {
+        "task_id": EXAMPLE_ID,
+        "events": [
+            {
+                "task_id": EXAMPLE_ID,
+                "number": 1,
+                "event": "accepted",
+                "status": "PENDING",
+                "at": EXAMPLE_TIME,
+                "attempt": 0,
+                "detail": None,
+                "progress": None,
+            }
+        ],
+    }
+
+
+class Ticket(Schema):
+    ticket = fields.String()
+    expires_in = fields.Integer()
+
+    example = {"ticket": f"1790000000.{'0' * 32}.{'0' * 64}", "expires_in": 30}
+
+
+class SocketMessage(Schema):
+    """What the socket sends; it is documented here, since Swagger 2.0 knows no sockets."""
+
+    task_id = fields.String()
+    number = fields.Integer()
+    event = fields.String(metadata={"description": "snapshot, or as in the events"})
+    status = fields.String()
+    at = Moment()
+    progress = fields.Nested(TaskProgress)
+    final = fields.Boolean(metadata={"description": "nothing more comes of this task"})
+
+
+class TasksError(Schema):
+    error = fields.String()
+    message = fields.String()
+    field = fields.String(metadata={"description": "presente cuando un campo tiene la culpa"})
+
+    example = {
+        "error": "invalid",
+        "message": "Valor no válido en «page_size»: debe ser un entero",
+        "field": "page_size",
+    }

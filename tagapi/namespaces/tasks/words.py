@@ -1,0 +1,97 @@
+"""The Spanish words of the tasks API."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from tagapi.jobs.model import JobState
+
+STATUS: Mapping[JobState, str] = {
+    JobState.QUEUED: "PENDING",
+    JobState.RUNNING: "STARTED",
+    JobState.COMMITTING: "STARTED",
+    JobState.WAITING: "RETRY",
+    JobState.PARKED: "RETRY",
+    JobState.SUCCEEDED: "SUCCESS",
+    JobState.FAILED: "FAILURE",
+    JobState.CANCELLED: "REVOKED",
+}
+STATUSES = tuple(dict.fromkeys(STATUS.values()))
+
+PENDING = "La tarea está pendiente o no se encontró."
+IN_STATE = "La tarea está en estado: {status}"
+FAILED = "Error: {reason}"
+DONE = "La tarea se ha completado con éxito"
+NO_REASON = "no se conoce el motivo"
+UNDOING = "se está deshaciendo lo que se hizo fuera"
+
+ERRORS: Mapping[str, str] = {
+    "job_not_found": "La tarea no existe o ha sido eliminada",
+    "not_found": "La ruta no existe",
+    "already_finished": "La tarea ya ha terminado ({status}) y no se puede cancelar",
+    "method_not_allowed": "El método no está permitido en esta ruta",
+    "too_large": "El cuerpo de la solicitud supera los 8 MiB",
+    "unsupported_media_type": "El cuerpo debe ser JSON: Content-Type: application/json",
+    "key_reused": "Esta Idempotency-Key ya se usó con otra solicitud",
+    "queue_full": "La cola está llena: hay {queued} tareas en espera. Inténtelo de nuevo en {retry_after} s",
+    "owner_queue_full": "Ya tiene {queued} tareas en espera. Inténtelo de nuevo en {retry_after} s",
+    "shutting_down": "El servicio se está deteniendo. Inténtelo de nuevo en {retry_after} s",
+    "store_unavailable": "El almacén de tareas no responde. Inténtelo de nuevo en {retry_after} s",
+    "store_too_new": "El almacén de tareas es de una versión más reciente del servicio",
+    "not_ready": "{part} aún no está listo. Inténtelo de nuevo en {retry_after} s",
+    "authentication_required": "Se necesita un token válido: Authorization: Bearer TOKEN",
+    "ticket_invalid": "El tique no es válido, ya se usó o ha caducado",
+    "token_not_needed": "Este servicio funciona sin tokens y no puede comprobar el suyo: no envíe ninguno",
+    "tokens_unavailable": "Los tokens no se pueden comprobar ahora. Inténtelo de nuevo en {retry_after} s",
+    "rate_limited": "Demasiados tokens incorrectos desde esta dirección. Inténtelo de nuevo en {retry_after} s",
+    "permission_denied": "Solo un administrador puede hacer esto",
+    "right_needed": "Hace falta ser administrador, o tener may: [{right}] en el fichero de tokens",
+    "only_local": "Sin {setting} solo se responde a solicitudes de esta máquina",
+    "bad_host": "La cabecera Host no es válida",
+    "misdirected": "Este servicio no responde con ese nombre de host",
+    "foreign_origin": "Esta página no puede usar este servicio",
+    "transient": "No se puede leer ahora. Inténtelo de nuevo en unos segundos",
+    "task_failed": "No se puede leer: {reason}",
+    "pushes_full": "Hay {open} conexiones abiertas, que son las que caben. Inténtelo de nuevo en {retry_after} s",
+    "no_pushes": "Este servidor no puede mantener conexiones abiertas",
+    "not_configured": "Falta la configuración de la plataforma: {setting}",
+    "internal": "Error interno del servidor",
+}
+"""By a problem's code."""
+
+NOT_RETRYABLE: Mapping[bool, str] = {
+    False: "La tarea aún no ha terminado ({status}): no se puede repetir",
+    True: "La tarea terminó con éxito: para repetirla hace falta force=true",
+}
+MISSING: Mapping[str, str] = {
+    "model": "No existe el modelo {name}",
+    "version": "El modelo no tiene la versión {name}",
+    "user": "No existe el usuario {name}",
+    "audience": "No existe la audiencia {name}",
+    "segment": "El usuario no tiene segmento",
+}
+
+REASONS: Mapping[str, str] = {
+    "unknown field": "campo desconocido",
+    "unknown parameter": "parámetro desconocido",
+    "must be a JSON object": "debe ser un objeto JSON",
+    "is not valid JSON": "no es JSON válido",
+    "cannot be read": "no se puede leer",
+    "is required": "es obligatorio",
+    "must not be null": "no puede ser null",
+    "must be true or false": "debe ser true o false",
+    "must be a whole number": "debe ser un número entero",
+    "has too many digits": "tiene demasiadas cifras",
+    "given more than once": "se dio más de una vez",
+    "must be 1 to 255 visible ASCII characters": "debe tener de 1 a 255 caracteres ASCII visibles",
+}
+"""What is wrong with a field, where the schemas that all fronts share say it."""
+
+KINDS: Mapping[str, str] = {
+    "must be an integer": "debe ser un entero",
+    "must be a list": "debe ser una lista",
+    "must be a string": "debe ser una cadena",
+    "must be an object": "debe ser un objeto",
+}
+"""Likewise, by how it begins."""
+INVALID = "Valor no válido en «{field}»: {reason}"
