@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from tag_tasks.campaigns import family as campaigns
 from tag_tasks.datasets import family as datasets
 from tag_tasks.means import Means
 from tag_tasks.tags import family as tags
 from tagapi.jobs.task import Task
 
-FAMILIES = (tags, datasets)
+FAMILIES = (tags, datasets, campaigns)
 """Each says in `tasks` what it can do, given the means."""
 
 

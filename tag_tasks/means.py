@@ -9,6 +9,8 @@ from datetime import timedelta
 from tag_tasks.datasets.cleaned import CleanedTables
 from tag_tasks.datasets.results import ResultFolder
 from tag_tasks.datasets.tables import TABLES as BUSINESS
+from tag_tasks.platforms.google import GoogleAccount
+from tag_tasks.platforms.meta import MetaAccount
 from tag_tasks.spark.session import Spark
 from tag_tasks.spark.sources import Sources
 from tag_tasks.tags import TABLES as USERS
@@ -28,6 +30,9 @@ class Means:
     members: MembershipTable
     results: ResultFolder
     cleaned: CleanedTables
+    meta: MetaAccount | None = None
+    """Where campaigns and audiences are made; None where that is not configured."""
+    google: GoogleAccount | None = None
     late: timedelta = LATE
     """By how much rows of users may come later than their time says."""
 

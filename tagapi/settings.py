@@ -150,6 +150,7 @@ class Google:
     client_id: str | None
     client_secret: str | None = field(repr=False)
     refresh_token: str | None = field(repr=False)
+    settle_seconds: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -314,6 +315,7 @@ SECTIONS: Mapping[str, fields.Nested] = {
         client_id=_secret(),
         client_secret=_secret(),
         refresh_token=_secret(),
+        settle_seconds=_duration(least=0),
     ),
     "tags": _section(Tags, late_seconds=_duration(least=0)),
     "sample": _section(Sample, users=_count(1, 100_000_000), bookings=_count(1, 100_000_000)),

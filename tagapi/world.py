@@ -10,7 +10,7 @@ import logging
 import os
 import socket
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import timedelta
 from typing import Any
 
@@ -18,6 +18,8 @@ from tag_tasks import every_task
 from tag_tasks.datasets.cleaned import CleanedTables
 from tag_tasks.datasets.results import ResultFolder
 from tag_tasks.means import KNOWN_SOURCES, Means
+from tag_tasks.platforms.google import GoogleAccount
+from tag_tasks.platforms.meta import MetaAccount
 from tag_tasks.spark.endpoint import spark_endpoint
 from tag_tasks.spark.session import Spark
 from tag_tasks.spark.sources import Source, Sources
@@ -32,7 +34,7 @@ from tagapi.jobs.task import Task
 from tagapi.jobs.watch import Watch
 from tagapi.pushes.hub import Hub
 from tagapi.registries import open_registry
-from tagapi.settings import Jobs, Settings
+from tagapi.settings import Google, Jobs, Meta, Settings
 from tagapi.upkeep import Upkeep
 
 log = logging.getLogger(__name__)
@@ -123,7 +125,20 @@ def _means(settings: Settings) -> Means:
         results=ResultFolder(data.results),
         cleaned=CleanedTables(data.cleaned),
         late=timedelta(seconds=settings.tags.late_seconds),
+        meta=None if not_set(settings.meta) else MetaAccount(**_facts(settings.meta)),
+        google=None if not_set(settings.google) else GoogleAccount(**_facts(settings.google)),
     )
+
+
+def not_set(account: Meta | Google) -> str | None:
+    """The first variable that an account needs and has not, by its name; None where nothing is missing."""
+    section, facts = type(account).__name__.upper(), _facts(account)
+    missing = [key for key, value in facts.items() if value is None and key != "login_customer_id"]
+    return f"TAGAPI_{section}__{missing[0].upper()}" if missing else None
+
+
+def _facts(account: Meta | Google) -> dict[str, Any]:
+    return {key.name: getattr(account, key.name) for key in fields(account)}
 
 
 def _lanes(jobs: Jobs) -> Mapping[str, int]:

@@ -1,0 +1,1 @@
+"""Campaigns: published on a platform once, or not at all."""

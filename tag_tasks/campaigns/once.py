@@ -1,0 +1,72 @@
+"""Making a thing in somebody else's system exactly once, without a key that would see to that there.
+
+Say what is about to be made (journal), make it under a name that holds the job's id, note what came of it.
+Where an answer was lost, look for the name, again and again for as long as the system may take to have it,
+and only then make it anew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
+
+from tag_tasks.platforms.transport import PlatformBusy
+from tagapi.jobs.errors import TaskFailed
+from tagapi.jobs.model import Entry
+from tagapi.jobs.task import TaskContext
+
+LOOKS = 8  # at least, in the time that a thing may take to appear
+LOOK_SECONDS = 5.0  # between two of them, at most
+
+
+def made(
+    context: TaskContext,
+    step: str,
+    create: Callable[[], str],
+    find: Callable[[], Sequence[str]],
+    settle_seconds: float,
+) -> str:
+    """The id of the thing that this step makes; made already by an earlier attempt, or now.
+
+    Raises what `create` raises: after Unanswered the next attempt looks first.
+    """
+    if (known := known_id(context.journaled(), step)) is not None:
+        return known
+    found = settled(context, step, find, settle_seconds)
+    if found:
+        context.journal(step, {"id": found[0]})
+        return found[0]
+    context.check()
+    context.journal(step, {"about": "create"})
+    try:
+        context.check()  # a process that stood still meanwhile does nothing more
+        thing = create()
+    except (TaskFailed, PlatformBusy):  # nothing happened
+        context.journal(step, {"about": "nothing"})
+        raise
+    context.journal(step, {"id": thing})
+    return thing
+
+
+def known_id(journal: Sequence[Entry], step: str) -> str | None:
+    return next((str(entry.fact["id"]) for entry in journal if entry.step == step and "id" in entry.fact), None)
+
+
+def doubted_since(journal: Sequence[Entry], step: str) -> datetime | None:
+    """When this step asked for something last of which nobody knows whether it is there; None where that is known."""
+    last = next((entry for entry in reversed(journal) if entry.step == step), None)
+    return last.at if last is not None and last.fact.get("about") == "create" else None
+
+
+def settled(context: TaskContext, step: str, find: Callable[[], Sequence[str]], settle_seconds: float) -> Sequence[str]:
+    """What an unanswered step has made, looked for as long as it may take; nothing where nothing is in doubt."""
+    since = doubted_since(context.journaled(), step)
+    if since is None:
+        return []
+    until = since + timedelta(seconds=settle_seconds)
+    while True:
+        found = find()
+        if found or datetime.now(UTC) >= until:
+            return found
+        left = (until - datetime.now(UTC)).total_seconds()
+        context.pause(min(LOOK_SECONDS, settle_seconds / LOOKS, max(0.01, left)))

@@ -1,0 +1,1 @@
+"""Servers on loopback that behave as the platforms do, faults on command included: no client knows the difference."""
