@@ -48,6 +48,6 @@ def _fronts(world: World, settings: Settings) -> Sequence[Front]:
     return [
         TagsFront(service, tag_reader(means, at_once), settings.environment),
         WorkersFront(service, {table.name: table.filter_kinds() for table in DATASETS.values()}, means.results),
-        TasksFront(service, limits, Live(world.hub, world.watch)),
+        TasksFront(service, limits, Live(world.hub, world.watch), world),
         HealthFront(service, settings.environment, world.facts),
     ]

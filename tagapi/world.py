@@ -18,6 +18,7 @@ from tag_tasks import every_task
 from tag_tasks.datasets.cleaned import CleanedTables
 from tag_tasks.datasets.results import ResultFolder
 from tag_tasks.means import KNOWN_SOURCES, Means
+from tag_tasks.platforms.countries import NUMBERS
 from tag_tasks.platforms.google import GoogleAccount
 from tag_tasks.platforms.meta import MetaAccount
 from tag_tasks.spark.endpoint import spark_endpoint
@@ -55,7 +56,7 @@ class World:
     service: JobService
     executor: ThreadPoolExecutor
     upkeep: Upkeep
-    drain_seconds: float
+    settings: Settings
 
     def start(self) -> None:
         self.means.spark.start()
@@ -74,9 +75,18 @@ class World:
         self.hub.stop()
         self.watch.stop()
         self.upkeep.stop()
-        self.executor.stop(self.drain_seconds)
+        self.executor.stop(self.settings.jobs.drain_seconds)
         self.means.spark.stop()
         log.info("stopped")
+
+    @property
+    def countries(self) -> frozenset[str]:
+        """ISO 3166 alpha-2, of all that there are."""
+        return frozenset(NUMBERS)
+
+    def missing(self, platform: str) -> str | None:
+        """The first variable that a platform's account needs and has not; None where nothing is missing."""
+        return not_set(self.settings.meta if platform == "meta" else self.settings.google)
 
     def facts(self) -> Mapping[str, Any]:
         """What health says."""
@@ -112,7 +122,7 @@ def build(settings: Settings) -> World:
         tend_tables=lambda: means.vacuum(vacuum_hours),
     )
     watch, hub = Watch(registry), Hub(settings.server.max_pushes)
-    return World(means, tasks, registry, watch, hub, service, executor, upkeep, jobs.drain_seconds)
+    return World(means, tasks, registry, watch, hub, service, executor, upkeep, settings)
 
 
 def _means(settings: Settings) -> Means:

@@ -70,6 +70,8 @@ class Published:
 class AlreadyThere(PlatformRefused):
     """A campaign, or a budget, of this name is there already: by an earlier request of the same job."""
 
+    code = "already_there"
+
 
 class AccessTokens:
     """The access token of an account, kept until shortly before it expires. Safe to use from many threads."""

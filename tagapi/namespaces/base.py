@@ -234,15 +234,6 @@ class Anything(BaseConverter):
     part_isolating = False
 
 
-class _Map(Map):
-    """A rule answers the handshake of a WebSocket as it does any GET: its view looks at the headers."""
-
-    def bind_to_environ(self, *args: Any, **kwargs: Any) -> MapAdapter:
-        adapter = super().bind_to_environ(*args, **kwargs)
-        adapter.websocket = False
-        return adapter
-
-
 class _Api(Api):  # type: ignore[misc]
     """Flask-RESTX, with errors left to the fronts."""
 
@@ -258,6 +249,18 @@ class _Api(Api):  # type: ignore[misc]
 
     def handle_error(self, error: Exception) -> Response:
         return refuse(front_of(self.fronts, request.path), problem_of(error))
+
+
+def _take_handshakes_for_requests(routes: Map) -> None:
+    """A rule answers the handshake of a WebSocket as it does any GET: its view looks at the headers."""
+    bind = routes.bind_to_environ
+
+    def bound(*args: Any, **kwargs: Any) -> MapAdapter:
+        adapter = bind(*args, **kwargs)
+        adapter.websocket = False
+        return adapter
+
+    routes.bind_to_environ = bound  # type: ignore[method-assign]
 
 
 def front_of(fronts: Sequence[Front], path: str) -> Front:
@@ -282,7 +285,8 @@ def install(app: Flask, fronts: Sequence[Front], gate: Gate, hosts: Hosts, proxi
         "SWAGGER_UI_DOC_EXPANSION": "list",
         "SWAGGER_UI_REQUEST_DURATION": True,
     }
-    app.url_map = _Map(merge_slashes=False)
+    app.url_map.merge_slashes = False
+    _take_handshakes_for_requests(app.url_map)
     app.url_map.converters["anything"] = Anything
     serve_index(app, lambda: api.__schema__, version)
     api = _Api(

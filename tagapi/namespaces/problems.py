@@ -48,6 +48,13 @@ from tagapi.jobs.errors import (
 log = logging.getLogger(__name__)
 
 
+class Conflict(JobError):
+    """What is not the client's mistake, and cannot be done as things stand; a front's own errors are kinds of it."""
+
+    message = "This cannot be done as things stand."
+    code = "conflict"
+
+
 class Unavailable(JobError):
     """What a front has no room for now, or not at all; a front's own errors are kinds of it."""
 
@@ -61,6 +68,7 @@ STATUS: Mapping[type[JobError], int] = {
     AlreadyFinished: 409,
     NotParked: 409,
     NotRetryable: 409,
+    Conflict: 409,
     ResultNotReady: 409,
     NoResult: 409,
     KeyReused: 422,

@@ -26,13 +26,17 @@ from tagapi.jobs.registry import Bounds
 from tagapi.jobs.runner import JobRunner, RunnerLimits
 from tagapi.jobs.service import JobService
 from tagapi.jobs.task import Task, TaskContext
+from tagapi.jobs.watch import Watch
 from tagapi.logs import configure_logs
 from tagapi.namespaces.base import install
 from tagapi.namespaces.edge import Proxies
 from tagapi.namespaces.health.front import HealthFront
 from tagapi.namespaces.tags.front import TagsFront
+from tagapi.namespaces.tasks.front import TasksFront
+from tagapi.namespaces.tasks.live import Live
 from tagapi.namespaces.workers.front import WorkersFront
 from tagapi.namespaces.workers.schemas import TYPES
+from tagapi.pushes.hub import Hub
 from tagapi.registries import open_registry
 from tagapi.settings import Settings, load_settings
 
@@ -145,6 +149,15 @@ class NoTags:
         return []
 
 
+class NoPlatforms:
+    """Other services, of which none is configured."""
+
+    countries = frozenset({"CO", "US"})
+
+    def missing(self, platform: str) -> str | None:
+        return f"TAGAPI_{platform.upper()}__ACCOUNT_ID"
+
+
 class World:
     """What runs behind the app."""
 
@@ -157,9 +170,16 @@ class World:
         self._executor = ThreadPoolExecutor(self.runner, registry, {DEFAULT_LANE: jobs.max_concurrent})
         bounds = Bounds(queued=jobs.max_queued, queued_per_owner=jobs.max_queued_per_user)
         self.service = JobService(registry, self._executor, bounds)
+        self.limits = {name: task.max_attempts for name, task in tasks.items()}
+        self._watch, self._hub = Watch(registry), Hub(settings.server.max_pushes)
+        self.live = Live(self._hub, self._watch)
         self._executor.start()
+        self._watch.start()
+        self._hub.start()
 
     def stop(self) -> None:
+        self._hub.stop()
+        self._watch.stop()
         self._executor.stop(0.1)
 
     def facts(self) -> Mapping[str, Any]:
@@ -173,6 +193,7 @@ class StandIn(Server):
         fronts = [
             TagsFront(world.service, NoTags(), "local"),
             WorkersFront(world.service, FILTERS, world.results),
+            TasksFront(world.service, world.limits, world.live, NoPlatforms()),
             HealthFront(world.service, "local", world.facts),
         ]
         tokens = self._settings.auth.tokens_file

@@ -14,9 +14,10 @@ from tagapi.namespaces.base import Front, install
 from tagapi.namespaces.edge import Proxies
 from tagapi.namespaces.health.front import HealthFront
 from tagapi.namespaces.tags.front import TagsFront
+from tagapi.namespaces.tasks.front import TasksFront
 from tagapi.namespaces.workers.front import WorkersFront
-from tests.e2e.stand_in import FILTERS, Folder, NoTags
-from tests.unit.fakes import FakeTask, Sink, SinkDown, World, next_attempt, raising
+from tests.e2e.stand_in import FILTERS, Folder, NoPlatforms, NoTags
+from tests.unit.fakes import TASK, FakeTask, Sink, SinkDown, World, next_attempt, raising
 
 
 def client_of(gate: Gate, *more: Front, world: World | None = None) -> FlaskClient:
@@ -25,6 +26,7 @@ def client_of(gate: Gate, *more: Front, world: World | None = None) -> FlaskClie
     fronts = [
         TagsFront(service, NoTags(), "local"),
         WorkersFront(service, FILTERS, Folder(Path("/none"))),
+        TasksFront(service, dict.fromkeys((*TASKS, TASK), 4), None, NoPlatforms()),
         HealthFront(service, "local", lambda: {"spark": "ready"}),
     ]
     app = Flask("tagapi", static_folder=None)

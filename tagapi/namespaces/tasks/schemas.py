@@ -24,6 +24,10 @@ META_RESULT = {
 }
 
 
+def _moment_or_null() -> fields.String:
+    return Moment(metadata={"format": "date-time", "example": EXAMPLE_TIME, **NULLABLE})
+
+
 class Since(fields.AwareDateTime):
     """A time with its offset, in a query string."""
 
@@ -77,9 +81,9 @@ class TaskStatusResponse(Schema):
     max_attempts = fields.Integer(metadata=NULLABLE)
     task = fields.String(metadata=NULLABLE)
     owner = fields.String(metadata=NULLABLE)
-    created_at = Moment()
-    started_at = Moment()
-    completed_at = Moment()
+    created_at = _moment_or_null()
+    started_at = _moment_or_null()
+    completed_at = _moment_or_null()
     retry_of = fields.String(metadata=NULLABLE)
     found = fields.Boolean()
     undoing = fields.Boolean(metadata={"description": "presente mientras se deshace lo que se hizo fuera"})
@@ -184,7 +188,7 @@ class TaskEvents(Schema):
                 "at": EXAMPLE_TIME,
                 "attempt": 0,
                 "detail": None,
-                "progress": None,
+                "progress": {"done": 0, "total": None, "percentage": 0.0},
             }
         ],
     }

@@ -40,7 +40,7 @@ class TasksResource(NamespaceResource):
     front: TasksFront
 
 
-class TaskStatus(TasksResource):
+class JobStatus(TasksResource):
     @operation(
         policy=Policy.USER,
         path=TASK_ID,
@@ -57,7 +57,7 @@ class TaskStatus(TasksResource):
             return render_unknown(task_id.lower())
 
 
-class TaskList(TasksResource):
+class JobList(TasksResource):
     @operation(
         policy=Policy.USER,
         query=shapes.TasksQuery,
@@ -69,7 +69,7 @@ class TaskList(TasksResource):
         return self.front.find(load_query(shapes.TasksQuery), self.caller)
 
 
-class TaskCancel(TasksResource):
+class JobCancel(TasksResource):
     @operation(
         policy=Policy.USER,
         path=TASK_ID,
@@ -84,7 +84,7 @@ class TaskCancel(TasksResource):
         return render_cancel(self.front.cancel(task_id, self.caller), self.front.limits)
 
 
-class TaskRetry(TasksResource):
+class JobRetry(TasksResource):
     @operation(
         policy=Policy.USER,
         path=TASK_ID,
@@ -106,7 +106,7 @@ class TaskRetry(TasksResource):
         return render_accepted(self.front.retry(task_id, self.caller, force=force, key=idempotency_key()))
 
 
-class TaskProgress(TasksResource):
+class JobProgress(TasksResource):
     @operation(
         policy=Policy.USER,
         path=TASK_ID,
@@ -118,7 +118,7 @@ class TaskProgress(TasksResource):
         return render_progress(self.front.job(task_id, self.caller), datetime.now(UTC))
 
 
-class TaskEvents(TasksResource):
+class JobEvents(TasksResource):
     @operation(
         policy=Policy.USER,
         path=TASK_ID,
@@ -155,7 +155,7 @@ class TaskEvents(TasksResource):
         return int(said)
 
 
-class TaskSocket(TasksResource):
+class PushSocket(TasksResource):
     @operation(
         policy=Policy.USER,
         query=shapes.TicketQuery,
@@ -178,7 +178,7 @@ class TaskSocket(TasksResource):
         return self.front.push_socket(request, self.admission, self.gate)
 
 
-class SocketTicket(TasksResource):
+class PushTicket(TasksResource):
     @operation(policy=Policy.USER, answers={200: Answer("Un tique de un solo uso", shapes.Ticket)})
     def post(self) -> Any:
         """Pedir un tique para abrir un WebSocket o un flujo de eventos desde un navegador (a one-time ticket)."""
@@ -186,12 +186,12 @@ class SocketTicket(TasksResource):
 
 
 ROUTES: Sequence[Route] = (
-    (f"{PREFIX}/status/<string:task_id>", TaskStatus),
-    (PREFIX, TaskList),
-    (f"{PREFIX}/cancel/<string:task_id>", TaskCancel),
-    (f"{PREFIX}/retry/<string:task_id>", TaskRetry),
-    (f"{PREFIX}/progress/<string:task_id>", TaskProgress),
-    (f"{PREFIX}/events/<string:task_id>", TaskEvents),
-    (f"{PREFIX}/ws", TaskSocket),
-    (f"{PREFIX}/ws/ticket", SocketTicket),
+    (f"{PREFIX}/status/<string:task_id>", JobStatus),
+    (PREFIX, JobList),
+    (f"{PREFIX}/cancel/<string:task_id>", JobCancel),
+    (f"{PREFIX}/retry/<string:task_id>", JobRetry),
+    (f"{PREFIX}/progress/<string:task_id>", JobProgress),
+    (f"{PREFIX}/events/<string:task_id>", JobEvents),
+    (f"{PREFIX}/ws", PushSocket),
+    (f"{PREFIX}/ws/ticket", PushTicket),
 )
