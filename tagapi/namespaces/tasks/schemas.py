@@ -38,7 +38,7 @@ class Since(fields.AwareDateTime):
         return moment.astimezone(UTC)
 
 
-class TasksQuery(Query):
+class JobsQuery(Query):
     status = fields.String(
         load_default=None,
         validate=validate.OneOf(words.STATUSES, error=f"debe ser uno de: {', '.join(words.STATUSES)}"),
@@ -210,7 +210,16 @@ class SocketMessage(Schema):
     status = fields.String()
     at = Moment()
     progress = fields.Nested(TaskProgress)
-    final = fields.Boolean(metadata={"description": "nothing more comes of this task"})
+    final = fields.Boolean(metadata={"description": "no viene nada más de esta tarea"})
+
+    example = {
+        "task_id": EXAMPLE_ID,
+        "number": 4,
+        "event": "progress",
+        "status": "STARTED",
+        "at": EXAMPLE_TIME,
+        "progress": {"done": 2, "total": 5, "percentage": 40.0},
+    }
 
 
 class TasksError(Schema):

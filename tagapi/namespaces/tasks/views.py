@@ -60,13 +60,13 @@ class JobStatus(TasksResource):
 class JobList(TasksResource):
     @operation(
         policy=Policy.USER,
-        query=shapes.TasksQuery,
+        query=shapes.JobsQuery,
         answers={200: Answer("Una página, las más recientes primero", shapes.TasksPage)},
         errors=(Invalid("page_size", "debe estar entre 1 y 100"), PermissionDenied(what="list the jobs of others")),
     )
     def get(self) -> Any:
         """Listar las tareas propias de todas las APIs; un administrador ve las de todos (list jobs)."""
-        return self.front.find(load_query(shapes.TasksQuery), self.caller)
+        return self.front.find(load_query(shapes.JobsQuery), self.caller)
 
 
 class JobCancel(TasksResource):
