@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from tag_tasks.campaigns import family as campaigns
-from tag_tasks.datasets import family as datasets
+from tag_tasks.campaigns.family import tasks as tasks_of_campaigns
+from tag_tasks.datasets.family import tasks as tasks_of_datasets
 from tag_tasks.means import Means
-from tag_tasks.tags import family as tags
+from tag_tasks.tags.family import tasks as tasks_of_tags
 from tagapi.jobs.task import Task
 
-FAMILIES = (tags, datasets, campaigns)
-"""Each says in `tasks` what it can do, given the means."""
+FAMILIES = (tasks_of_tags, tasks_of_datasets, tasks_of_campaigns)
+"""Each says what it can do, given the means."""
 
 
 def every_task(means: Means) -> Mapping[str, Task]:
     """The whole catalogue by name."""
-    return {task.name: task for family in FAMILIES for task in family.tasks(means)}
+    return {task.name: task for tasks in FAMILIES for task in tasks(means)}
