@@ -8,8 +8,6 @@ takes the columns of what replaces it; whether it can be replaced at all is aske
 
 from __future__ import annotations
 
-import json
-import math
 import random
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,30 +18,24 @@ from functools import partial
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
-from deltalake import CommitProperties, DeltaTable, Schema, Transaction
+from deltalake import DeltaTable, Schema, Transaction
 from deltalake.exceptions import CommitFailedError
-from deltalake.transaction import AddAction, RemoveAction
 from pyarrow.fs import FileSelector, FileSystem, FileType
 from pyspark.sql import DataFrame, SparkSession
 
 from tag_tasks.bounded import BoundedThreads
+from tag_tasks.delta import commits, files
+from tag_tasks.delta.files import DataFile
+from tag_tasks.delta.table import SECONDS, VACUUM_SECONDS
 from tag_tasks.spark.stream import arrow_schema
 from tag_tasks.storage import answered, storage_errors
-from tagapi.jobs.errors import TaskFailed, Transient
+from tagapi.jobs.errors import Contended, TaskFailed, Transient
 
-PROPERTIES = {
-    # A job's transaction must outlive its doubts; the mark, without a time, never expires.
-    "delta.setTransactionRetentionDuration": "interval 30 days",
-    "delta.deletedFileRetentionDuration": "interval 2 days",
-}
 MARK = "cleaned"
 """The transaction that says when the job was submitted whose rows the table has."""
 
 COMMITS_TRIED = 50  # while other jobs replace the same table: each try is a hundredth of a second
 PAUSE = 0.05  # seconds at most between two tries
-SECONDS = 60.0  # that a look at a table, or a commit, may take
-VACUUM_SECONDS = 1800.0  # of one table
 THREADS = 16  # for what the storage is asked for: some cleanups at once
 
 PLAIN_WRITER = 2
@@ -57,15 +49,6 @@ PLAIN_PARQUET = {"encoding": "plain", "dictionary_enabled": "true"}
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
-    """A Parquet file, relative to its table."""
-
-    path: str
-    size: int
-    rows: int
-
-
-@dataclass(frozen=True, slots=True)
 class Staged:
     """What a commit is to put into one table: enough to do it later, in another process."""
 
@@ -73,7 +56,7 @@ class Staged:
     schema: str
     """As Delta writes it."""
 
-    parts: Sequence[Part]
+    parts: Sequence[DataFile]
 
     @property
     def rows(self) -> int:
@@ -84,7 +67,7 @@ class Staged:
 
     @classmethod
     def from_json(cls, told: Mapping[str, Any]) -> Staged:
-        return cls(told["table"], told["schema"], tuple(Part(**part) for part in told["parts"]))
+        return cls(told["table"], told["schema"], tuple(DataFile(**part) for part in told["parts"]))
 
 
 class CleanedTables:
@@ -118,12 +101,13 @@ class CleanedTables:
         """Have Spark write the rows for the table, without anybody seeing them there."""
         self._write(table, rows, attempt_name)
         with storage_errors(f"the cleaned table {table} cannot be written"):
-            return Staged(table, _delta_schema(rows), tuple(self._parts(table, attempt_name)))
+            parts = files.found(self._files, f"{self._root}/{table}", attempt_name)
+            return Staged(table, _delta_schema(rows), parts)
 
     def discard(self, table: str, attempt_name: str) -> None:
         """Remove what an attempt staged and did not commit; what cannot be removed is left to the vacuum."""
         try:
-            self._files.delete_dir(f"{self._root}/{table}/{attempt_name}")
+            files.remove_folder(self._files, f"{self._root}/{table}", attempt_name)
         except OSError:
             return
 
@@ -150,47 +134,26 @@ class CleanedTables:
     def vacuum(self, retention_hours: float) -> None:
         """Remove files that no version within the retention needs, staged ones that were left behind among them."""
         for info in self._files.get_file_info(FileSelector(self._root, allow_not_found=True)):
-            path = f"{self._folder}/{info.base_name}"
-            if info.type == FileType.Directory and DeltaTable.is_deltatable(path):
-                vacuum = partial(_vacuum, path, math.ceil(retention_hours))
+            if info.type == FileType.Directory:
+                vacuum = partial(commits.vacuum, f"{self._folder}/{info.base_name}", retention_hours)
                 answered(self._vacuuming, vacuum, f"the cleaned table {info.base_name} cannot be vacuumed")
 
     def _write(self, table: str, rows: DataFrame, name: str) -> None:
         rows.write.mode("overwrite").options(**PLAIN_PARQUET).parquet(f"{self._folder}/{table}/{name}")
 
-    def _parts(self, table: str, attempt_name: str) -> list[Part]:
-        base = f"{self._root}/{table}"
-        found = self._files.get_file_info(FileSelector(f"{base}/{attempt_name}", recursive=True, allow_not_found=True))
-        parts = []
-        for info in sorted(found, key=lambda info: info.path):
-            if info.type == FileType.File and info.path.endswith(".parquet"):
-                with self._files.open_input_file(info.path) as source:
-                    rows = pq.read_metadata(source).num_rows
-                if rows:
-                    parts.append(Part(info.path.removeprefix(base).lstrip("/"), info.size, rows))
-        return parts
-
     def _committed(self, staged: Staged, job_id: str, submitted_at: datetime) -> bool:
         """Look at the newest version, and commit on exactly that one; False where somebody else was faster."""
         now, mark = int(time.time() * 1000), round(submitted_at.timestamp() * 1_000_000)
-        # With delta-rs's own retries a commit that was prepared on an older version would go through.
-        properties = CommitProperties(
-            custom_metadata={"job_id": job_id},
-            max_commit_retries=0,
-            app_transactions=[Transaction(job_id, 1, now), Transaction(MARK, mark)],
-        )
-        files: list[AddAction | RemoveAction] = [
-            AddAction(part.path, part.size, {}, now, True, json.dumps({"numRecords": part.rows}))
-            for part in staged.parts
-        ]
-        schema = Schema.from_json(staged.schema)
+        parts = [files.adding(part, None, {}, now) for part in staged.parts]
+        transactions = [commits.of_job(job_id, now), Transaction(MARK, mark)]
+        schema, path = Schema.from_json(staged.schema), f"{self._folder}/{staged.table}"
         try:
-            table = DeltaTable.create(f"{self._folder}/{staged.table}", schema, mode="ignore", configuration=PROPERTIES)
+            table = DeltaTable.create(path, schema, mode="ignore", configuration=dict(commits.PROPERTIES))
             newest = table.transaction_version(MARK)
-            if table.transaction_version(job_id) is None and (newest is None or newest <= mark):
+            if not commits.has(table, job_id) and (newest is None or newest <= mark):
                 self._check_parts(staged)
-                table.create_write_transaction(files, "overwrite", schema, [], commit_properties=properties)
-        except CommitFailedError:
+                commits.commit(table, parts, {"job_id": job_id}, transactions, mode="overwrite", schema=schema)
+        except (CommitFailedError, Contended):
             return False
         return True
 
@@ -203,10 +166,6 @@ class CleanedTables:
 
 def _unusable(staged: Staged) -> str:
     return f"the cleaned table {staged.table} cannot be used"
-
-
-def _vacuum(path: str, retention_hours: int) -> None:
-    DeltaTable(path).vacuum(retention_hours, dry_run=False, full=True, enforce_retention_duration=False)
 
 
 def _problem(table: DeltaTable) -> str | None:

@@ -1,4 +1,4 @@
-"""What the table of memberships consists of, and what a run changes there: values, without storage or Spark."""
+"""What the table of memberships consists of, and what a run changes there: values, which do nothing themselves."""
 
 from __future__ import annotations
 
@@ -6,21 +6,18 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
+from tag_tasks.delta.files import DataFile
 
-@dataclass(frozen=True, slots=True)
-class MemberFile:
-    """A Parquet file of one tag's members. `low` and `high` bound its user ids, where they are known."""
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MemberFile(DataFile):
+    """A file of one tag's members; its bounds are of their user ids."""
 
     tag_id: int
-    path: str
-    """Relative to the table."""
-    size: int
-    rows: int
-    low: str | None
-    high: str | None
 
-    def may_hold(self, user_id: str) -> bool:
-        return (self.low is None or self.low <= user_id) and (self.high is None or user_id <= self.high)
+    @classmethod
+    def of(cls, tag_id: int, file: DataFile) -> MemberFile:
+        return cls(file.path, file.size, file.rows, file.low, file.high, tag_id=tag_id)
 
 
 @dataclass(frozen=True, slots=True)

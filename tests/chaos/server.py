@@ -44,7 +44,7 @@ def _signed(response: Any) -> Any:
 def _arm(folder: Path) -> None:
     from tag_tasks.datasets.cleanup import DataCleanup
     from tag_tasks.datasets.export import Export
-    from tag_tasks.tags import table
+    from tag_tasks.delta import commits
     from tag_tasks.tags.compute import ComputeTags
     from tag_tasks.tags.table import MembershipTable
     from tagapi import upkeep
@@ -62,8 +62,8 @@ def _arm(folder: Path) -> None:
     _wrap(MembershipTable, "find_commit", after=_at(points, "settling"))
     for name in ("_write", "_staged"):
         _wrap(MembershipTable, name, before=_at(points, "storing"))
-    _wrap(table, "_commit", before=_at(points, "before_commit"), after=_at(points, "after_commit"))
-    _wrap(table, "_fenced", before=_at(points, "asking"))
+    _wrap(commits, "commit", before=_at(points, "before_commit"), after=_at(points, "after_commit"))
+    _wrap(commits, "fenced", before=_at(points, "asking"))
     # The context is interrupted like the work itself: whoever is held there leaves when told to.
     _wrap(ComputeTags, "_compute", after=lambda _draft, _task, _order, context, _: points.hit("mid_run", context.check))
     _wrap(Export, "_write", after=lambda _, _task, _file, _form, context: points.hit("mid_run", context.check))

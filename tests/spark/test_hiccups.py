@@ -256,9 +256,9 @@ def test_whoever_comes_later_does_not_wait_for_who_hangs(impatient: World) -> No
 
 def test_a_vacuum_that_hangs_is_put_off(impatient: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """One that hangs is enough: the next one is put off at once."""
-    monkeypatch.setattr("tag_tasks.tags.table.VACUUM_SECONDS", IMPATIENCE)
+    monkeypatch.setattr("tag_tasks.delta.table.VACUUM_SECONDS", IMPATIENCE)
     with Hang() as hang:
-        monkeypatch.setattr("tag_tasks.tags.table.DeltaTable.is_deltatable", lambda path: hang())
+        monkeypatch.setattr("deltalake.DeltaTable.is_deltatable", lambda path: hang())
         table = MembershipTable(str(impatient.path))
         for why in ("no answer within", "hangs"):
             with pytest.raises(Transient, match=why):

@@ -1,0 +1,78 @@
+"""The Parquet files of a table: found where Spark or Arrow put them, described by their footers, cleared away."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from deltalake.transaction import AddAction, RemoveAction
+from pyarrow.fs import FileSelector, FileSystem, FileType
+
+
+@dataclass(frozen=True, slots=True)
+class DataFile:
+    """A Parquet file of a table. `low` and `high` bound its first column, a text, where they are known."""
+
+    path: str
+    """Relative to the table."""
+    size: int
+    rows: int
+    low: str | None = None
+    high: str | None = None
+
+    def may_hold(self, value: str) -> bool:
+        return (self.low is None or self.low <= value) and (self.high is None or value <= self.high)
+
+
+def found(files: FileSystem, root: str, folder: str) -> tuple[DataFile, ...]:
+    """The files below a folder of the table at `root`, by name; those without rows are left out."""
+    wanted = FileSelector(f"{root}/{folder}", recursive=True, allow_not_found=True)
+    infos = [info for info in files.get_file_info(wanted) if info.type == FileType.File]
+    names = sorted((info.path.removeprefix(root).lstrip("/"), info.size) for info in infos)
+    described = [_described(files, root, name, size) for name, size in names if name.endswith(".parquet")]
+    return tuple(file for file in described if file.rows)
+
+
+def write(files: FileSystem, root: str, name: str, rows: pa.Table, **how: Any) -> DataFile:
+    """Write one file of the table at `root`; `how` is what pyarrow.parquet.write_table takes."""
+    files.create_dir(f"{root}/{name.rpartition('/')[0]}")
+    with files.open_output_stream(f"{root}/{name}") as target:
+        pq.write_table(rows, target, compression="zstd", **how)
+    return _described(files, root, name, files.get_file_info(f"{root}/{name}").size)
+
+
+def remove_folder(files: FileSystem, root: str, folder: str) -> None:
+    with suppress(FileNotFoundError):
+        files.delete_dir(f"{root}/{folder}")
+
+
+def _described(files: FileSystem, root: str, name: str, size: int) -> DataFile:
+    """With the row count and the bounds from its footer (which may be shortened, but stay bounds)."""
+    with files.open_input_file(f"{root}/{name}") as source:
+        footer = pq.read_metadata(source)
+    bounds = [footer.row_group(group).column(0).statistics for group in range(footer.num_row_groups)]
+    if all(bound is not None and bound.has_min_max for bound in bounds) and bounds:
+        low, high = min(bound.min for bound in bounds), max(bound.max for bound in bounds)
+        if isinstance(low, str) and isinstance(high, str):
+            return DataFile(name, size, footer.num_rows, low, high)
+    return DataFile(name, size, footer.num_rows)
+
+
+def adding(file: DataFile, column: str | None, partition: Mapping[str, str | None], now: int) -> AddAction:
+    """The action that puts a file into its table, with the bounds of `column`; `now` is in milliseconds."""
+    stats: dict[str, Any] = {"numRecords": file.rows}
+    if column is not None:
+        stats["nullCount"] = {column: 0}
+        if file.low is not None and file.high is not None:
+            stats |= {"minValues": {column: file.low}, "maxValues": {column: file.high}}
+    # Written as it is: escaped characters beyond the basic plane are misread by delta-rs.
+    return AddAction(file.path, file.size, partition, now, True, json.dumps(stats, ensure_ascii=False))
+
+
+def removing(file: DataFile, partition: Mapping[str, str | None], now: int) -> RemoveAction:
+    return RemoveAction(file.path, True, now, file.size, dict(partition))
