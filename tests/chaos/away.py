@@ -113,11 +113,12 @@ def _server(arena: Arena, store: Store) -> Iterator[tuple[Ground, ChaosServer]]:
 
 
 def _routes(client: Client) -> list[Route]:
-    """Every route that the service documents, but for POSTs other than a trigger, which need a body of their own."""
+    """Every route that the service documents, but for those that need what a probe has not: a body, a handshake."""
     found: list[Route] = [("POST", TRIGGER)]
     for path, operations in client.read("/swagger.json")["paths"].items():
         filled = re.sub(r"{(\w+)}", lambda name: PARAMETERS.get(name[1], NO_JOB), path)
-        found += [(method.upper(), filled) for method in operations if method in ("get", "delete")]
+        offered = [method for method in operations if method in ("get", "delete")]
+        found += [(method.upper(), filled) for method in offered if "101" not in operations[method]["responses"]]
     assert ("GET", LIVE) in found
     return found
 
