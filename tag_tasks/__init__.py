@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from tag_tasks.audiences.family import tasks as tasks_of_audiences
 from tag_tasks.campaigns.family import tasks as tasks_of_campaigns
 from tag_tasks.datasets.family import tasks as tasks_of_datasets
 from tag_tasks.means import Means
 from tag_tasks.tags.family import tasks as tasks_of_tags
 from tagapi.jobs.task import Task
 
-FAMILIES = (tasks_of_tags, tasks_of_datasets, tasks_of_campaigns)
+FAMILIES = (tasks_of_tags, tasks_of_datasets, tasks_of_campaigns, tasks_of_audiences)
 """Each says what it can do, given the means."""
 
 

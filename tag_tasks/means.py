@@ -6,6 +6,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import timedelta
 
+from tag_tasks.audiences.sent import SentTable
 from tag_tasks.datasets.cleaned import CleanedTables
 from tag_tasks.datasets.results import ResultFolder
 from tag_tasks.datasets.tables import TABLES as BUSINESS
@@ -30,6 +31,7 @@ class Means:
     members: MembershipTable
     results: ResultFolder
     cleaned: CleanedTables
+    sent: SentTable
     meta: MetaAccount | None = None
     """Where campaigns and audiences are made; None where that is not configured."""
     google: GoogleAccount | None = None
@@ -39,5 +41,5 @@ class Means:
     def vacuum(self, hours: float) -> None:
         """Remove what no version younger than so many hours needs of a table; one that is away stops no other."""
         with ExitStack() as every:
-            for table in (self.members, self.cleaned):
+            for table in (self.members, self.cleaned, self.sent):
                 every.callback(table.vacuum, hours)

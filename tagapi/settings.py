@@ -73,6 +73,11 @@ class Data:
         """Where the cleanup puts what it has cleaned."""
         return f"{self.dir}/cleaned"
 
+    @property
+    def sent(self) -> str:
+        """Where it is kept who is in the audiences of the platforms."""
+        return f"{self.dir}/audiences"
+
     def source(self, name: str) -> Table:
         """Where the table `name` lies: as configured, else `<dir>/sources/<name>` in Parquet."""
         return self.sources.get(name, Table(f"{self.dir}/sources/{name}", "parquet"))

@@ -15,6 +15,7 @@ from datetime import timedelta
 from typing import Any
 
 from tag_tasks import every_task
+from tag_tasks.audiences.sent import SentTable
 from tag_tasks.datasets.cleaned import CleanedTables
 from tag_tasks.datasets.results import ResultFolder
 from tag_tasks.means import KNOWN_SOURCES, Means
@@ -134,6 +135,7 @@ def _means(settings: Settings) -> Means:
         members=MembershipTable(data.user_tags),
         results=ResultFolder(data.results),
         cleaned=CleanedTables(data.cleaned),
+        sent=SentTable(data.sent),
         late=timedelta(seconds=settings.tags.late_seconds),
         meta=None if not_set(settings.meta) else MetaAccount(**_facts(settings.meta)),
         google=None if not_set(settings.google) else GoogleAccount(**_facts(settings.google)),

@@ -47,13 +47,18 @@ def commit(
         raise Contended(reason=FASTER) from error
 
 
-def of_job(job_id: str, now: int) -> Transaction:
-    """What says that the job's commit is there; `now` is in milliseconds."""
-    return Transaction(job_id, 1, now)
+def of_job(job_id: str, now: int, step: int = 1) -> Transaction:
+    """What says that the job's commit is there, or that of its so-manieth step; `now` is in milliseconds."""
+    return Transaction(job_id, step, now)
 
 
-def has(table: DeltaTable, job_id: str) -> bool:
-    return table.transaction_version(job_id) is not None
+def steps(table: DeltaTable, job_id: str) -> int:
+    """How many steps of the job are there."""
+    return table.transaction_version(job_id) or 0
+
+
+def has(table: DeltaTable, job_id: str, step: int = 1) -> bool:
+    return steps(table, job_id) >= step
 
 
 def fenced(table: DeltaTable, job_id: str) -> bool:

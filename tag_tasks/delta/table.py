@@ -134,12 +134,13 @@ class JobTable:
         actions: Sequence[AddAction | RemoveAction],
         metadata: Mapping[str, Any],
         transactions: Sequence[Transaction] = (),
+        step: int = 1,
     ) -> int:
-        """Commit for a job on top of exactly `version`; answers with the new version.
+        """Commit for a job, or one of its steps, on top of exactly `version`; answers with the new version.
 
         Raises Contended where another was faster: then this commit is not there, and never will be.
         """
-        own = commits.of_job(job_id, int(time.time() * 1000))
+        own = commits.of_job(job_id, int(time.time() * 1000), step)
 
         def commit(table: DeltaTable) -> int:
             if table.version() != version:
@@ -148,7 +149,7 @@ class JobTable:
                 commits.commit(table, actions, {"job_id": job_id, **metadata}, [own, *transactions])
             except Contended:
                 table.update_incremental()
-                if not commits.has(table, job_id):
+                if not commits.has(table, job_id, step):
                     raise
             return version + 1
 

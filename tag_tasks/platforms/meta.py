@@ -44,8 +44,6 @@ GOALS: Mapping[str, str] = {"awareness": "REACH", "engagement": "POST_ENGAGEMENT
 WHOLE = frozenset({"CLP", "COP", "CRC", "HUF", "ISK", "IDR", "JPY", "KRW", "PYG", "TWD", "VND"})
 """Currencies whose smallest unit here is the unit itself, by Meta's own list; of the others it is the hundredth."""
 PAGE = 100
-MOST_ROWS = 10_000
-"""Of an upload to an audience."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -72,7 +70,7 @@ class MetaClient:
     # -- campaigns -------------------------------------------------------------------------
 
     def create_campaign(self, name: str, campaign: Campaign) -> str:
-        return self._create(
+        return self.create(
             "campaigns",
             {
                 "name": name,
@@ -95,7 +93,7 @@ class MetaClient:
         if audience_id is not None:
             targeting["custom_audiences"] = [{"id": audience_id}]
         times = {"start_time": campaign.starts_on, "end_time": campaign.ends_on}
-        return self._create(
+        return self.create(
             "adsets",
             {
                 "name": name,
@@ -115,15 +113,15 @@ class MetaClient:
         if campaign.image_url is not None:
             link["picture"] = campaign.image_url
         story = {"page_id": self._account.page_id, "link_data": link}
-        return self._create("adcreatives", {"name": name, "object_story_spec": story})
+        return self.create("adcreatives", {"name": name, "object_story_spec": story})
 
     def create_ad(self, name: str, ad_set_id: str, creative_id: str) -> str:
         given = {"name": name, "adset_id": ad_set_id, "creative": {"creative_id": creative_id}, "status": "PAUSED"}
-        return self._create("ads", given)
+        return self.create("ads", given)
 
     def smallest(self, amount: Decimal) -> int:
         """In the smallest unit of the account's currency. Raises TaskFailed for a fraction of it."""
-        told = self._ask("GET", f"act_{self._account.account_id}", {"fields": "currency"})
+        told = self.ask("GET", f"act_{self._account.account_id}", {"fields": "currency"})
         currency = str(told.get("currency"))
         units = amount * (1 if currency in WHOLE else 100)
         if units != int(units):
@@ -142,34 +140,16 @@ class MetaClient:
     def delete(self, thing: str) -> None:
         """Delete a thing, with what is below it. One that is gone already is fine."""
         try:
-            self._ask("DELETE", thing)
+            self.ask("DELETE", thing)
         except PlatformRefused as error:
             if (error.facts.get("platform_code"), error.facts.get("subcode")) != (GONE, GONE_SUBCODE):
                 raise
 
-    # -- audiences -------------------------------------------------------------------------
-
-    def create_audience(self, name: str) -> str:
-        given = {"name": name, "subtype": "CUSTOM", "customer_file_source": "USER_PROVIDED_ONLY"}
-        return self._create("customaudiences", given)
-
-    def change_members(
-        self, audience_id: str, rows: Sequence[Sequence[str]], *, add: bool, session: Mapping[str, Any]
-    ) -> int:
-        """Add or remove members, at most MOST_ROWS, each as hashed e-mail and phone ("" where there is none).
-
-        Answers with how many of them Meta could not read.
-        """
-        payload = {"schema": ["EMAIL_SHA256", "PHONE_SHA256"], "data": [list(row) for row in rows]}
-        told = self._ask(
-            "POST" if add else "DELETE", f"{audience_id}/users", json={"payload": payload, "session": dict(session)}
-        )
-        return int(told.get("num_invalid_entries") or 0)
-
     # -- requests --------------------------------------------------------------------------
 
-    def _create(self, kind: str, given: Mapping[str, Any]) -> str:
-        told = self._ask("POST", self._in_account(kind), json=given)
+    def create(self, kind: str, given: Mapping[str, Any]) -> str:
+        """Make a thing in the account; answers with its id."""
+        told = self.ask("POST", self._in_account(kind), json=given)
         if not isinstance(told.get("id"), str):
             raise Unanswered(reason="La API de Meta no dio el identificador", kind="MetaError", detail="no id")
         return str(told["id"])
@@ -180,16 +160,17 @@ class MetaClient:
     def _pages(self, path: str, query: Mapping[str, str]) -> Iterator[Mapping[str, Any]]:
         after: str | None = None
         while True:
-            told = self._ask("GET", path, {**query, **({} if after is None else {"after": after})})
+            told = self.ask("GET", path, {**query, **({} if after is None else {"after": after})})
             yield from told.get("data") or ()
             paging = told.get("paging") or {}
             if not paging.get("next"):
                 return
             after = str(paging["cursors"]["after"])
 
-    def _ask(
+    def ask(
         self, method: str, path: str, query: Mapping[str, str] | None = None, json: Any = None
     ) -> Mapping[str, Any]:
+        """One request; `path` begins behind the version. Raises PlatformRefused, PlatformBusy or Unanswered."""
         url = f"{self._account.base_url.rstrip('/')}/{self._account.api_version}/{path}"
         headers = {"Authorization": f"Bearer {self._account.access_token}"}
         return self._transport.send(Asked(method, url, headers, query or {}, json))

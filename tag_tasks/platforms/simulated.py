@@ -8,9 +8,8 @@ begins like these.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from decimal import Decimal
-from typing import Any
 
 from tag_tasks.platforms.google import Published
 from tag_tasks.platforms.model import Campaign, Found
@@ -49,14 +48,6 @@ class SimulatedMeta:
 
     def delete(self, thing: str) -> None:
         """There is nothing."""
-
-    def create_audience(self, name: str) -> str:
-        return simulated_id("audience", name)
-
-    def change_members(
-        self, audience_id: str, rows: Sequence[Sequence[str]], *, add: bool, session: Mapping[str, Any]
-    ) -> int:
-        return 0
 
 
 class SimulatedGoogle:

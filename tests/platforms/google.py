@@ -44,6 +44,10 @@ class Google(Platform):
     members: dict[str, set[tuple[str, ...]]] = field(default_factory=dict)
     """Of the user lists, by their ids."""
     unremovable: bool = False
+    processing: dict[str, int] = field(default_factory=dict)
+    """Of each upload, how often it will still be said to be under way."""
+    processed_after: int = 1
+    failed: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         self._ids = itertools.count(2_345_678_901, 3)
@@ -150,6 +154,11 @@ class Google(Platform):
             raise failure({"authorizationError": "ACTION_NOT_PERMITTED"}, "Not permitted.")
         if self.things.get(resource, {}).get("status") in (None, "REMOVED") and "/campaigns/" in resource:
             raise failure({"mutateError": "RESOURCE_NOT_FOUND"}, f"No {resource}.")
+        if "/userLists/" in resource:
+            if resource not in self.things:
+                raise failure({"mutateError": "RESOURCE_NOT_FOUND"}, f"No {resource}.")
+            del self.things[resource], self.members[resource.rpartition("/")[2]]
+            return resource
         self.things[resource]["status"] = "REMOVED"
         return resource
 
@@ -187,7 +196,7 @@ class Google(Platform):
 
     def _data_manager(self, asked: Asked) -> dict[str, Any]:
         if asked.path == "/v1/requestStatus:retrieve":
-            return {"requestStatusPerDestination": [{"requestStatus": "SUCCESS"}]}
+            return {"requestStatusPerDestination": [{"requestStatus": self._status(asked.query["requestId"])}]}
         body = asked.json
         people = body["audienceMembers"]
         if not 0 < len(people) <= MOST_MEMBERS or body["encoding"] != "HEX":
@@ -202,7 +211,21 @@ class Google(Platform):
             if not row or not all(HASH.fullmatch(value) for value in row):
                 raise Refused(400, {"error": {"code": 400, "status": "INVALID_ARGUMENT", "message": "Not hashed."}})
             (known.add if asked.path.endswith(":ingest") else known.discard)(row)
-        return {"requestId": f"dm-{next(self._ids)}"}
+        if asked.path.endswith(":ingest"):
+            granted = {"adUserData": "CONSENT_GRANTED", "adPersonalization": "CONSENT_GRANTED"}
+            if body.get("consent") != granted or "termsOfService" not in body:
+                raise Refused(400, {"error": {"code": 400, "status": "INVALID_ARGUMENT", "message": "No consent."}})
+        request = f"dm-{next(self._ids)}"
+        self.processing[request] = self.processed_after
+        return {"requestId": request}
+
+    def _status(self, request: str) -> str:
+        """What an upload is at: for some looks it is not done yet."""
+        if request in self.failed:
+            return "FAILED"
+        left = self.processing.get(request, 0)
+        self.processing[request] = left - 1
+        return "PROCESSING" if left > 0 else "SUCCESS"
 
 
 def _renamed(given: Any, names: dict[str, str]) -> Any:

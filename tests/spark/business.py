@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 from deltalake import DeltaTable
 
 from tag_tasks import every_task
+from tag_tasks.audiences.sent import SentTable
 from tag_tasks.datasets.cleaned import CleanedTables
 from tag_tasks.datasets.results import ResultFolder
 from tag_tasks.datasets.tables import TABLES, Kind
@@ -57,6 +58,7 @@ class Business(JobsHere):
             spark=spark,
             sources=Sources({name: Source(str(self.sources / name)) for name in TABLES}),
             members=MembershipTable(str(folder / "user_tags")),
+            sent=SentTable(str(folder / "audiences")),
             results=self.results,
             cleaned=self.cleaned,
         )

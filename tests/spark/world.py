@@ -286,8 +286,8 @@ class World(JobsHere):
         self.data = data or Data(folder / "sources")
         self.path = folder / "user_tags"
         self.table = table or MembershipTable(str(self.path))
-        sources = Sources({name: Source(str(self.data.folder / name), kind) for name in SCHEMAS})
-        self.task = ComputeTags(spark, sources, self.table, late)
+        self.sources = Sources({name: Source(str(self.data.folder / name), kind) for name in SCHEMAS})
+        self.task = ComputeTags(spark, self.sources, self.table, late)
         super().__init__({self.task.name: self.task}, clock)
 
     def another_process(self, spark: Spark | None = None) -> World:

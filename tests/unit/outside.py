@@ -61,10 +61,11 @@ class Context:
     steps: int = 0
     submitted_at: datetime = field(default_factory=lambda: datetime.now(UTC))
     said: list[tuple[str, int | None]] = field(default_factory=list)
+    epoch: int = 1
 
     @property
     def attempt_name(self) -> str:
-        return f"{self.job_id}-1"
+        return f"{self.job_id}-{self.epoch}"
 
     def _step(self) -> None:
         at, self.steps = self.steps, self.steps + 1
@@ -130,39 +131,49 @@ class Platform:
         return 4 if self.name == "meta" else 3 + 2 + 3 + 1 + 1
 
 
+def meta_account(url: str, settle: float) -> MetaAccount:
+    """The account of the stand-in at this address."""
+    return MetaAccount(
+        base_url=url,
+        api_version="v23.0",
+        account_id=meta_books.ACCOUNT,
+        page_id=meta_books.PAGE,
+        access_token=meta_books.TOKEN,
+        settle_seconds=settle,
+    )
+
+
+def google_account(url: str, settle: float) -> GoogleAccount:
+    """The same at Google."""
+    return GoogleAccount(
+        base_url=url,
+        data_manager_url=url,
+        token_url=f"{url}/token",
+        api_version="v21",
+        customer_id=google_books.CUSTOMER,
+        login_customer_id=google_books.MANAGER,
+        developer_token=google_books.DEVELOPER,
+        client_id=google_books.CLIENT,
+        client_secret=google_books.SECRET,
+        refresh_token=google_books.REFRESH,
+        settle_seconds=settle,
+    )
+
+
 @contextmanager
 def meta_platform(settle: float = SETTLE) -> Iterator[Platform]:
     books = meta_books.Meta()
     with PlatformServer(books) as server:
-        account = MetaAccount(
-            base_url=server.url,
-            api_version="v23.0",
-            account_id=meta_books.ACCOUNT,
-            page_id=meta_books.PAGE,
-            access_token=meta_books.TOKEN,
-            settle_seconds=settle,
-        )
-        yield Platform("meta", books, server, MetaPublish(MetaClient(account), SimulatedMeta()))
+        client = MetaClient(meta_account(server.url, settle))
+        yield Platform("meta", books, server, MetaPublish(client, SimulatedMeta()))
 
 
 @contextmanager
 def google_platform(settle: float = SETTLE) -> Iterator[Platform]:
     books = google_books.Google()
     with PlatformServer(books) as server:
-        account = GoogleAccount(
-            base_url=server.url,
-            data_manager_url=server.url,
-            token_url=f"{server.url}/token",
-            api_version="v21",
-            customer_id=google_books.CUSTOMER,
-            login_customer_id=google_books.MANAGER,
-            developer_token=google_books.DEVELOPER,
-            client_id=google_books.CLIENT,
-            client_secret=google_books.SECRET,
-            refresh_token=google_books.REFRESH,
-            settle_seconds=settle,
-        )
-        yield Platform("google", books, server, GooglePublish(GoogleClient(account), SimulatedGoogle()))
+        client = GoogleClient(google_account(server.url, settle))
+        yield Platform("google", books, server, GooglePublish(client, SimulatedGoogle()))
 
 
 PLATFORMS = {"meta": meta_platform, "google": google_platform}

@@ -1,0 +1,1 @@
+"""Audiences: who carries some tags, or is in a segment, known to a platform by hashes, and by differences alone."""

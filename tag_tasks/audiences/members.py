@@ -1,0 +1,58 @@
+"""The users of an audience: who carries some tags, or is in a segment."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import reduce
+from typing import Any
+
+from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from tag_tasks.tags.model import Snapshot
+from tag_tasks.tags.table import MembershipTable
+from tagapi.jobs.errors import TaskFailed
+
+Expression = Mapping[str, Sequence[Any]]
+"""`all`, `any`, `none`: lists of numbers of tags, and of such expressions again."""
+
+
+def tags_in(expression: Expression) -> list[int]:
+    """Every tag that an expression names."""
+    members = [member for listed in expression.values() for member in listed]
+    return [tag for member in members for tag in (tags_in(member) if isinstance(member, Mapping) else [int(member)])]
+
+
+def carriers(session: SparkSession, table: MembershipTable, at: Snapshot, expression: Expression) -> DataFrame:
+    """The users (`user_id`) of an expression, each once. Raises TaskFailed for a tag that was never computed.
+
+    Each tag is a bit, so that one pass over the memberships tells of every user what they carry.
+    """
+    tags = sorted(set(tags_in(expression)))
+    for tag in tags:
+        if not at.of(tag) and table.marks(tag) is None:
+            raise TaskFailed(reason=f"La etiqueta {tag} todavía no se ha calculado")
+    bits = {tag: 1 << place for place, tag in enumerate(tags)}
+    carried = [_bit(session, table, at, tag, bit) for tag, bit in bits.items() if at.of(tag)]
+    if not carried:
+        return session.createDataFrame([], "user_id string")
+    masks = reduce(DataFrame.unionAll, carried)
+    if len(tags) > 1:
+        masks = masks.groupBy("user_id").agg(F.bit_or("mask").alias("mask"))
+    return masks.filter(_holds(expression, lambda tag: F.col("mask").bitwiseAND(bits[tag]) != 0)).select("user_id")
+
+
+def _bit(session: SparkSession, table: MembershipTable, at: Snapshot, tag: int, bit: int) -> DataFrame:
+    rows = session.read.parquet(*(table.uri(file) for file in at.of(tag)))
+    return rows.select("user_id", F.lit(bit).cast("long").alias("mask"))
+
+
+def _holds(expression: Expression, carries: Callable[[int], Column]) -> Column:
+    def holds(member: Any) -> Column:
+        return _holds(member, carries) if isinstance(member, Mapping) else carries(int(member))
+
+    parts: list[Column] = [holds(member) for member in expression.get("all", ())]
+    if any_of := [holds(member) for member in expression.get("any", ())]:
+        parts.append(reduce(Column.__or__, any_of))
+    parts += [~holds(member) for member in expression.get("none", ())]
+    return reduce(Column.__and__, parts)

@@ -1,0 +1,94 @@
+"""`tasks.audience_sync`: make an audience on a platform what its definition says, by differences alone.
+
+Who is wanted is computed, hashed and staged by Spark; what was sent before is in a table of our own. The
+differences go to the platform in batches, each of them committed there before and after it is sent, so that
+whoever goes on after a crash knows what may be there. At the end the table has the wanted rows, and nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import suppress
+from functools import partial
+from typing import Any
+
+from pyspark.sql import DataFrame, SparkSession
+
+from tag_tasks.audiences.accounts import Accounts
+from tag_tasks.audiences.attempt import STEP, SyncAttempt, ids
+from tag_tasks.audiences.members import carriers
+from tag_tasks.audiences.sent import NOBODYS, OUT, SentTable
+from tag_tasks.audiences.upload import RELEASED, hold
+from tag_tasks.audiences.wanted import GRANTED, hashed
+from tag_tasks.campaigns.once import settled
+from tag_tasks.platforms.audiences import MOST_ROWS
+from tag_tasks.spark.session import Spark
+from tag_tasks.spark.sources import Sources
+from tag_tasks.tags.table import MembershipTable
+from tagapi.jobs.errors import JobError
+from tagapi.jobs.model import Json
+from tagapi.jobs.task import Task, TaskContext
+
+
+class AudienceSync(Task):
+    """Arguments: `platform`, `audience`, `dry_run`, `simulate`, `consent`. Result: the contract's of a sync."""
+
+    name = "tasks.audience_sync"
+    lane = "audiences"
+    max_attempts = 8
+    time_limit = 6 * 3600.0
+
+    def __init__(
+        self,
+        spark: Spark,
+        sources: Sources,
+        members: MembershipTable,
+        table: SentTable,
+        accounts: Accounts,
+        batch_rows: int = MOST_ROWS,
+    ) -> None:
+        self._spark = spark
+        self._sources = sources
+        self._members = members
+        self._table = table
+        self._accounts = accounts
+        self._batch_rows = batch_rows
+
+    def ready(self) -> bool:
+        return self._spark.ready()
+
+    def run(self, context: TaskContext) -> Json:
+        audience, platform = self._accounts.asked(context.arguments)
+        if not context.arguments["dry_run"]:
+            hold(context, audience)
+        with self._spark.session(context) as session:
+            attempt = SyncAttempt(context, session, self._table, audience, platform, self._batch_rows)
+            try:
+                attempt.compute(*self._wanted(session, context.arguments))
+                return attempt.count() if context.arguments["dry_run"] else attempt.sync()
+            finally:
+                attempt.clear()
+
+    def _wanted(self, session: SparkSession, asked: Mapping[str, Any]) -> tuple[DataFrame, int]:
+        """The rows that the audience is to have, as `hashed` says, and of which version of the memberships."""
+        at = self._members.snapshot()
+        users = carriers(session, self._members, at, asked["audience"]["tags"])
+        if out := self._table.held(NOBODYS).of(OUT):
+            people = session.read.parquet(*(self._table.uri(file) for file in out)).select("user_id")
+            users = users.join(people, "user_id", "left_anti")
+        granted = asked["consent"] == GRANTED
+        return hashed(session, self._sources, users, asked["platform"], granted=granted), at.version
+
+    def undo(self, context: TaskContext) -> str | None:
+        """What was sent stays, and is told; an audience that nobody knows of goes."""
+        audience, platform = self._accounts.asked(context.arguments)
+        context.phase("deshacer")
+        settled(context, STEP, partial(ids, platform, context.job_id), platform.settle_seconds)
+        held = self._table.held(audience.key, context.job_id)
+        recorded = (held.about or {}).get("audience_id")
+        for found in platform.find(context.job_id):
+            if found.id != recorded:
+                platform.delete(found.id)
+        with suppress(JobError):
+            hold(context, audience, RELEASED)
+        return f"se enviaron {held.added} altas y {held.removed} bajas" if held.added or held.removed else None
