@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from flask import Flask
 
+from tag_tasks.audiences.family import reader as audience_reader
 from tag_tasks.datasets.tables import TABLES as DATASETS
 from tag_tasks.tags.family import reader as tag_reader
 from tagapi import __version__
@@ -18,6 +19,7 @@ from tagapi.namespaces.health.front import HealthFront
 from tagapi.namespaces.tags.front import TagsFront
 from tagapi.namespaces.tasks.front import TasksFront
 from tagapi.namespaces.tasks.live import Live
+from tagapi.namespaces.tasks.orders import Orders
 from tagapi.namespaces.workers.front import WorkersFront
 from tagapi.settings import Settings
 from tagapi.world import World, build
@@ -48,6 +50,6 @@ def _fronts(world: World, settings: Settings) -> Sequence[Front]:
     return [
         TagsFront(service, tag_reader(means, at_once), settings.environment),
         WorkersFront(service, {table.name: table.filter_kinds() for table in DATASETS.values()}, means.results),
-        TasksFront(service, limits, Live(world.hub, world.watch), world),
+        TasksFront(service, limits, Live(world.hub, world.watch), Orders(world, audience_reader(means, at_once))),
         HealthFront(service, settings.environment, world.facts),
     ]

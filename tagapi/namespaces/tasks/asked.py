@@ -10,7 +10,7 @@ from typing import Any
 
 from marshmallow import Schema, ValidationError, fields, validate, validates_schema
 
-from tagapi.namespaces.fields import Input, StrictBoolean, StrictInteger, StrictList, StrictText
+from tagapi.namespaces.fields import Input, Query, StrictBoolean, StrictInteger, StrictList, StrictText
 
 MODEL = re.compile(r"[a-z][a-z0-9_-]{0,63}")
 AUDIENCE = re.compile(r"[\w][\w .()+-]{0,99}")
@@ -28,6 +28,7 @@ FEATURES = (
 )
 MOST_TAGS, DEEPEST = 50, 5
 MOST_USERS = 100_000
+LONGEST_ID = 255  # characters of a user's id
 
 
 def _length(least: int, most: int) -> validate.Length:
@@ -249,6 +250,12 @@ class SyncRequest(Input):
     }
 
 
+class RemovalQuery(Query):
+    platform = fields.String(
+        load_default=None, validate=_one_of("meta", "google"), metadata={"description": "solo en esta plataforma"}
+    )
+
+
 class Segments(fields.Field[Any]):
     """2..20, or `auto`."""
 
@@ -279,7 +286,7 @@ class PredictRequest(Input):
         load_default=None, allow_none=True, validate=validate.Range(1, 10**9, error="debe ser 1 o más")
     )
     user_ids = StrictList(
-        StrictText(validate=_length(1, 255)), load_default=None, allow_none=True, validate=_items(1, MOST_USERS)
+        StrictText(validate=_length(1, LONGEST_ID)), load_default=None, allow_none=True, validate=_items(1, MOST_USERS)
     )
 
     example = {"model": "clientes"}

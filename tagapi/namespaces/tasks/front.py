@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NoReturn, Protocol
+from typing import Any, NoReturn
 
 from flask import Request, Response
 
-from tagapi.auth import Admission, Gate, PermissionDenied, Principal, RightNeeded
+from tagapi.auth import Admission, Gate, PermissionDenied, Principal
 from tagapi.jobs.errors import JobNotFound
 from tagapi.jobs.lists import task_label
 from tagapi.jobs.model import Job
@@ -15,31 +15,13 @@ from tagapi.jobs.registry import Added
 from tagapi.jobs.service import JobService
 from tagapi.namespaces.base import Front, Route
 from tagapi.namespaces.edge import request_id
-from tagapi.namespaces.problems import Conflict, Invalid, Problem
+from tagapi.namespaces.problems import Invalid, Problem
 from tagapi.namespaces.tasks import schemas as shapes
 from tagapi.namespaces.tasks.live import Live, NoPushes
+from tagapi.namespaces.tasks.orders import Orders
 from tagapi.namespaces.tasks.render import UUID, job_query, render_error, render_list
 from tagapi.serving.records import TAKE_OVER
 
-
-class NotConfigured(Conflict):
-    message = "The platform is not configured: {setting} is missing."
-    code = "not_configured"
-
-
-class Outside(Protocol):
-    """What this front has to know of other services; `app.py` hands one in."""
-
-    @property
-    def countries(self) -> frozenset[str]:
-        """ISO 3166 alpha-2, of all that there are."""
-
-    def missing(self, platform: str) -> str | None:
-        """The setting without which nothing can be done there; None where all is set."""
-
-
-PUBLISHES = {"meta_publish": "meta", "google_publish": "google"}
-"""What is published, and where."""
 WEBSOCKET_KEY = 24  # characters: 16 bytes in base64
 
 
@@ -51,19 +33,20 @@ class TasksFront(Front):
     prefixes = ("/api/tasks",)
     error_schema = shapes.TasksError
 
-    def __init__(self, service: JobService, limits: Mapping[str, int], live: Live | None, outside: Outside) -> None:
+    def __init__(self, service: JobService, limits: Mapping[str, int], live: Live | None, orders: Orders) -> None:
         """`limits` has how many attempts a task has, by its name; `live` is None where nothing can be pushed."""
         self.service = service
         self.limits = limits
         self.live = live
-        self.outside = outside
+        self.orders = orders
 
     def routes(self) -> Sequence[Route]:
         # The views know their front, so it can name them only later.
+        from tagapi.namespaces.tasks.audiences import AUDIENCE_ROUTES
         from tagapi.namespaces.tasks.starting import STARTING_ROUTES
         from tagapi.namespaces.tasks.views import ROUTES
 
-        return (*ROUTES, *STARTING_ROUTES)
+        return (*ROUTES, *STARTING_ROUTES, *AUDIENCE_ROUTES)
 
     def render_problem(self, problem: Problem) -> Mapping[str, Any]:
         return render_error(problem)
@@ -104,13 +87,12 @@ class TasksFront(Front):
     # -- what this front starts ------------------------------------------------------------
 
     def start(self, work: str, body: dict[str, Any], caller: Principal, key: str | None) -> Added:
-        """Accept a valid body. Raises RightNeeded, NotConfigured, Invalid, NotFoundInData, and as a submission does."""
-        self._check(work, body, caller)
-        arguments = self._arguments(work, body)
+        """Accept a valid body. Raises what `Orders.check` raises, and as a submission does."""
+        self.orders.check(work, body, caller)
         task = f"{self.name}.{work}"
         return self.service.submit(
             task,
-            arguments,
+            self.orders.arguments(work, body),
             owner=caller.name,
             labels=(task_label(task),),
             route=task,
@@ -119,28 +101,7 @@ class TasksFront(Front):
         )
 
     def recheck(self, job: Job, caller: Principal) -> None:
-        self._check(job.request.task.partition(".")[2], job.request.arguments, caller)
-
-    def _check(self, work: str, body: Mapping[str, Any], caller: Principal) -> None:
-        """Whether this caller may have this done for real, now."""
-        platform = PUBLISHES.get(work)
-        if platform is None:
-            return
-        for place, code in enumerate(body["campaign"]["countries"]):
-            if code not in self.outside.countries:
-                raise Invalid(f"campaign.countries[{place}]", "no es un país de ISO 3166")
-        if body["simulate"]:
-            return
-        if not caller.may("publish"):
-            raise RightNeeded(right="publish", what="publish")
-        if (setting := self.outside.missing(platform)) is not None:
-            raise NotConfigured(setting=setting)
-
-    def _arguments(self, work: str, body: dict[str, Any]) -> dict[str, Any]:
-        if work == "meta_publish":
-            body = {**body, "audience_id": None}
-            del body["audience"]
-        return body
+        self.orders.check(job.request.task.partition(".")[2], job.request.arguments, caller)
 
     # -- pushes ----------------------------------------------------------------------------
 

@@ -248,3 +248,19 @@ def _reason(reason: str) -> str:
     if reason in words.REASONS:
         return words.REASONS[reason]
     return next((told for begins, told in words.KINDS.items() if reason.startswith(begins)), reason)
+
+
+AUDIENCE_FACTS = (
+    *("name", "platform", "simulated", "audience_id", "consent", "asked_by", "synced_at"),
+    *("table_version", "members", "maybe"),
+)
+
+
+def render_audiences(found: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    return {"audiences": [_render_audience(about) for about in found]}
+
+
+def _render_audience(about: Mapping[str, Any]) -> dict[str, Any]:
+    definition = {key: value for key, value in about["definition"].items() if key != "name" and value is not None}
+    facts = {key: about[key] for key in AUDIENCE_FACTS}
+    return {**facts, "definition": definition, "task_id": about["job_id"]}

@@ -133,6 +133,44 @@ class TaskAccepted(Schema):
     example = {"task_id": EXAMPLE_ID, "status": "PENDING", "status_url": f"/api/tasks/status/{EXAMPLE_ID}"}
 
 
+class AudienceItem(Schema):
+    name = fields.String()
+    platform = fields.String()
+    simulated = fields.Boolean()
+    audience_id = fields.String()
+    definition = fields.Raw(metadata={"type": "object", "description": "tags o segment, como se pidió"})
+    consent = fields.String(metadata={**NULLABLE, "description": "la palabra de quien la pidió"})
+    asked_by = fields.String()
+    task_id = fields.String(metadata={"description": "la última sincronización"})
+    synced_at = _moment_or_null()
+    table_version = fields.Integer()
+    members = fields.Integer(metadata={"description": "los que la plataforma tiene"})
+    maybe = fields.Integer(metadata={"description": "los que quizá tiene, porque un envío se interrumpió"})
+
+
+class AudiencesResponse(Schema):
+    audiences = fields.List(fields.Nested(AudienceItem))
+
+    example = {
+        "audiences": [
+            {
+                "name": "Clientes A",
+                "platform": "meta",
+                "simulated": False,
+                "audience_id": "456789012345678",
+                "definition": {"tags": {"all": [1, 5], "none": [3]}},
+                "consent": "granted",
+                "asked_by": "ana",
+                "task_id": EXAMPLE_ID,
+                "synced_at": EXAMPLE_TIME,
+                "table_version": 7,
+                "members": 1200,
+                "maybe": 0,
+            }
+        ]
+    }
+
+
 class TaskPhase(Schema):
     name = fields.String()
     done = fields.Integer()

@@ -1,0 +1,81 @@
+"""The views of audiences that were synced: which there are, and how one goes, or a person out of all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from tagapi.auth import Policy, RightNeeded
+from tagapi.jobs.errors import NotFoundInData, NotReady
+from tagapi.namespaces.base import Route, load_query
+from tagapi.namespaces.documentation import SUBMITTING, Answer, operation
+from tagapi.namespaces.problems import Invalid
+from tagapi.namespaces.tasks import asked
+from tagapi.namespaces.tasks import schemas as shapes
+from tagapi.namespaces.tasks.render import PREFIX, render_audiences
+from tagapi.namespaces.tasks.starting import ACCEPTED, KEYS, StartingResource
+
+NAME = {"name": "El nombre de la audiencia"}
+NO_AUDIENCE = NotFoundInData(thing="audience", name="Clientes A")
+UNREAD = NotReady(part="the storage", retry_after=5)
+NO_RIGHT = RightNeeded(right="audience", what="remove audiences")
+
+
+class AudienceList(StartingResource):
+    @operation(
+        policy=Policy.USER,
+        answers={200: Answer("Todas, por nombre", shapes.AudiencesResponse)},
+        errors=(UNREAD,),
+    )
+    def get(self) -> Any:
+        """Las audiencias que se han sincronizado (list audiences)."""
+        return render_audiences(self.front.orders.audiences.every())
+
+
+class AudienceByName(StartingResource):
+    @operation(
+        policy=Policy.USER,
+        path=NAME,
+        answers={200: Answer("La audiencia, en cada plataforma que la tiene", shapes.AudiencesResponse)},
+        errors=(NO_AUDIENCE, UNREAD),
+    )
+    def get(self, name: str) -> Any:
+        """Una audiencia: su definición, sus miembros, cuándo se sincronizó (read an audience)."""
+        return render_audiences(self.front.orders.audiences_of(name))
+
+    @operation(
+        policy=Policy.USER,
+        path=NAME,
+        query=asked.RemovalQuery,
+        headers=KEYS,
+        answers=ACCEPTED,
+        errors=(Invalid("platform", "debe ser uno de: meta, google"), NO_AUDIENCE, NO_RIGHT, UNREAD, *SUBMITTING),
+    )
+    def delete(self, name: str) -> Any:
+        """Eliminar una audiencia, aquí y en las plataformas que la tienen (remove an audience)."""
+        platform = load_query(asked.RemovalQuery)["platform"]
+        found = self.front.orders.audiences_of(name, platform)
+        told = [{key: about[key] for key in ("platform", "simulated", "name")} for about in found]
+        return self.start("audience_removal", {"audiences": told})
+
+
+class AudiencePerson(StartingResource):
+    @operation(
+        policy=Policy.USER,
+        path={"user_id": "El id del usuario"},
+        headers=KEYS,
+        answers=ACCEPTED,
+        errors=(Invalid("user_id", "debe tener de 1 a 255 caracteres"), NO_RIGHT, *SUBMITTING),
+    )
+    def delete(self, user_id: str) -> Any:
+        """Sacar a una persona de todas las audiencias, aquí y en las plataformas, para siempre (remove a person)."""
+        if len(user_id) > asked.LONGEST_ID:
+            raise Invalid("user_id", f"debe tener de 1 a {asked.LONGEST_ID} caracteres")
+        return self.start("person_removal", {"user_id": user_id})
+
+
+AUDIENCE_ROUTES: Sequence[Route] = (
+    (f"{PREFIX}/audiences", AudienceList),
+    (f"{PREFIX}/audiences/<string:name>", AudienceByName),
+    (f"{PREFIX}/audiences/users/<anything:user_id>", AudiencePerson),
+)

@@ -1,0 +1,117 @@
+"""What this front starts: whether a caller may have it done, now, and what the task is told."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+from tagapi.auth import Principal, RightNeeded
+from tagapi.jobs.errors import NotFoundInData
+from tagapi.namespaces.problems import Conflict, Invalid
+from tagapi.namespaces.tasks.asked import tags_in
+
+NO_CONSENT = 'es obligatorio ("granted"): los usuarios no tienen la columna ads_consent'
+PLATFORMS = {"meta_publish": "meta", "google_publish": "google"}
+"""Where a campaign is published."""
+
+
+class NotConfigured(Conflict):
+    message = "The platform is not configured: {setting} is missing."
+    code = "not_configured"
+
+
+class Outside(Protocol):
+    """What has to be known of other services."""
+
+    @property
+    def countries(self) -> frozenset[str]:
+        """ISO 3166 alpha-2, of all that there are."""
+
+    def missing(self, platform: str) -> str | None:
+        """The setting without which nothing can be done there; None where all is set."""
+
+
+class Audiences(Protocol):
+    """What is read of audiences. Raises NotReady."""
+
+    def tag_ids(self) -> Sequence[int]: ...
+
+    def keeps_consent(self) -> bool:
+        """Whether the users' table says who gave consent."""
+
+    def every(self) -> Sequence[Mapping[str, Any]]:
+        """What is kept of each audience."""
+
+    def audience_id(self, platform: str, name: str, *, simulated: bool) -> str | None:
+        """The platform's id of an audience; None where there is none of that name."""
+
+
+class Orders:
+    """Checks what has a valid shape. `app.py` hands in what there is to know."""
+
+    def __init__(self, outside: Outside, audiences: Audiences) -> None:
+        self._outside = outside
+        self.audiences = audiences
+
+    def check(self, work: str, arguments: Mapping[str, Any], caller: Principal) -> None:
+        """Raises RightNeeded, NotConfigured, Invalid and NotReady. Of a body, and again of a job that is repeated."""
+        if work in PLATFORMS:
+            self._check_campaign(arguments["campaign"])
+            if not arguments["simulate"]:
+                self._check_real(caller, "publish", PLATFORMS[work])
+        elif work == "audience_sync":
+            self._check_sync(arguments, caller)
+        elif work == "audience_removal":
+            for audience in arguments["audiences"]:
+                if not audience["simulated"]:
+                    self._check_real(caller, "audience", audience["platform"])
+        elif work == "person_removal" and not caller.may("audience"):
+            raise RightNeeded(right="audience", what="remove people")
+
+    def audiences_of(self, name: str, platform: str | None = None) -> Sequence[Mapping[str, Any]]:
+        """The audiences of a name. Raises NotFoundInData where there are none."""
+        every = (about for about in self.audiences.every() if about["name"] == name)
+        found = [about for about in every if platform in (None, about["platform"])]
+        if not found:
+            raise NotFoundInData(thing="audience", name=name)
+        return found
+
+    def arguments(self, work: str, body: dict[str, Any]) -> dict[str, Any]:
+        """What the task is told. Raises NotFoundInData for an audience that nobody has synced."""
+        if work != "meta_publish":
+            return body
+        told = {key: value for key, value in body.items() if key != "audience"}
+        return {**told, "audience_id": self._audience_id(body["audience"], simulated=body["simulate"])}
+
+    def _audience_id(self, name: str | None, *, simulated: bool) -> str | None:
+        if name is None:
+            return None
+        if (found := self.audiences.audience_id("meta", name, simulated=simulated)) is None:
+            raise NotFoundInData(thing="audience", name=name)
+        return found
+
+    def _check_campaign(self, campaign: Mapping[str, Any]) -> None:
+        for place, code in enumerate(campaign["countries"]):
+            if code not in self._outside.countries:
+                raise Invalid(f"campaign.countries[{place}]", "no es un país de ISO 3166")
+
+    def _check_sync(self, arguments: Mapping[str, Any], caller: Principal) -> None:
+        expression = arguments["audience"]["tags"]
+        unknown = set(tags_in(expression or {})) - set(self.audiences.tag_ids())
+        if unknown:
+            raise Invalid("audience.tags", f"no existe la etiqueta {min(unknown)}")
+        if not arguments["simulate"]:
+            self._check_configured(arguments["platform"])
+            if not arguments["dry_run"] and not caller.may("audience"):
+                raise RightNeeded(right="audience", what="sync audiences")
+        if arguments["consent"] is None and not self.audiences.keeps_consent():
+            raise Invalid("consent", NO_CONSENT)
+
+    def _check_real(self, caller: Principal, right: str, platform: str) -> None:
+        if not caller.may(right):
+            raise RightNeeded(right=right, what=right)
+        self._check_configured(platform)
+
+    def _check_configured(self, platform: str) -> None:
+        if (setting := self._outside.missing(platform)) is not None:
+            raise NotConfigured(setting=setting)

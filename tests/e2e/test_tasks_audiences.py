@@ -1,0 +1,170 @@
+"""From tag to audience to campaign over HTTP, at the platforms' stand-ins and at the simulator."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+
+from tests.e2e.server import Server, until
+from tests.platforms import google as google_books
+from tests.platforms import meta as meta_books
+from tests.platforms.server import PlatformServer
+
+FINAL = ("SUCCESS", "FAILURE", "REVOKED")
+CAMPAIGN = {
+    "name": "Verano",
+    "daily_budget": "25.00",
+    "landing_url": "https://example.org/verano",
+    "headline": "Llega el verano",
+    "text": "Todo a mitad de precio",
+    "special_ad_categories": [],
+}
+TAGS = {"all": [1], "none": [3]}
+
+
+@pytest.fixture(scope="module")
+def books() -> Iterator[tuple[meta_books.Meta, google_books.Google, dict[str, str]]]:
+    """Both platforms, and the settings of a service that has an account at each."""
+    meta, google = meta_books.Meta(), google_books.Google()
+    with PlatformServer(meta) as at_meta, PlatformServer(google) as at_google:
+        yield (
+            meta,
+            google,
+            {
+                "TAGAPI_META__BASE_URL": at_meta.url,
+                "TAGAPI_META__ACCOUNT_ID": meta_books.ACCOUNT,
+                "TAGAPI_META__PAGE_ID": meta_books.PAGE,
+                "TAGAPI_META__ACCESS_TOKEN": meta_books.TOKEN,
+                "TAGAPI_META__SETTLE_SECONDS": "1",
+                "TAGAPI_GOOGLE__BASE_URL": at_google.url,
+                "TAGAPI_GOOGLE__DATA_MANAGER_URL": at_google.url,
+                "TAGAPI_GOOGLE__TOKEN_URL": f"{at_google.url}/token",
+                "TAGAPI_GOOGLE__CUSTOMER_ID": google_books.CUSTOMER,
+                "TAGAPI_GOOGLE__LOGIN_CUSTOMER_ID": google_books.MANAGER,
+                "TAGAPI_GOOGLE__DEVELOPER_TOKEN": google_books.DEVELOPER,
+                "TAGAPI_GOOGLE__CLIENT_ID": google_books.CLIENT,
+                "TAGAPI_GOOGLE__CLIENT_SECRET": google_books.SECRET,
+                "TAGAPI_GOOGLE__REFRESH_TOKEN": google_books.REFRESH,
+                "TAGAPI_GOOGLE__SETTLE_SECONDS": "1",
+            },
+        )
+
+
+@pytest.fixture(scope="module")
+def outside(tmp_path_factory: pytest.TempPathFactory, sample: Path, books: Any) -> Iterator[Server]:
+    """A service with both accounts, its tags computed."""
+    folder = tmp_path_factory.mktemp("outside")
+    shutil.copytree(sample, folder / "data" / "sources")
+    server = Server(folder, books[2])
+    try:
+        server.wait_ready()
+        server.run([1, 3])
+        yield server
+        assert server.stop() == 0
+    finally:
+        server.kill()
+
+
+def done(server: Server, path: str, method: str = "POST", **body: Any) -> dict[str, Any]:
+    """The status of a job that has ended."""
+    answer = server.request(method, path, json=body or None)
+    assert answer.status_code == 202, answer.text
+    url = answer.json()["status_url"]
+    ended: dict[str, Any] = until(
+        lambda: (told := server.read(url))["status"] in FINAL and told, "the job ends", seconds=60
+    )
+    return ended
+
+
+def sync(server: Server, platform: str, name: str = "Clientes A", **more: Any) -> dict[str, Any]:
+    asked = {"platform": platform, "audience": {"name": name, "tags": TAGS}, "consent": "granted", **more}
+    return done(server, "/api/tasks/audiences/sync", **asked)
+
+
+def carriers(server: Server, tag: int) -> set[str]:
+    answer: list[str] = server.read(f"/api/v1/tags/{tag}/users?limit=10000")["users"]
+    return set(answer)
+
+
+def test_from_tag_to_audience_to_campaign(outside: Server, books: Any, sample: Path) -> None:
+    meta: meta_books.Meta = books[0]
+    result = sync(outside, "meta")["result"]
+    audience = result["audience_id"]
+    users = {row["user_id"]: row for row in pq.read_table(sample / "user_basic_info").to_pylist()}
+    wanted = [users[user] for user in carriers(outside, 1) - carriers(outside, 3)]
+    hashes = {
+        (
+            hashlib.sha256(row["email"].strip().lower().encode()).hexdigest(),
+            hashlib.sha256(row["phone"].lstrip("+").encode()).hexdigest(),
+        )
+        for row in wanted
+    }
+    assert meta.members[audience] == hashes and len(hashes) > 100
+    assert result["members"] == len(hashes)
+
+    published = done(outside, "/api/tasks/publish/meta", campaign=CAMPAIGN, audience="Clientes A")["result"]
+    assert published["external_audience_id"] == audience
+    ad_set = meta.things[published["external_ad_set_id"]]
+    assert ad_set["targeting"]["custom_audiences"] == [{"id": audience}]
+
+
+def test_an_audience_can_be_read_and_removed(outside: Server, books: Any) -> None:
+    for platform in ("meta", "google"):
+        assert sync(outside, platform, name="Corta")["status"] == "SUCCESS"
+    found = outside.read("/api/tasks/audiences/Corta")["audiences"]
+    assert [(one["platform"], one["maybe"]) for one in found] == [("google", 0), ("meta", 0)]
+    assert found[0]["definition"] == {"tags": TAGS} and found[0]["consent"] == "granted"
+    assert {one["name"] for one in outside.read("/api/tasks/audiences")["audiences"]} >= {"Corta"}
+    removed = done(outside, "/api/tasks/audiences/Corta", method="DELETE")["result"]["removed"]
+    assert {one["platform"] for one in removed} == {"meta", "google"}
+    assert outside.get("/api/tasks/audiences/Corta").status_code == 404
+    assert outside.request("DELETE", "/api/tasks/audiences/Corta").status_code == 404
+    assert not any("Corta" in str(thing.get("name")) for thing in books[1].things.values())
+
+
+def test_a_person_is_taken_out_of_every_audience(outside: Server, books: Any) -> None:
+    before = sync(outside, "google", name="Todos")["result"]
+    person = min(carriers(outside, 1) - carriers(outside, 3))
+    done(outside, f"/api/tasks/audiences/users/{person}", method="DELETE")
+    assert len(books[1].members[before["audience_id"]]) == before["members"] - 1
+    after = sync(outside, "google", name="Todos")["result"]
+    assert (after["members"], after["added"]) == (before["members"] - 1, 0)
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "field"),
+    [
+        ({"platform": "tiktok"}, 400, "platform"),
+        ({"consent": None}, 400, "consent"),
+        ({"audience": {"name": "A", "tags": {"all": [99]}}}, 400, "audience.tags"),
+        ({"audience": {"name": "A", "tags": {"none": [1]}}}, 400, "audience.tags"),
+        ({"audience": {"name": "A"}}, 400, "audience.tags"),
+        ({"audience": {"name": "\n", "tags": TAGS}}, 400, "audience.name"),
+    ],
+)
+def test_what_cannot_be_synced_is_refused(outside: Server, body: dict[str, Any], status: int, field: str) -> None:
+    asked = {"platform": "meta", "audience": {"name": "A", "tags": TAGS}, "consent": "granted", **body}
+    answer = outside.request("POST", "/api/tasks/audiences/sync", json=asked)
+    assert (answer.status_code, answer.json()["field"]) == (status, field), answer.text
+
+
+def test_a_campaign_for_an_audience_that_nobody_knows_is_refused(outside: Server) -> None:
+    asked = {"campaign": CAMPAIGN, "audience": "Nadie"}
+    answer = outside.request("POST", "/api/tasks/publish/meta", json=asked)
+    assert (answer.status_code, answer.json()["message"]) == (404, "No existe la audiencia Nadie")
+
+
+def test_a_simulated_walk_needs_no_account(tagged: Server) -> None:
+    synced = sync(tagged, "meta", simulate=True)["result"]
+    assert synced["simulated"] is True and synced["members"] > 0
+    assert sync(tagged, "meta", simulate=True)["result"]["added"] == 0
+    published = done(tagged, "/api/tasks/publish/meta", campaign=CAMPAIGN, audience="Clientes A", simulate=True)
+    assert published["result"]["external_audience_id"] == synced["audience_id"]
+    refused = tagged.request("POST", "/api/tasks/publish/meta", json={"campaign": CAMPAIGN})
+    assert (refused.status_code, refused.json()["error"]) == (409, "not_configured")
