@@ -1,0 +1,75 @@
+"""Who looks on at the platforms: sees each request come, and does what the scene says when its moment is there."""
+
+from __future__ import annotations
+
+import random
+import re
+import threading
+from collections import Counter
+from collections.abc import Callable
+from urllib.parse import unquote
+
+from tests.chaos.scenes import CANCEL, KILL, NOTHING, Scene, step_of
+from tests.platforms.faults import KINDS, Fault
+from tests.platforms.server import Asked
+
+ANY_FAULT = 0.04  # the chance that a request meets a fault that no scene asks for
+LATE_SECONDS = 0.3  # well within the time that an unanswered creation is looked for
+ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+
+
+class Stage:
+    """The watcher of both platforms' stand-ins. Each trouble of a scene comes once."""
+
+    def __init__(self, chance: random.Random, kill: Callable[[], None], cancel: Callable[[str], None]) -> None:
+        """`kill` ends the service, `cancel` asks it to stop a job; both before the request goes on."""
+        self.met = threading.Event()
+        """The scene is played."""
+        self.faults: Counter[str] = Counter()
+        """What requests met, by kind."""
+        self._chance = chance
+        self._do = {KILL: lambda _: kill(), CANCEL: cancel}
+        self._lock = threading.Lock()
+        self.play(None)
+
+    def play(self, scene: Scene | None) -> None:
+        """From now on; None is peace."""
+        with self._lock:
+            self._scene = scene
+            self._owed = {} if scene is None else dict(scene.faults)
+            self._cancel_first = None if scene is None else scene.cancel_first
+            self.met.clear()
+
+    def fault(self, asked: Asked) -> Fault | None:
+        with self._lock:
+            if self._scene is None:
+                return None
+            kind = self._owed.pop(step_of(asked), None) if self._cancel_first is None else None
+            if kind is not None and not self._owed and self._scene.do == NOTHING:
+                self.met.set()
+            if kind is None and self._chance.random() < ANY_FAULT:
+                kind = self._chance.choice(KINDS)
+            self.faults[kind or "none"] += 1
+        return Fault(kind, seconds=LATE_SECONDS) if kind else None
+
+    def at(self, moment: str, asked: Asked) -> None:
+        what = self._due((moment, step_of(asked)))
+        if what is not None:
+            found = ID.search(asked.body.decode() + unquote(str(asked.query)))
+            self._do[what](found[0] if found else "")
+
+    def _due(self, here: tuple[str, str]) -> str | None:
+        """What is to be done here, and now is."""
+        with self._lock:
+            scene = self._scene
+            if scene is None or self.met.is_set():
+                return None
+            if self._cancel_first is not None:
+                if here != self._cancel_first:
+                    return None
+                self._cancel_first = None
+                return CANCEL
+            if here != scene.at or self._owed:
+                return None
+            self.met.set()
+            return scene.do
