@@ -56,8 +56,9 @@ class Publications:
 
     def cancel(self, url: str, job: str) -> None:
         """Ask for it; back as soon as it is stored, since the answer waits for the attempt to leave."""
-        self._asking.append(threading.Thread(target=self._cancel, args=[url, job], daemon=True))
-        self._asking[-1].start()
+        asking = threading.Thread(target=self._cancel, args=[url, job], daemon=True)
+        asking.start()
+        self._asking.append(asking)
         with suppress(requests.RequestException, AssertionError), Client(url) as client:
             until(lambda: _asked_to_stop(client.read(f"{TASKS}/events/{job}")), "the cancel is stored", SEEN_WITHIN)
 
@@ -68,9 +69,8 @@ class Publications:
 
     def hear(self) -> None:
         """Wait until every cancel is answered, or lost with its service."""
-        for thread in self._asking:
-            thread.join(HEARD_WITHIN)
-        self._asking.clear()
+        while self._asking:
+            self._asking.pop().join(HEARD_WITHIN)
 
     # -- in the end ------------------------------------------------------------------------
 
