@@ -188,6 +188,20 @@ def test_what_the_platform_will_not_take_back_is_named(platform: Platform) -> No
     assert campaign.rpartition("/")[2] in str(left.value)
 
 
+@pytest.mark.parametrize("kind", ["campaigns", "adcreatives"])
+def test_all_that_meta_takes_back_is_gone_and_all_that_it_does_not_is_named(kind: str) -> None:
+    with PLATFORMS["meta"]() as platform:
+        context = replace(platform.context(), dies_at=STEPS["meta"] - 1)
+        with pytest.raises(Killed):
+            platform.task.run(context)
+        platform.books.undeletable = {kind}
+        with pytest.raises(NotUndone) as left:
+            undo(platform, context)
+        roots = {thing: facts for thing, facts in platform.books.things.items() if "name" in facts}
+        assert {facts["kind"] for facts in roots.values()} & {"campaigns", "adcreatives"} == {kind}
+        assert all(thing in str(left.value) for thing, facts in roots.items() if facts["kind"] == kind)
+
+
 def test_a_refusal_fails_at_once_with_the_platforms_own_words(platform: Platform) -> None:
     context = platform.context(campaign={**platform.context().arguments["campaign"], "daily_budget": "0.50"})
     with pytest.raises(TaskFailed) as refused:
