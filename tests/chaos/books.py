@@ -32,6 +32,7 @@ def campaign_of(platform: str, name: str) -> dict[str, Any]:
     """The body of a publication."""
     campaign: dict[str, Any] = {
         "name": name,
+        "objective": "traffic",
         "daily_budget": "12.50",
         "landing_url": "https://example.org/verano",
         "countries": ["CO", "US"],
