@@ -77,7 +77,7 @@ def on_google(books: Mapping[str, Any]) -> list[Thing]:
             _number(name),
             name.split("/")[2],
             next((_job_in(things[one]["name"]) for one in _way_up(name, above) if "name" in things[one]), None),
-            above[name] and _number(above[name]),
+            None if (one := above[name]) is None else _number(one),
         )
         for name, facts in things.items()
         if all(things[one].get("status") != "REMOVED" for one in (name, *_parents(name, things)))
@@ -172,7 +172,7 @@ def _judge_nothing(
         verdict.lied.append(f"{job} is {told['status']} and has {left}: {story(job)}")
     elif unnamed:
         verdict.lied.append(f"{job} failed and does not name {unnamed}: {story(job)}")
-    verdict.facts[f"{platform} failures that name what is left"] += bool(left)
+    verdict.facts[f"{platform} failures that name what is left"] += failed and bool(left)
 
 
 def _way_up_of(thing: str | None, above: Mapping[str, str | None]) -> Iterable[str]:

@@ -15,6 +15,7 @@ from tests.platforms.faults import (
     FAILS_AFTER,
     FAILS_BEFORE,
     KINDS,
+    LATE,
     LIMITED,
     LOST_AFTER,
     LOST_BEFORE,
@@ -114,6 +115,7 @@ def _forward(chain: Chain) -> Iterator[Scene]:
             yield Scene(name, CANCEL, (moment, creation))
         for kind in (*KINDS, REFUSED):
             yield Scene(name, faults={creation: kind})
+        yield Scene(name, CANCEL, (ANSWERED, creation), faults={creation: LATE})  # what comes then has to be awaited
         for when in ("noting", "noted"):
             for what in ("create", "id"):
                 yield Scene(name, KILL, note=NOTE.format(when=when, step=step, what=what))

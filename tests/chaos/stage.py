@@ -14,7 +14,7 @@ from tests.platforms.faults import KINDS, Fault
 from tests.platforms.server import Asked
 
 ANY_FAULT = 0.04  # the chance that a request meets a fault that no scene asks for
-LATE_SECONDS = 0.3  # well within the time that an unanswered creation is looked for
+LATE_SECONDS = 0.7  # well within the time that an unanswered creation is looked for
 ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
