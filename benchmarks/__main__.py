@@ -12,9 +12,15 @@ import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks import compute, exports, http, registries, report
+from benchmarks import audiences, compute, exports, http, registries, report
 
-PARTS = {"compute": compute.run, "http": http.run, "registries": registries.run, "exports": exports.run}
+PARTS = {
+    "compute": compute.run,
+    "http": http.run,
+    "registries": registries.run,
+    "exports": exports.run,
+    "audiences": audiences.run,
+}
 
 
 def main(names: list[str]) -> None:

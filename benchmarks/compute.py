@@ -30,7 +30,7 @@ def run(folder: Path, users: int, jobs: int) -> None:
 def small_jobs(folder: Path, jobs: int) -> None:
     title(f"two users of {SMALL:,} whose memberships change, {jobs} jobs one after the other")
     sources = data.sample(folder, SMALL)
-    with _Running(folder / str(SMALL)) as server:
+    with Running(folder / str(SMALL)) as server:
         server.run(TAGS)
         times = _pair_jobs(server, sources, jobs)
         figure("p50 from POST to completed", median(times) * 1000, "ms", most=80)
@@ -48,7 +48,7 @@ def large_jobs(folder: Path, users: int) -> None:
     title(f"eight tags over {users:,} users, commit included; medians of {ROUNDS}")
     sources = data.sample(folder, users)
     today = datetime.now(UTC).date()
-    with _Running(folder / str(users)) as server:
+    with Running(folder / str(users)) as server:
         server.run(TAGS)
         ours, theirs = [], []
         for _ in range(ROUNDS):
@@ -59,19 +59,19 @@ def large_jobs(folder: Path, users: int) -> None:
         figure("full job / DuckDB writing the same sets", ratio, "×", most=0.75, note=f"{full:.2f} s")
         _, worker, spark, *_ = server.processes()
         for name, process in (("API process", worker), ("Spark child", spark)):
-            figure(f"peak memory, {name}", _peak(process.pid) / 1024, "MB")
+            figure(f"peak memory, {name}", peak(process.pid) / 1024, "MB")
         times = _pair_jobs(server, sources, 20)
         figure("two users of all, memberships change: p50", median(times), "s", most=0.8)
         data.drop_pair(sources)
         data.change_one_per_cent(sources)
         figure("incremental, 1 % changed / full", _timed(server, {"mode": "incremental"}) / full, "×", most=2)
     if shutil.which("java"):
-        with _Running(folder / str(users), {"TAGAPI_SPARK__REMOTE": "local[*]"}) as server:
+        with Running(folder / str(users), {"TAGAPI_SPARK__REMOTE": "local[*]"}) as server:
             server.run(TAGS)
             figure("the same full job on JVM Spark / embedded", _timed(server, {}) / full, "×")
 
 
-class _Running:
+class Running:
     """A server on a folder with data, ready."""
 
     def __init__(self, folder: Path, variables: Mapping[str, str] | None = None) -> None:
@@ -119,7 +119,7 @@ def _at_once(url: str, jobs: int, clients: int) -> float:
     return jobs // clients * clients / (time.perf_counter() - began)
 
 
-def _peak(pid: int) -> float:
+def peak(pid: int) -> float:
     """Peak resident memory in KiB, as the kernel counted it."""
     for line in Path(f"/proc/{pid}/status").read_text().splitlines():
         if line.startswith("VmHWM:"):

@@ -69,9 +69,11 @@ class SyncAttempt:
     def count(self) -> Json:
         """What a sync would do."""
         self._context.phase("comparar")
-        about = self._upload.held.about or {}
-        difference = self._difference
-        return self._result(about.get("audience_id"), difference.new.count(), difference.gone.count(), COUNTED)
+        held, difference = self._upload.held, self._difference
+        added, removed = self._wanted.members, 0
+        if held.of(SENT) or held.of(MAYBE):
+            added, removed = difference.new.count(), difference.gone.count()
+        return self._result((held.about or {}).get("audience_id"), added, removed, COUNTED)
 
     def _stage(self, rows: DataFrame, name: str, *apart: str) -> tuple[DataFile, ...]:
         self._staged.add(name)

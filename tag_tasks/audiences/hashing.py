@@ -8,66 +8,62 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from pyspark.sql import Column
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 ADDRESS = r"^[^@\s]+@[^@\s]+\.[^@\s.]+$"
-INTERNATIONAL = r"^\s*(\+|00)"
-"""A number that begins otherwise is of a country that nobody knows."""
-NUMBER = r"^[1-9][0-9]{6,14}$"
-"""E.164, without its plus."""
+NUMBER = r"^(\+|00)0*[1-9][0-9]{6,14}$"
+"""E.164 without separators. A number that begins otherwise is of a country that nobody knows."""
+SPACE = " \t\n\r\f\v\u00a0"
+SEPARATORS = SPACE + "-./()\u2010\u2011\u2013"
+"""What people put between digits. Anything else in a number makes it none."""
 WITHOUT_DOTS = ("gmail.com", "googlemail.com")
-"""Where dots before the @ make no difference."""
+"""Where dots before the @ make no difference, for Google."""
 
 
-def _meta_email(raw: Column) -> Column:
-    """Trimmed, in lower case."""
-    return F.lower(F.regexp_replace(raw, r"^\s+|\s+$", ""))
-
-
-def _google_email(raw: Column) -> Column:
-    address = _meta_email(raw)
+def _without_dots(address: Column) -> Column:
     name, domain = F.substring_index(address, "@", 1), F.substring_index(address, "@", -1)
-    without_dots = F.concat(F.regexp_replace(name, r"\.", ""), F.lit("@"), domain)
-    return F.when(domain.isin(*WITHOUT_DOTS), without_dots).otherwise(address)
+    plain = F.concat(F.translate(name, ".", ""), F.lit("@"), domain)
+    return F.when(domain.isin(*WITHOUT_DOTS), plain).otherwise(address)
 
 
-def _meta_phone(raw: Column) -> Column:
-    """Digits with the country code, without zeros before it."""
-    return F.regexp_replace(F.regexp_replace(raw, "[^0-9]", ""), "^0+", "")
+EMAILS: Mapping[str, Callable[[Column], Column]] = {"meta": lambda address: address, "google": _without_dots}
+"""What a platform makes of an address in lower case."""
+PHONES: Mapping[str, Callable[[Column], Column]] = {
+    "meta": lambda digits: digits,
+    "google": lambda digits: F.concat(F.lit("+"), digits),
+}
+"""What a platform makes of the digits of a number, from its country code on."""
 
 
-def _google_phone(raw: Column) -> Column:
-    return F.concat(F.lit("+"), _meta_phone(raw))
+def with_hashes(users: DataFrame, platform: str) -> DataFrame:
+    """Of users (`user_id, email, phone`): `user_id, email, phone, invalid`.
+
+    A hash is 64 hexadecimal digits, or "" where there is nothing to be hashed; `invalid` is how many of the two
+    are given, and are no address or no international number. Each step is computed once, for it costs.
+    """
+    normal = users.select(
+        "user_id",
+        F.lower(F.btrim(F.col("email").cast("string"), F.lit(SPACE))).alias("address"),
+        F.translate(F.col("phone").cast("string"), SEPARATORS, "").alias("number"),
+    )
+    judged = normal.select(
+        "*",
+        F.coalesce(F.col("address").rlike(ADDRESS), F.lit(False)).alias("has_address"),
+        F.coalesce(F.col("number").rlike(NUMBER), F.lit(False)).alias("has_number"),
+    )
+    digits = F.ltrim(F.col("number"), F.lit("+0"))
+    return judged.select(
+        "user_id",
+        _hashed(EMAILS[platform](F.col("address")), F.col("has_address")).alias("email"),
+        _hashed(PHONES[platform](digits), F.col("has_number")).alias("phone"),
+        (_invalid("address", "has_address") + _invalid("number", "has_number")).alias("invalid"),
+    )
 
 
-EMAILS: Mapping[str, Callable[[Column], Column]] = {"meta": _meta_email, "google": _google_email}
-PHONES: Mapping[str, Callable[[Column], Column]] = {"meta": _meta_phone, "google": _google_phone}
+def _hashed(normal: Column, valid: Column) -> Column:
+    return F.when(valid, F.sha2(normal, 256)).otherwise("")
 
 
-def hashed_email(raw: Column, platform: str) -> Column:
-    """64 hexadecimal digits; "" for what is no address, or null."""
-    return _hashed(EMAILS[platform](raw), valid_email(raw))
-
-
-def hashed_phone(raw: Column, platform: str) -> Column:
-    """64 hexadecimal digits; "" for what is no international number, or null."""
-    return _hashed(PHONES[platform](raw), valid_phone(raw))
-
-
-def valid_email(raw: Column) -> Column:
-    return _meta_email(raw).rlike(ADDRESS)
-
-
-def valid_phone(raw: Column) -> Column:
-    return raw.rlike(INTERNATIONAL) & _meta_phone(raw).rlike(NUMBER)
-
-
-def invalid(raw: Column, valid: Column) -> Column:
-    """1 where something is given that is not valid, else 0."""
-    given = raw.isNotNull() & (F.trim(raw) != "")
-    return F.when(given & ~F.coalesce(valid, F.lit(False)), 1).otherwise(0)
-
-
-def _hashed(normalised: Column, valid: Column) -> Column:
-    return F.when(F.coalesce(valid, F.lit(False)), F.sha2(normalised, 256)).otherwise("")
+def _invalid(given: str, valid: str) -> Column:
+    return F.when((F.col(given) != "") & ~F.col(valid), 1).otherwise(0)

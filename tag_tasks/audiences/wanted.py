@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from tag_tasks.audiences.hashing import hashed_email, hashed_phone, invalid, valid_email, valid_phone
+from tag_tasks.audiences.hashing import with_hashes
 from tag_tasks.delta.files import DataFile
 from tag_tasks.spark.sources import Sources
 from tag_tasks.tags.evaluate import USERS
@@ -57,11 +57,5 @@ def hashed(session: SparkSession, sources: Sources, users: DataFrame, platform: 
         known = known.filter(F.col(CONSENT))
     elif not granted:
         raise TaskFailed(reason=f"{USERS} no tiene la columna {CONSENT}, y nadie ha dicho que haya consentimiento")
-    email, phone = F.col("email").cast("string"), F.col("phone").cast("string")
-    rows = known.join(users, "user_id", "left_semi").select(
-        "user_id",
-        hashed_email(email, platform).alias("email"),
-        hashed_phone(phone, platform).alias("phone"),
-        (invalid(email, valid_email(email)) + invalid(phone, valid_phone(phone))).alias(INVALID),
-    )
+    rows = with_hashes(known.join(users, "user_id", "left_semi"), platform)
     return rows.withColumn(REACHABLE, (F.col("email") != "") | (F.col("phone") != ""))

@@ -34,6 +34,7 @@ from tagapi.namespaces.health.front import HealthFront
 from tagapi.namespaces.tags.front import TagsFront
 from tagapi.namespaces.tasks.front import TasksFront
 from tagapi.namespaces.tasks.live import Live
+from tagapi.namespaces.tasks.orders import Orders
 from tagapi.namespaces.workers.front import WorkersFront
 from tagapi.namespaces.workers.schemas import TYPES
 from tagapi.pushes.hub import Hub
@@ -158,6 +159,22 @@ class NoPlatforms:
         return f"TAGAPI_{platform.upper()}__ACCOUNT_ID"
 
 
+class NoAudiences:
+    """What is read of audiences, where nobody has synced any, and the users' table has no consents."""
+
+    def tag_ids(self) -> Sequence[int]:
+        return [1]
+
+    def keeps_consent(self) -> bool:
+        return False
+
+    def every(self) -> Sequence[Mapping[str, Any]]:
+        return []
+
+    def audience_id(self, platform: str, name: str, *, simulated: bool) -> str | None:
+        return None
+
+
 class World:
     """What runs behind the app."""
 
@@ -193,7 +210,7 @@ class StandIn(Server):
         fronts = [
             TagsFront(world.service, NoTags(), "local"),
             WorkersFront(world.service, FILTERS, world.results),
-            TasksFront(world.service, world.limits, world.live, NoPlatforms()),
+            TasksFront(world.service, world.limits, world.live, Orders(NoPlatforms(), NoAudiences())),
             HealthFront(world.service, "local", world.facts),
         ]
         tokens = self._settings.auth.tokens_file

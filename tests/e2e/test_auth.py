@@ -24,6 +24,8 @@ from tagapi.namespaces.base import Front
 from tagapi.namespaces.documentation import METHODS, operation_of
 from tagapi.namespaces.health.front import HealthFront
 from tagapi.namespaces.tags.front import TagsFront
+from tagapi.namespaces.tasks.asked import PublishGoogleRequest, PublishMetaRequest, SyncRequest
+from tagapi.namespaces.tasks.front import TasksFront
 from tagapi.namespaces.workers.front import WorkersFront
 from tagapi.tokens import Principal, Role, digest_of
 from tests.e2e.conftest import PRINCIPALS, served, write_tokens
@@ -31,12 +33,14 @@ from tests.e2e.server import Client, Server, refusing_spark, until
 from tests.e2e.stand_in import FAILS, RUNS, content_of
 
 WORKERS = "/api/v1/workers/"
+TASKS = "/api/tasks"
 REVOKED = "revoked-token"
 NOTICED = 5.0  # seconds, within which a change of the tokens file counts
 NOTHING = cast("Any", None)
 FRONTS: list[Front] = [
     TagsFront(NOTHING, NOTHING, ""),
     WorkersFront(NOTHING, NOTHING, NOTHING),
+    TasksFront(NOTHING, NOTHING, NOTHING, NOTHING),
     HealthFront(NOTHING, "", NOTHING),
 ]
 BODIES: Mapping[str, Any] = {
@@ -44,7 +48,16 @@ BODIES: Mapping[str, Any] = {
     WORKERS: {"task_type": "bookings_export"},
     "/api/v1/tasks/<string:task_id>/settle": {"outcome": "retry"},
     f"{WORKERS}<string:task_id>/settle/": {"outcome": "retry"},
+    f"{TASKS}/publish/meta": PublishMetaRequest.example,
+    f"{TASKS}/publish/google": PublishGoogleRequest.example,
+    f"{TASKS}/audiences/sync": SyncRequest.example,
 }
+TOO_EARLY = ("/result/", "/settle", "/settle/", f"{TASKS}/retry/<string:task_id>")
+"""How the paths end of what is asked of jobs that are not at that yet."""
+WITHOUT_HANDSHAKE = f"{TASKS}/ws"
+NO_AUDIENCES = f"{TASKS}/audiences/<string:name>"
+NAMES_AN_AUDIENCE = {(method, f"{TASKS}/audiences/sync") for method in ("GET", "HEAD", "DELETE")}
+NEEDS_RIGHT = f"{TASKS}/audiences/users/<anything:user_id>"
 
 
 class From(HTTPAdapter):
@@ -99,7 +112,7 @@ def cells() -> list[Cell]:
         for method in (*METHODS, "head"):
             view = getattr(resource, "get" if method == "head" else method, None)
             found.append(Cell(method.upper(), path, None if view is None else operation_of(view).policy))
-    return found
+    return [cell for cell in found if cell.policy or (cell.method, cell.path) not in NAMES_AN_AUDIENCE]
 
 
 CELLS = cells()
@@ -131,7 +144,7 @@ def job_of(server: Server, token: str, cell: Cell) -> str:
 
 def call(caller: Client, cell: Cell, task_id: str = "") -> requests.Response:
     path = re.sub(r"<[^>]*:task_id>", task_id, cell.path)
-    path = re.sub(r"<int:[^>]*>", "1", re.sub(r"<anything:[^>]*>", "user_000001", path))
+    path = re.sub(r"<int:[^>]*>", "1", re.sub(r"<(anything|string):[^>]*>", "user_000001", path))
     return caller.request(cell.method, path, json=BODIES.get(cell.path) if cell.method == "POST" else None)
 
 
@@ -202,8 +215,11 @@ def test_a_body_that_nobody_may_send_is_refused_by_its_headers(guarded: Server, 
 
 def let_in(cell: Cell, status: int) -> bool:
     """Whether an answer is one of somebody who may: what needs Spark has none here, and no job is parked."""
-    too_early = cell.path.rstrip("/").endswith(("/result", "/settle"))
-    return status in {200, 201, 202, 503, HTTPStatus.CONFLICT if too_early else 200}
+    if cell.path == WITHOUT_HANDSHAKE:
+        return status == 400
+    if cell.path == NO_AUDIENCES:
+        return status == 404
+    return status in {200, 201, 202, 503, HTTPStatus.CONFLICT if cell.path.endswith(TOO_EARLY) else 200}
 
 
 @pytest.mark.parametrize(
@@ -215,7 +231,7 @@ def test_a_right_token_does_what_is_declared(guarded: Server, token: str, owner:
             answer = call(caller, cell, job_of(guarded, owner, cell) if cell.of_a_job and cell.policy else "1")
             if cell.policy is None:
                 assert answer.status_code == 405, cell
-            elif cell.policy is Policy.ADMIN and token != "root-token":
+            elif token != "root-token" and (cell.policy is Policy.ADMIN or cell.path == NEEDS_RIGHT):
                 assert answer.status_code == 403, cell
             else:
                 assert let_in(cell, answer.status_code), (cell, answer.status_code, answer.text)
@@ -224,9 +240,12 @@ def test_a_right_token_does_what_is_declared(guarded: Server, token: str, owner:
 def test_another_users_job_is_an_unknown_one(guarded: Server) -> None:
     with Client(guarded.url, "bob-token") as bob:
         for cell in JOB_CELLS:
-            foreign = call(bob, cell, job_of(guarded, "ann-token", cell))
-            assert foreign.status_code == (403 if cell.policy is Policy.ADMIN else 404), cell
-            assert told(foreign) == told(call(bob, cell, str(uuid.uuid4()))), cell
+            theirs, nobodys = job_of(guarded, "ann-token", cell), str(uuid.uuid4())
+            foreign, unknown = call(bob, cell, theirs), call(bob, cell, nobodys)
+            says_so = 200 if cell.path.startswith(f"{TASKS}/status/") else 404  # there, in the body
+            assert foreign.status_code == (403 if cell.policy is Policy.ADMIN else says_so), cell
+            status, headers, content = told(unknown)
+            assert told(foreign) == (status, headers, content.replace(nobodys.encode(), theirs.encode())), cell
 
 
 def test_lists_and_totals_are_their_own(guarded: Server) -> None:

@@ -32,10 +32,11 @@ NORMALISED = {
                  THEN replace(split_part(lower(trim(email)), '@', 1), '.', '') || '@gmail.com'
                  ELSE lower(regexp_replace(email, '^\\s+|\\s+$', '', 'g')) END""",
 }
-DIGITS = "regexp_replace(regexp_replace(phone, '[^0-9]', '', 'g'), '^0+', '')"
+PLAIN = r"regexp_replace(phone, '[-\s./()]', '', 'g')"
+DIGITS = f"ltrim({PLAIN}, '+0')"
 PHONES = {"meta": DIGITS, "google": f"'+' || {DIGITS}"}
 VALID_EMAIL = r"regexp_full_match(trim(email), '[^@\s]+@[^@\s]+\.[^@\s.]+')"
-VALID_PHONE = rf"regexp_matches(phone, '^\s*(\+|00)') AND length({DIGITS}) BETWEEN 7 AND 15"
+VALID_PHONE = rf"regexp_full_match({PLAIN}, '(\+|00)0*[1-9][0-9]{{6,14}}')"
 
 
 @dataclass

@@ -117,6 +117,7 @@ def test_hashes_of_somebody_else_are_not_taken_away(there: AudienceWorld) -> Non
         ("no address", "300 123 4567", (1, 2)),
         ("a@b", "+12", (1, 2)),
         ("a@example.org", "12", (0, 1)),
+        ("a@example.org", "+57 300 123 4567 ext 8", (0, 1)),
         (" Ü.Ñ@EXAMPLE.org", "0057 (300) 123 4567", (0, 0)),
     ],
 )
