@@ -12,7 +12,8 @@ from tests.chaos.verdict import Verdict
 
 JOB = re.compile(r"\[([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\]")
 FINISHED = ("SUCCESS", "FAILURE", "REVOKED")
-OUTSIDE = ("OAuthException", "GoogleAdsError", "MetaError", "ConnectionError", "NotUndone")
+LEFT = "NotUndone"
+OUTSIDE = ("OAuthException", "GoogleAdsError", "MetaError", "ConnectionError", LEFT)
 """How the error begins of a job that failed for what a platform did."""
 WHOLE: Mapping[str, Mapping[str, int]] = {
     "meta": {"campaigns": 1, "adsets": 1, "adcreatives": 1, "ads": 1},
@@ -161,7 +162,7 @@ def _told(result: Mapping[str, Any]) -> list[str]:
 def _judge_nothing(
     verdict: Verdict, platform: str, told: Mapping[str, Any], left: Sequence[Thing], story: Callable[[str], str]
 ) -> None:
-    """Nothing is there; of a failure, nothing that its error does not name."""
+    """Nothing is there; of a failure, what its error names, and that is there."""
     job, error = told["task_id"], str(told["error"] or "")
     failed = told["status"] == "FAILURE"
     if failed and not error.startswith(OUTSIDE):
@@ -172,6 +173,8 @@ def _judge_nothing(
         verdict.lied.append(f"{job} is {told['status']} and has {left}: {story(job)}")
     elif unnamed:
         verdict.lied.append(f"{job} failed and does not name {unnamed}: {story(job)}")
+    elif error.startswith(LEFT) and not left:
+        verdict.lied.append(f"{job} says that something is left, and nothing is: {story(job)}")
     verdict.facts[f"{platform} failures that name what is left"] += failed and bool(left)
 
 

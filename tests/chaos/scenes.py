@@ -25,7 +25,7 @@ from tests.platforms.server import ANSWERED, ARRIVED, DONE, Asked
 
 MOMENTS = (ARRIVED, DONE, ANSWERED)
 KILL, CANCEL, NOTHING = "kill", "cancel", "nothing"
-ON_RETURN = (LOST_BEFORE, LOST_AFTER, FAILS_BEFORE, FAILS_AFTER, LIMITED, REFUSED)
+ON_RETURN = (LOST_BEFORE, LOST_AFTER, LATE, FAILS_BEFORE, FAILS_AFTER, LIMITED, REFUSED)
 """What goes wrong when something is taken back."""
 
 

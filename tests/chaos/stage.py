@@ -9,12 +9,15 @@ from collections import Counter
 from collections.abc import Callable
 from urllib.parse import unquote
 
-from tests.chaos.scenes import CANCEL, KILL, NOTHING, Scene, step_of
-from tests.platforms.faults import KINDS, Fault
+from tests.chaos.scenes import CANCEL, CHAINS, KILL, NOTHING, Scene, step_of
+from tests.platforms.faults import KINDS, LATE, Fault
 from tests.platforms.server import Asked
 
 ANY_FAULT = 0.04  # the chance that a request meets a fault that no scene asks for
 LATE_SECONDS = 0.7  # well within the time that an unanswered creation is looked for
+TAKES_BACK = frozenset(chain.takes_back for chain in CHAINS)
+ON_THE_WAY = tuple(kind for kind in KINDS if kind != LATE)
+"""What removals meet by chance: one that came late could make untrue what a refusal of the next one has its job say."""
 ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
@@ -44,11 +47,12 @@ class Stage:
         with self._lock:
             if self._scene is None:
                 return None
-            kind = self._owed.pop(step_of(asked), None) if self._cancel_first is None else None
+            step = step_of(asked)
+            kind = self._owed.pop(step, None) if self._cancel_first is None else None
             if kind is not None and not self._owed and self._scene.do == NOTHING:
                 self.met.set()
             if kind is None and self._chance.random() < ANY_FAULT:
-                kind = self._chance.choice(KINDS)
+                kind = self._chance.choice(ON_THE_WAY if step in TAKES_BACK else KINDS)
             self.faults[kind or "none"] += 1
         return Fault(kind, seconds=LATE_SECONDS) if kind else None
 

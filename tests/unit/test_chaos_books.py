@@ -102,6 +102,12 @@ def test_what_goes_with_a_named_campaign_needs_no_name_and_a_creative_does() -> 
         assert story.verdict().clean
 
 
+def test_nothing_is_said_to_be_left_where_nothing_is(story: Story) -> None:
+    story.platform.books.things.clear()
+    story.ended("FAILURE", "NotUndone: queda la campaña 1")
+    assert story.verdict().counts["lied"] == 1
+
+
 def test_a_budget_goes_with_its_campaign_and_not_without_it() -> None:
     with PLATFORMS["google"]() as platform:
         story = Story(platform)
