@@ -12,6 +12,8 @@ from tag_tasks.datasets.results import ResultFolder
 from tag_tasks.datasets.tables import TABLES as BUSINESS
 from tag_tasks.platforms.google import GoogleAccount
 from tag_tasks.platforms.meta import MetaAccount
+from tag_tasks.segments.assigned import SegmentTable
+from tag_tasks.segments.models import ModelTable
 from tag_tasks.spark.session import Spark
 from tag_tasks.spark.sources import Sources
 from tag_tasks.tags import TABLES as USERS
@@ -32,6 +34,8 @@ class Means:
     results: ResultFolder
     cleaned: CleanedTables
     sent: SentTable
+    models: ModelTable
+    segments: SegmentTable
     meta: MetaAccount | None = None
     """Where campaigns and audiences are made; None where that is not configured."""
     google: GoogleAccount | None = None
@@ -41,5 +45,5 @@ class Means:
     def vacuum(self, hours: float) -> None:
         """Remove what no version younger than so many hours needs of a table; one that is away stops no other."""
         with ExitStack() as every:
-            for table in (self.members, self.cleaned, self.sent):
+            for table in (self.members, self.cleaned, self.sent, self.models, self.segments):
                 every.callback(table.vacuum, hours)

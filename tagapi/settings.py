@@ -78,6 +78,15 @@ class Data:
         """Where it is kept who is in the audiences of the platforms."""
         return f"{self.dir}/audiences"
 
+    @property
+    def models(self) -> str:
+        return f"{self.dir}/models"
+
+    @property
+    def user_segments(self) -> str:
+        """Where it is kept who is in which segment."""
+        return f"{self.dir}/user_segments"
+
     def source(self, name: str) -> Table:
         """Where the table `name` lies: as configured, else `<dir>/sources/<name>` in Parquet."""
         return self.sources.get(name, Table(f"{self.dir}/sources/{name}", "parquet"))

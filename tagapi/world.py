@@ -22,6 +22,8 @@ from tag_tasks.means import KNOWN_SOURCES, Means
 from tag_tasks.platforms.countries import NUMBERS
 from tag_tasks.platforms.google import GoogleAccount
 from tag_tasks.platforms.meta import MetaAccount
+from tag_tasks.segments.assigned import SegmentTable
+from tag_tasks.segments.models import ModelTable
 from tag_tasks.spark.endpoint import spark_endpoint
 from tag_tasks.spark.session import Spark
 from tag_tasks.spark.sources import Source, Sources
@@ -136,6 +138,8 @@ def _means(settings: Settings) -> Means:
         results=ResultFolder(data.results),
         cleaned=CleanedTables(data.cleaned),
         sent=SentTable(data.sent),
+        models=ModelTable(data.models),
+        segments=SegmentTable(data.user_segments),
         late=timedelta(seconds=settings.tags.late_seconds),
         meta=None if not_set(settings.meta) else MetaAccount(**_facts(settings.meta)),
         google=None if not_set(settings.google) else GoogleAccount(**_facts(settings.google)),

@@ -23,6 +23,8 @@ from tag_tasks.datasets.cleaned import CleanedTables
 from tag_tasks.datasets.results import ResultFolder
 from tag_tasks.datasets.tables import TABLES, Kind
 from tag_tasks.means import Means
+from tag_tasks.segments.assigned import SegmentTable
+from tag_tasks.segments.models import ModelTable
 from tag_tasks.spark.session import Spark
 from tag_tasks.spark.sources import Source, Sources
 from tag_tasks.tags.table import MembershipTable
@@ -59,6 +61,8 @@ class Business(JobsHere):
             sources=Sources({name: Source(str(self.sources / name)) for name in TABLES}),
             members=MembershipTable(str(folder / "user_tags")),
             sent=SentTable(str(folder / "audiences")),
+            models=ModelTable(str(folder / "models")),
+            segments=SegmentTable(str(folder / "user_segments")),
             results=self.results,
             cleaned=self.cleaned,
         )

@@ -1,0 +1,1 @@
+"""Segments: users who are alike in their numbers, found by K-means, described in words, assigned by Spark."""
