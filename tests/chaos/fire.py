@@ -25,6 +25,7 @@ from tests.e2e.server import Late, until
 MEET_SECONDS = 12.0  # in which somebody comes by where the scene waits
 TRIES = 5  # each with further publications
 SOON = 1.5  # seconds: a random moment lies before this
+NEWEST = 8  # jobs, one of which is cancelled at random: older ones have ended
 BUSY = 16  # jobs; with more of them the next scene waits a while
 BUSY_SECONDS = 10.0
 SAY_EVERY = 20  # scenes
@@ -62,7 +63,7 @@ class Fire:
     def _play(self, scene: Scene, publications: int) -> None:
         self._wait_for_room()
         for attempt in range(TRIES):
-            self._whole_group = self._chance.random() < 0.5
+            self._whole_group, self._dead = self._chance.random() < 0.5, None
             self.stage.play(scene)
             if scene.note is not None:
                 self.server.orders.place(Order(scene.note, do=KILL_ALL if self._whole_group else KILL_WORKER))
@@ -107,20 +108,20 @@ class Fire:
     def _at_random(self, scene: Scene) -> None:
         time.sleep(self._chance.uniform(0.0, SOON))
         known = [job for job in self.publications.jobs.values() if job is not None]
-        if scene.do == CANCEL:
-            self._cancel(self._chance.choice(known[-8:]))
-        else:
+        if scene.do == KILL:
             self._kill()
+        elif known:
+            self._cancel(self._chance.choice(known[-NEWEST:]))
 
     # -- what scenes do --------------------------------------------------------------------
 
     def _kill(self) -> None:
-        with suppress(psutil.NoSuchProcess, ProcessLookupError, IndexError):
-            self._dead = self.server.workers()[0].pid
-            if self._whole_group:
-                os.killpg(self.server.pid, signal.SIGKILL)
-            else:
-                os.kill(self._dead, signal.SIGKILL)
+        worker = self.server.workers()[0].pid
+        if self._whole_group:
+            os.killpg(self.server.pid, signal.SIGKILL)
+        else:
+            os.kill(worker, signal.SIGKILL)
+        self._dead = worker
 
     def _cancel(self, job: str) -> None:
         self.publications.cancel(self.server.url, job)
@@ -130,6 +131,7 @@ class Fire:
 
     def _live_again(self) -> None:
         """After the whole group another service is started; after its worker, the launcher starts another."""
+        assert self._dead is not None
         if self._whole_group:
             self.server.kill()
             self.server = self._start()

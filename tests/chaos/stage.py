@@ -41,6 +41,7 @@ class Stage:
             self._scene = scene
             self._owed = {} if scene is None else dict(scene.faults)
             self._cancel_first = None if scene is None else scene.cancel_first
+            self._acted = False
             self.met.clear()
 
     def fault(self, asked: Asked) -> Fault | None:
@@ -57,23 +58,27 @@ class Stage:
         return Fault(kind, seconds=LATE_SECONDS) if kind else None
 
     def at(self, moment: str, asked: Asked) -> None:
-        what = self._due((moment, step_of(asked)))
-        if what is not None:
-            found = ID.search(asked.body.decode() + unquote(str(asked.query)))
-            self._do[what](found[0] if found else "")
+        scene, what = self._due((moment, step_of(asked)))
+        if scene is None:
+            return
+        found = ID.search(asked.body.decode() + unquote(str(asked.query)))
+        self._do[what](found[0] if found else "")
+        with self._lock:
+            if self._acted and self._scene is scene:
+                self.met.set()
 
-    def _due(self, here: tuple[str, str]) -> str | None:
-        """What is to be done here, and now is."""
+    def _due(self, here: tuple[str, str]) -> tuple[Scene | None, str]:
+        """The scene, and what it wants done here and now; no scene where that is nothing."""
         with self._lock:
             scene = self._scene
-            if scene is None or self.met.is_set():
-                return None
+            if scene is None or self._acted:
+                return None, NOTHING
             if self._cancel_first is not None:
                 if here != self._cancel_first:
-                    return None
+                    return None, NOTHING
                 self._cancel_first = None
-                return CANCEL
+                return scene, CANCEL
             if here != scene.at or self._owed:
-                return None
-            self.met.set()
-            return scene.do
+                return None, NOTHING
+            self._acted = True
+            return scene, scene.do
