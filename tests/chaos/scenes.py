@@ -86,7 +86,7 @@ class Scene:
     at: tuple[str, str] | None = None
     """The moment and the step; None is a random time."""
     note: str | None = None
-    """The failpoint of a note in the journal, instead."""
+    """Instead, a failpoint of the service itself: of a note in the journal, or around the whole chain."""
     faults: Mapping[str, str] = field(default_factory=dict)
     """By step: what its first request meets."""
     cancel_first: tuple[str, str] | None = None
@@ -101,7 +101,12 @@ class Scene:
 
 def scenes() -> list[Scene]:
     """All of them."""
-    return [scene for chain in CHAINS for scene in (*_forward(chain), *_looking(chain), *_back(chain), *_random(chain))]
+    return [scene for chain in CHAINS for scene in _of(chain)]
+
+
+def _of(chain: Chain) -> Iterator[Scene]:
+    for some in (_forward, _looking, _back, _around, _random):
+        yield from some(chain)
 
 
 def _forward(chain: Chain) -> Iterator[Scene]:
@@ -140,6 +145,14 @@ def _back(chain: Chain) -> Iterator[Scene]:
     for number, kind in enumerate(ON_RETURN):
         cancel = (DONE, creations[-1 - number % len(creations)])
         yield Scene(chain.platform, faults={chain.takes_back: kind}, cancel_first=cancel)
+
+
+def _around(chain: Chain) -> Iterator[Scene]:
+    """Around the chain: where the job is accepted, claimed, cancelled and has its outcome written."""
+    for name in ("before_accept", "after_accept", "after_claim", "leaving"):
+        yield Scene(chain.platform, KILL, note=name)
+    for creation in chain.creations.values():
+        yield Scene(chain.platform, KILL, note="cancelling", cancel_first=(DONE, creation))
 
 
 def _random(chain: Chain) -> Iterator[Scene]:
