@@ -53,6 +53,7 @@ PRINCIPALS = {
     "ann-token": Principal("ann", Role.USER),
     "bob-token": Principal("bob", Role.USER),
     "cleo-token": Principal("cleo", Role.USER),
+    "pia-token": Principal("pia", Role.USER, frozenset({"publish"})),
     "root-token": Principal("root", Role.ADMIN),
 }
 """Who has which token, where tokens are asked for."""

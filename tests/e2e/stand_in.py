@@ -1,6 +1,6 @@
 """A server with the real fronts, gate, core and gunicorn, and tasks that do what a test says instead of Spark.
 
-A job's `batch_size` says what its task does; any other than those below makes a file at once.
+A job's `batch_size` says what its task does: as below, or by a script; any other makes a file at once.
 """
 
 from __future__ import annotations
@@ -17,6 +17,9 @@ import click
 from flask import Flask
 
 from api_server import Server
+from tag_tasks.campaigns.google_publish import GooglePublish
+from tag_tasks.campaigns.meta_publish import MetaPublish
+from tag_tasks.platforms.simulated import SimulatedGoogle, SimulatedMeta
 from tagapi.auth import open_gate
 from tagapi.executors.thread_pool import ThreadPoolExecutor
 from tagapi.hosts import Hosts
@@ -40,6 +43,7 @@ from tagapi.namespaces.workers.schemas import TYPES
 from tagapi.pushes.hub import Hub
 from tagapi.registries import open_registry
 from tagapi.settings import Settings, load_settings
+from tests.e2e.scripts import SCRIPTS, undo
 
 FAILS, RUNS, STUBBORN, COMMITS, LOSES_ITS_FILE = 1, 2, 3, 4, 5
 ROWS = 1234
@@ -102,6 +106,8 @@ class Obedient(Task):
         command = context.arguments["batch_size"]
         if command == FAILS:
             raise TaskFailed(reason=REASON)
+        if command in SCRIPTS:
+            SCRIPTS[command](context)
         if command in (RUNS, STUBBORN):
             self._wait(context, stubborn=command == STUBBORN)
         extension = {"data_analysis": "json", "data_cleanup": "json", "report_generation": "html"}.get(self._type)
@@ -118,6 +124,9 @@ class Obedient(Task):
             self._folder.write(context.job_id, name)
         return result
 
+    def undo(self, context: TaskContext) -> None:
+        undo(context)
+
     def _wait(self, context: TaskContext, *, stubborn: bool) -> None:
         stop = threading.Event()
         context.on_cancel(stop.set)
@@ -126,6 +135,16 @@ class Obedient(Task):
         if stubborn:
             time.sleep(STUBBORN_SECONDS)
         context.check()
+
+
+class Counts(Task):
+    """Computes tags for nobody."""
+
+    name = "tags.compute"
+
+    def run(self, context: TaskContext) -> Json:
+        context.progress(1, 1)
+        return {"total_users": 0, "message": "No results"}
 
 
 class NoTags:
@@ -199,12 +218,15 @@ class World:
     def __init__(self, settings: Settings) -> None:
         jobs = settings.jobs
         self.results = Folder(Path(settings.data.dir) / "results")
-        tasks = {task.name: task for task in (Obedient(name, self.results) for name in TYPES)}
+        obedient = [Obedient(name, self.results) for name in TYPES]
+        simulating = [MetaPublish(None, SimulatedMeta()), GooglePublish(None, SimulatedGoogle())]
+        tasks: Mapping[str, Task] = {task.name: task for task in (*obedient, *simulating, Counts())}
         registry = open_registry(settings.registry.url)
         self.runner = JobRunner(registry, tasks, f"stand-in-{os.getpid()}", RunnerLimits())
-        self._executor = ThreadPoolExecutor(self.runner, registry, {DEFAULT_LANE: jobs.max_concurrent})
+        lanes = {DEFAULT_LANE: jobs.max_concurrent, "platforms": jobs.max_publishing}
+        self._executor = ThreadPoolExecutor(self.runner, registry, lanes)
         bounds = Bounds(queued=jobs.max_queued, queued_per_owner=jobs.max_queued_per_user)
-        self.service = JobService(registry, self._executor, bounds)
+        self.service = JobService(registry, self._executor, bounds, {name: task.lane for name, task in tasks.items()})
         self.limits = {name: task.max_attempts for name, task in tasks.items()}
         self._watch, self._hub = Watch(registry), Hub(settings.server.max_pushes)
         self.live = Live(self._hub, self._watch)
