@@ -9,6 +9,7 @@ from flask import Flask
 
 from tag_tasks.audiences.family import reader as audience_reader
 from tag_tasks.datasets.tables import TABLES as DATASETS
+from tag_tasks.segments.family import reader as segment_reader
 from tag_tasks.tags.family import reader as tag_reader
 from tagapi import __version__
 from tagapi.auth import open_gate
@@ -47,9 +48,10 @@ def _fronts(world: World, settings: Settings) -> Sequence[Front]:
     service, means = world.service, world.means
     at_once = max(1, settings.server.threads * 3 // 4)
     limits = {name: task.max_attempts for name, task in world.tasks.items()}
+    orders = Orders(world, audience_reader(means, at_once), segment_reader(means, at_once))
     return [
         TagsFront(service, tag_reader(means, at_once), settings.environment),
         WorkersFront(service, {table.name: table.filter_kinds() for table in DATASETS.values()}, means.results),
-        TasksFront(service, limits, Live(world.hub, world.watch), Orders(world, audience_reader(means, at_once))),
+        TasksFront(service, limits, Live(world.hub, world.watch), orders),
         HealthFront(service, settings.environment, world.facts),
     ]

@@ -9,6 +9,7 @@ from typing import Any
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from tag_tasks.segments.assigned import Assigned, SegmentTable
 from tag_tasks.tags.model import Snapshot
 from tag_tasks.tags.table import MembershipTable
 from tagapi.jobs.errors import TaskFailed
@@ -40,6 +41,16 @@ def carriers(session: SparkSession, table: MembershipTable, at: Snapshot, expres
     if len(tags) > 1:
         masks = masks.groupBy("user_id").agg(F.bit_or("mask").alias("mask"))
     return masks.filter(_holds(expression, lambda tag: F.col("mask").bitwiseAND(bits[tag]) != 0)).select("user_id")
+
+
+def of_segment(session: SparkSession, table: SegmentTable, at: Assigned, segment: int) -> DataFrame:
+    """The users (`user_id`) of a segment. Raises TaskFailed where nobody was predicted: that is no empty segment."""
+    if not at.files:
+        raise TaskFailed(reason="Todavía no se ha predicho el segmento de nadie con este modelo")
+    files = at.newest(segment)
+    if not files:
+        return session.createDataFrame([], "user_id string")
+    return session.read.parquet(*(table.uri(file) for file in files)).select("user_id")
 
 
 def _bit(session: SparkSession, table: MembershipTable, at: Snapshot, tag: int, bit: int) -> DataFrame:

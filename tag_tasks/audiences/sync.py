@@ -16,12 +16,13 @@ from pyspark.sql import DataFrame, SparkSession
 
 from tag_tasks.audiences.accounts import Accounts
 from tag_tasks.audiences.attempt import STEP, SyncAttempt, ids
-from tag_tasks.audiences.members import carriers
+from tag_tasks.audiences.members import carriers, of_segment
 from tag_tasks.audiences.sent import NOBODYS, OUT, SentTable
 from tag_tasks.audiences.upload import RELEASED, hold
 from tag_tasks.audiences.wanted import GRANTED, hashed
 from tag_tasks.campaigns.once import settled
 from tag_tasks.platforms.audiences import MOST_ROWS
+from tag_tasks.segments.assigned import SegmentTable
 from tag_tasks.spark.session import Spark
 from tag_tasks.spark.sources import Sources
 from tag_tasks.tags.table import MembershipTable
@@ -43,6 +44,7 @@ class AudienceSync(Task):
         spark: Spark,
         sources: Sources,
         members: MembershipTable,
+        segments: SegmentTable,
         table: SentTable,
         accounts: Accounts,
         batch_rows: int = MOST_ROWS,
@@ -50,6 +52,7 @@ class AudienceSync(Task):
         self._spark = spark
         self._sources = sources
         self._members = members
+        self._segments = segments
         self._table = table
         self._accounts = accounts
         self._batch_rows = batch_rows
@@ -71,13 +74,21 @@ class AudienceSync(Task):
 
     def _wanted(self, session: SparkSession, asked: Mapping[str, Any]) -> tuple[DataFrame, int]:
         """The rows that the audience is to have, as `hashed` says, and of which version of the memberships."""
-        at = self._members.snapshot()
-        users = carriers(session, self._members, at, asked["audience"]["tags"])
+        users, version = self._users(session, asked["audience"])
         if out := self._table.held(NOBODYS).of(OUT):
             people = session.read.parquet(*(self._table.uri(file) for file in out)).select("user_id")
             users = users.join(people, "user_id", "left_anti")
         granted = asked["consent"] == GRANTED
-        return hashed(session, self._sources, users, asked["platform"], granted=granted), at.version
+        return hashed(session, self._sources, users, asked["platform"], granted=granted), version
+
+    def _users(self, session: SparkSession, definition: Mapping[str, Any]) -> tuple[DataFrame, int]:
+        """Who is meant, `user_id`, and the version of the table that says so."""
+        if definition["tags"] is not None:
+            at = self._members.snapshot()
+            return carriers(session, self._members, at, definition["tags"]), at.version
+        named = definition["segment"]
+        assigned = self._segments.assigned(named["model"])
+        return of_segment(session, self._segments, assigned, named["segment"]), assigned.version
 
     def undo(self, context: TaskContext) -> str | None:
         """What was sent stays, and is told; an audience that nobody knows of goes."""

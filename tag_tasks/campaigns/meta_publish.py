@@ -122,14 +122,17 @@ def _ids_of(meta: Meta, kind: str, job_id: str) -> list[str]:
 
 
 def remove_all(meta: Meta, job_id: str, keep: Sequence[str]) -> list[Found]:
-    """Delete everything whose name has the job's id, but for these. Raises NotUndone for what Meta will not delete."""
+    """Delete all whose name has the job's id, but for these. Raises NotUndone for what Meta will not delete."""
     gone: list[Found] = []
+    left: list[str] = []
     for kind in ("campaigns", "ads", "adsets", "adcreatives") if keep else ROOTS:
         for found in meta.find(kind, job_id):
             if found.id not in keep:
                 try:
                     meta.delete(found.id)
-                except PlatformRefused as error:
-                    raise NotUndone(left=f"en Meta queda {found}: {error}") from error
-                gone.append(found)
+                    gone.append(found)
+                except PlatformRefused as error:  # the rest is deleted all the same
+                    left.append(f"{found}: {error}")
+    if left:
+        raise NotUndone(left=f"en Meta queda {'; '.join(left)}")
     return gone

@@ -10,6 +10,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -37,6 +38,8 @@ FIND = (
     " WHERE campaign.name LIKE '%{job_id}%' AND campaign.status != 'REMOVED'"
 )
 DUPLICATES = frozenset({"DUPLICATE_CAMPAIGN_NAME", "DUPLICATE_NAME"})
+GONE = frozenset({"RESOURCE_NOT_FOUND", "OPERATION_NOT_PERMITTED_FOR_REMOVED_RESOURCE"})
+"""Codes of MutateError and ContextError: what was to be removed is not there, or not any more."""
 RESUMES = frozenset({"RESOURCE_EXHAUSTED"})
 UNCLEAR = frozenset({"UNAVAILABLE", "INTERNAL", "DEADLINE_EXCEEDED", "UNKNOWN", "ABORTED"})
 
@@ -71,6 +74,12 @@ class AlreadyThere(PlatformRefused):
     """A campaign, or a budget, of this name is there already: by an earlier request of the same job."""
 
     code = "already_there"
+
+
+class AlreadyGone(PlatformRefused):
+    """It is not there: removed by an earlier request of the same job, or by hand."""
+
+    code = "already_gone"
 
 
 class AccessTokens:
@@ -194,7 +203,8 @@ class GoogleClient:
             {"campaignOperation": {"remove": f"{self._customer}/campaigns/{published.campaign_id}"}},
             {"campaignBudgetOperation": {"remove": f"{self._customer}/campaignBudgets/{published.budget_id}"}},
         ]
-        self._rest.post(f"{self._base}/googleAds:mutate", {"mutateOperations": operations})
+        with suppress(AlreadyGone):
+            self._rest.post(f"{self._base}/googleAds:mutate", {"mutateOperations": operations})
 
     def search(self, query: str) -> Sequence[Mapping[str, Any]]:
         """All rows of a query in GAQL."""
@@ -309,4 +319,6 @@ def judge(answer: Answer) -> Exception | None:
     if answer.status >= 500 or status in UNCLEAR:
         return Unanswered(reason="La API de Google falló, y no se sabe si hizo lo pedido", **facts)
     kind = AlreadyThere if DUPLICATES.intersection(codes) else PlatformRefused
+    if codes and GONE.issuperset(codes):
+        kind = AlreadyGone
     return kind(reason=f"Google rechazó la solicitud: {detail}", **facts)

@@ -102,13 +102,10 @@ class Model:
         the t, and the weights are numbers. Of two centres that are as near, the first.
         """
         numbers = rows.select("user_id", *(scale.of(F.col(scale.name)).alias(scale.name) for scale in self.scales))
-        scores = [self._score(centre).alias(f"score_{number}") for number, centre in enumerate(self.centres)]
         names = [f"score_{number}" for number in range(len(self.centres))]
-        best = numbers.select("user_id", *scores).withColumn("best", F.greatest(*names))
-        nearest = F.lit(len(names) - 1)
-        for number in reversed(range(len(names) - 1)):
-            nearest = F.when(F.col(names[number]) == F.col("best"), number).otherwise(nearest)
-        return best.select("user_id", nearest.cast("int").alias("segment"))
+        scores = [self._score(centre).alias(name) for centre, name in zip(self.centres, names, strict=True)]
+        nearest = _greatest(names, range(len(names)))[1]
+        return numbers.select("user_id", *scores).select("user_id", nearest.cast("int").alias("segment"))
 
     def _score(self, centre: Sequence[float]) -> Column:
         constant, terms = -sum(value * value for value in centre) / 2, []
@@ -117,6 +114,15 @@ class Model:
             constant -= weight * scale.mean
             terms.append(F.col(scale.name) * F.lit(weight))
         return reduce(Column.__add__, terms, F.lit(constant))
+
+
+def _greatest(names: Sequence[str], numbers: range) -> tuple[Column, Column]:
+    """The greatest of some columns, and its number; halved again and again, so that no comparison is made twice."""
+    if len(numbers) == 1:
+        return F.col(names[numbers[0]]), F.lit(numbers[0])
+    half = len(numbers) // 2
+    (one, its), (other, others) = (_greatest(names, part) for part in (numbers[:half], numbers[half:]))
+    return F.greatest(one, other), F.when(one >= other, its).otherwise(others)
 
 
 def described(features: Sequence[str], centre: Sequence[float]) -> str:

@@ -25,6 +25,7 @@ STARTS = 8
 """Of which the best one is gone on with."""
 AUTO = range(2, 13)
 """Numbers of segments that `auto` tries."""
+WORKING_MEMORY = 32  # MiB for distances at once, of 800 that all of a silhouette's would take
 LONG_TAIL = 1.0
 """Skewness from which on the logarithm of a feature is taken."""
 
@@ -106,12 +107,14 @@ def _searched(some: Matrix, segments: int) -> Matrix:
 
 
 def _silhouette(few: Matrix, centres: NDArray[Any]) -> float:
+    from sklearn import config_context
     from sklearn.metrics import silhouette_score
 
     nearest = _nearest(few, centres)
     if len(set(nearest.tolist())) < 2:
         return 0.0
-    return rounded(float(silhouette_score(few, nearest)))
+    with config_context(working_memory=WORKING_MEMORY):
+        return rounded(float(silhouette_score(few, nearest)))
 
 
 def _nearest(rows: Matrix, centres: NDArray[Any]) -> NDArray[np.int64]:

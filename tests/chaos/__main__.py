@@ -1,8 +1,8 @@
 """`python -m tests.chaos [part ...]`: every part, or those that are named, at full size.
 
-KILLS and JOBS set the size of the kills on each store, SEED makes a run like another one,
-CHAOS_STORES names the stores ("sqlite redis"). Ends with 1 where any count is not zero; then
-the folder, with ledgers, logs, tables and registries, is kept.
+KILLS and JOBS set the size of the kills on each store, PUBLICATIONS how many campaigns are published on each
+platform, SEED makes a run like another one, CHAOS_STORES names the stores ("sqlite redis"). Ends with 1 where any
+count is not zero; then the folder, with ledgers, logs, tables and registries, is kept.
 """
 
 from __future__ import annotations
@@ -27,7 +27,11 @@ def main(names: Sequence[str]) -> int:
         return 2
     seed = int(os.environ.get("SEED") or random.randrange(1_000_000))
     stores = (os.environ.get("CHAOS_STORES") or "sqlite redis").split()
-    size = Size(kills=int(os.environ.get("KILLS") or 200), jobs=int(os.environ.get("JOBS") or 10_000))
+    size = Size(
+        kills=int(os.environ.get("KILLS") or 200),
+        jobs=int(os.environ.get("JOBS") or 10_000),
+        publications=int(os.environ.get("PUBLICATIONS") or 300),
+    )
     folder = Path(tempfile.mkdtemp(prefix="chaos-"))
     print(f"seed {seed}, in {folder}", flush=True)
     results = []

@@ -36,6 +36,10 @@ NAMES = (
 attempt is out of its task, and its outcome is not written; a kill there is one at `committed`, or at `mid_run`.
 `claim_unheard`: a claim is stored, and its reply has not come; a kill there is one at `after_claim`."""
 
+NOTE = "{when} {step} {what}"
+"""A note in a job's journal: `noting`, before it is stored, or `noted`, after that; of which step, and what of it:
+`create`, that a thing is about to be made, `id`, that it is there, or `nothing`, that it is not."""
+
 IN_STORAGE = ("storing", "before_commit", "after_commit", "asking")
 """Where the storage of the memberships can hesitate: while an attempt stages, before its commit is in the table,
 when it is and nobody has heard of it, and when the table is asked for it."""

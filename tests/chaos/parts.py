@@ -17,6 +17,7 @@ from tests.chaos import (
     insisting,
     kills,
     lost_claims,
+    publishing,
     stalled,
     workers,
     zombies,
@@ -56,6 +57,8 @@ class Size:
     stalled_seconds: float = 20.0
     hiccups: int = 10
     """Rounds of all kinds, on each store."""
+    publications: int = 300
+    """On each platform, on each store."""
 
 
 Run = Callable[[Arena], Result]
@@ -124,6 +127,11 @@ def _hiccups(size: Size, stores: Sequence[str]) -> Iterator[tuple[str, Run]]:
         yield store, partial(hiccups.run, store_name=store, rounds=size.hiccups)
 
 
+def _publishing(size: Size, stores: Sequence[str]) -> Iterator[tuple[str, Run]]:
+    for store in stores:
+        yield store, partial(publishing.run, store_name=store, each=size.publications)
+
+
 PARTS: Mapping[str, Callable[[Size, Sequence[str]], Iterator[tuple[str, Run]]]] = {
     "kills": _kills,
     "redis_restart": _redis_restart,
@@ -137,6 +145,7 @@ PARTS: Mapping[str, Callable[[Size, Sequence[str]], Iterator[tuple[str, Run]]]] 
     "lost_claims": _lost_claims,
     "stalled": _stalled,
     "hiccups": _hiccups,
+    "publishing": _publishing,
 }
 
 

@@ -68,6 +68,7 @@ def _arm(folder: Path) -> None:
     _wrap(ComputeTags, "_compute", after=lambda _draft, _task, _order, context, _: points.hit("mid_run", context.check))
     _wrap(Export, "_write", after=lambda _, _task, _file, _form, context: points.hit("mid_run", context.check))
     _wrap(DataCleanup, "_look", after=lambda _, _task, _spark, context, *__: points.hit("mid_run", context.check))
+    _wrap(Attempt, "journal", before=_at_note(points, "noting"), after=_at_note(points, "noted", 1))
     _wrap(JobRunner, "_record", before=_at(points, "leaving"))
     _wrap_update(JobRegistry, points)
 
@@ -89,6 +90,16 @@ def _hiccups() -> Callable[[], BaseException]:
 
 def _at(points: Failpoints, name: str) -> Callable[..., None]:
     return lambda *_, **__: points.hit(name)
+
+
+def _at_note(points: Failpoints, name: str, answers: int = 0) -> Callable[..., None]:
+    """At a note in the journal: called with so many answers, then the attempt, the step and the fact."""
+
+    def hit(*args: Any) -> None:
+        _attempt, step, fact = args[answers:]
+        points.hit(f"{name} {step} {fact.get('about', 'id')}")
+
+    return hit
 
 
 def _wrap(

@@ -23,7 +23,7 @@ from tag_tasks.platforms.simulated import SimulatedGoogle, SimulatedMeta
 from tagapi.auth import open_gate
 from tagapi.executors.thread_pool import ThreadPoolExecutor
 from tagapi.hosts import Hosts
-from tagapi.jobs.errors import TaskFailed
+from tagapi.jobs.errors import NotFoundInData, TaskFailed
 from tagapi.jobs.model import DEFAULT_LANE, Json
 from tagapi.jobs.registry import Bounds
 from tagapi.jobs.runner import JobRunner, RunnerLimits
@@ -194,6 +194,24 @@ class NoAudiences:
         return None
 
 
+class NoSegments:
+    """What is read of segments, where nobody has trained a model."""
+
+    def models(self) -> Sequence[Mapping[str, Any]]:
+        return []
+
+    def model(self, name: str, version: int | None = None) -> Mapping[str, Any]:
+        raise NotFoundInData(thing="model", name=name)
+
+    def segment_of(self, name: str, user_id: str) -> Mapping[str, Any]:
+        raise NotFoundInData(thing="model", name=name)
+
+
+def no_orders() -> Orders:
+    """Nothing is known of other services."""
+    return Orders(NoPlatforms(), NoAudiences(), NoSegments())
+
+
 class World:
     """What runs behind the app."""
 
@@ -232,7 +250,7 @@ class StandIn(Server):
         fronts = [
             TagsFront(world.service, NoTags(), "local"),
             WorkersFront(world.service, FILTERS, world.results),
-            TasksFront(world.service, world.limits, world.live, Orders(NoPlatforms(), NoAudiences())),
+            TasksFront(world.service, world.limits, world.live, no_orders()),
             HealthFront(world.service, "local", world.facts),
         ]
         tokens = self._settings.auth.tokens_file

@@ -24,7 +24,13 @@ from tagapi.namespaces.base import Front
 from tagapi.namespaces.documentation import METHODS, operation_of
 from tagapi.namespaces.health.front import HealthFront
 from tagapi.namespaces.tags.front import TagsFront
-from tagapi.namespaces.tasks.asked import PublishGoogleRequest, PublishMetaRequest, SyncRequest
+from tagapi.namespaces.tasks.asked import (
+    PredictRequest,
+    PublishGoogleRequest,
+    PublishMetaRequest,
+    SyncRequest,
+    TrainRequest,
+)
 from tagapi.namespaces.tasks.front import TasksFront
 from tagapi.namespaces.workers.front import WorkersFront
 from tagapi.tokens import Principal, Role, digest_of
@@ -52,11 +58,19 @@ BODIES: Mapping[str, Any] = {
     f"{TASKS}/publish/meta": PublishMetaRequest.example,
     f"{TASKS}/publish/google": PublishGoogleRequest.example,
     f"{TASKS}/audiences/sync": SyncRequest.example,
+    f"{TASKS}/segments/train": TrainRequest.example,
+    f"{TASKS}/segments/predict": PredictRequest.example,
 }
 TOO_EARLY = ("/result/", "/settle", "/settle/", f"{TASKS}/retry/<string:task_id>", f"{TASKS}/settle/<string:task_id>")
 """How the paths end of what is asked of jobs that are not at that yet."""
 WITHOUT_HANDSHAKE = f"{TASKS}/ws"
-NO_AUDIENCES = f"{TASKS}/audiences/<string:name>"
+NOT_THERE = (
+    f"{TASKS}/audiences/<string:name>",
+    f"{TASKS}/segments/predict",
+    f"{TASKS}/segments/models/<string:model>",
+    f"{TASKS}/segments/models/<string:model>/users/<anything:user_id>",
+)
+"""Paths to audiences and models, of which there are none."""
 NAMES_AN_AUDIENCE = {(method, f"{TASKS}/audiences/sync") for method in ("GET", "HEAD", "DELETE")}
 NEEDS_RIGHT = f"{TASKS}/audiences/users/<anything:user_id>"
 
@@ -218,7 +232,7 @@ def let_in(cell: Cell, status: int) -> bool:
     """Whether an answer is one of somebody who may: what needs Spark has none here, and no job is parked."""
     if cell.path == WITHOUT_HANDSHAKE:
         return status == 400
-    if cell.path == NO_AUDIENCES:
+    if cell.path in NOT_THERE:
         return status == 404
     return status in {200, 201, 202, 503, HTTPStatus.CONFLICT if cell.path.endswith(TOO_EARLY) else 200}
 

@@ -20,6 +20,7 @@ from tests.chaos import (
     insisting,
     kills,
     lost_claims,
+    publishing,
     stalled,
     workers,
     zombies,
@@ -133,6 +134,15 @@ def test_connections_that_stall_keep_nobody_waiting(arena: Arena) -> None:
 @pytest.mark.parametrize("store", STORES)
 def test_a_storage_that_hesitates_fails_no_job(arena: Arena, store: str) -> None:
     clean(hiccups.run(arena, store, rounds=1))
+
+
+@pytest.mark.timeout(180)
+@pytest.mark.parametrize("store", STORES)
+def test_whoever_publishes_under_fire_makes_one_campaign_or_none(arena: Arena, store: str) -> None:
+    result = clean(publishing.run(arena, store, each=12, some=slice(STORES.index(store), None, 19)))
+
+    assert result.notes["kills in all"] != 0
+    assert all(result.verdict.facts[f"{platform} SUCCESS"] > 0 for platform in ("meta", "google"))
 
 
 # -- the checker ---------------------------------------------------------------------------

@@ -10,6 +10,8 @@ from typing import Any
 
 LOST_BEFORE, LOST_AFTER, LATE = "lost before", "lost after", "late"
 FAILS_BEFORE, FAILS_AFTER, LIMITED, SLOW, EXPIRED = "5xx before", "5xx after", "limited", "slow", "expired"
+REFUSED = "refused"
+"""Nothing goes wrong on the way: the platform does not want it, now or ever."""
 KINDS = (LOST_BEFORE, LOST_AFTER, LATE, FAILS_BEFORE, FAILS_AFTER, LIMITED, SLOW, EXPIRED)
 """`before` and `after` are about the effect; `late` has it come `seconds` later than the answer that is not given."""
 

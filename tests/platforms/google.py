@@ -66,6 +66,9 @@ class Google(Platform):
         self.token = ""
         return Refused(401, {"error": {"code": 401, "status": "UNAUTHENTICATED", "message": "Token expired."}})
 
+    def refused(self) -> Refused:
+        return failure({"authorizationError": "ACTION_NOT_PERMITTED"}, "Not permitted.")
+
     def answer(self, asked: Asked) -> dict[str, Any]:
         if asked.path == "/token":
             return self._new_token(asked.json)

@@ -59,6 +59,9 @@ class Meta(Platform):
     def expired(self) -> Refused:
         return error(401, 190, "Error validating access token: Session has expired", 463)
 
+    def refused(self) -> Refused:
+        return error(403, 200, "(#200) Permissions error")
+
     def answer(self, asked: Asked) -> dict[str, Any]:
         if asked.headers.get("authorization") != f"Bearer {TOKEN}":
             raise error(401, 190, "Invalid OAuth access token")

@@ -8,7 +8,7 @@ import threading
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import parse_qs, urlsplit
 
 from tests.platforms import faults as kinds
@@ -62,6 +62,10 @@ class Platform(ABC):
         """The token is not taken any more."""
 
     @abstractmethod
+    def refused(self) -> Refused:
+        """The platform does not want it."""
+
+    @abstractmethod
     def books(self) -> dict[str, Any]:
         """Everything that is there."""
 
@@ -76,6 +80,20 @@ class Platform(ABC):
                 return 200, self.answer(asked), {}
         except Refused as refused:
             return refused.status, refused.body, refused.headers
+
+
+ARRIVED, DONE, ANSWERED = "arrived", "done", "answered"
+"""Moments of a request: before its effect, after that and before its answer, and when its answer is sent."""
+
+
+class Watcher(Protocol):
+    """Who looks on, and has a hand in it."""
+
+    def fault(self, asked: Asked) -> Fault | None:
+        """What this very request is to meet; else the platform's faults decide."""
+
+    def at(self, moment: str, asked: Asked) -> None:
+        """The request is there: it goes on when this returns."""
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -96,7 +114,14 @@ class _Handler(BaseHTTPRequestHandler):
             return
         platform = self.server.platform
         platform.note(asked)
-        self._carry_out(platform, asked, platform.faults.of(asked.method, asked.path))
+        self._watched(ARRIVED, asked)
+        fault = None if self.server.watcher is None else self.server.watcher.fault(asked)
+        self._carry_out(platform, asked, fault or platform.faults.of(asked.method, asked.path))
+        self._watched(ANSWERED, asked)
+
+    def _watched(self, moment: str, asked: Asked) -> None:
+        if self.server.watcher is not None:
+            self.server.watcher.at(moment, asked)
 
     do_GET = do_POST = do_DELETE = _handle  # noqa: N815 (the names are the standard library's)
 
@@ -112,13 +137,14 @@ class _Handler(BaseHTTPRequestHandler):
         elif kind == kinds.LIMITED:
             refused = platform.limited()
             self._send(refused.status, refused.body, refused.headers)
-        elif kind == kinds.EXPIRED:
-            refused = platform.expired()
+        elif kind in (kinds.EXPIRED, kinds.REFUSED):
+            refused = platform.expired() if kind == kinds.EXPIRED else platform.refused()
             self._send(refused.status, refused.body, refused.headers)
         else:
             if kind == kinds.SLOW and fault is not None:
                 threading.Event().wait(fault.seconds)
             answer = platform.carried_out(asked)
+            self._watched(DONE, asked)
             if kind == kinds.LOST_AFTER:
                 self._hang_up()
             elif kind == kinds.FAILS_AFTER:
@@ -148,9 +174,10 @@ class PlatformServer(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 128
 
-    def __init__(self, platform: Platform, port: int = 0) -> None:
+    def __init__(self, platform: Platform, port: int = 0, watcher: Watcher | None = None) -> None:
         super().__init__(("127.0.0.1", port), _Handler)
         self.platform = platform
+        self.watcher = watcher
         self._late: list[threading.Timer] = []
         self._thread = threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
 

@@ -16,6 +16,7 @@ from tag_tasks.audiences.removal import AudienceRemoval
 from tag_tasks.audiences.sent import SentTable
 from tag_tasks.audiences.sync import AudienceSync
 from tag_tasks.platforms.audiences import Audiences, GoogleAudiences, MetaAudiences
+from tag_tasks.segments.assigned import SegmentTable
 from tag_tasks.spark.session import Spark
 from tagapi.jobs.model import Json
 from tests.platforms import google as google_books
@@ -49,6 +50,7 @@ class AudienceWorld:
     google: google_books.Google
     servers: Mapping[str, PlatformServer]
     accounts: Accounts
+    segments: SegmentTable
     batch_rows: int = ROWS_OF_A_BATCH
 
     def books(self, platform: str) -> Any:
@@ -67,7 +69,7 @@ class AudienceWorld:
     def task(self, table: SentTable | None = None) -> AudienceSync:
         world = self.world
         return AudienceSync(
-            world.spark, world.sources, world.table, table or self.table, self.accounts, self.batch_rows
+            world.spark, world.sources, world.table, self.segments, table or self.table, self.accounts, self.batch_rows
         )
 
     def attempt(self, context: Context, table: SentTable | None = None) -> Json:
@@ -133,4 +135,12 @@ def audience_world(spark: Spark, folder: Path) -> Iterator[AudienceWorld]:
         }
         world = World(spark, folder)
         table = SentTable(str(folder / "audiences"))
-        yield AudienceWorld(world, table, books["meta"], books["google"], servers, Accounts(real))
+        yield AudienceWorld(
+            world,
+            table,
+            books["meta"],
+            books["google"],
+            servers,
+            Accounts(real),
+            SegmentTable(str(folder / "segments")),
+        )

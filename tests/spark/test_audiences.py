@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import random
 from collections.abc import Iterator, Mapping
@@ -13,6 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tag_tasks.audiences.sent import SENT, SentTable
+from tag_tasks.segments.assigned import SegmentFile
 from tag_tasks.spark.session import Spark
 from tagapi.jobs.errors import JobCancelled, TaskFailed, Transient
 from tagapi.jobs.model import Json
@@ -178,6 +180,21 @@ def test_a_tag_that_was_never_computed_is_nobody_s_audience(there: AudienceWorld
     with pytest.raises(TaskFailed, match="La etiqueta 9 todavía no se ha calculado"):
         there.sync(tags={"any": [1, 9]})
     assert len(there.there("meta")) == 6
+
+
+def test_an_audience_may_be_a_segment(there: AudienceWorld) -> None:
+    definition = {"name": NAME, "tags": None, "segment": {"model": "clientes", "segment": 1}}
+    with pytest.raises(TaskFailed, match="no se ha predicho"):
+        there.sync(audience=definition)
+    users = pa.table({"user_id": [f"user{number:02}" for number in (1, 4, 7)]})
+    folder = "model=clientes/attempt"
+    file = there.segments.write_file(folder, users)
+    at = there.segments.assigned("clientes")
+    there.segments.commit("clientes", "a job", at, [SegmentFile.of(1, 1, file)], [])
+    assert there.sync(audience=definition)["members"] == 3
+    addresses = {f"user.{number:02}@gmail.com" for number in (1, 4, 7)}
+    hashes = {hashlib.sha256(address.encode()).hexdigest() for address in addresses}
+    assert {value for row in there.there("meta") for value in row} >= hashes and len(there.there("meta")) == 3
 
 
 # -- interruptions -------------------------------------------------------------------------

@@ -15,9 +15,8 @@ from tagapi.namespaces.edge import Proxies
 from tagapi.namespaces.health.front import HealthFront
 from tagapi.namespaces.tags.front import TagsFront
 from tagapi.namespaces.tasks.front import TasksFront
-from tagapi.namespaces.tasks.orders import Orders
 from tagapi.namespaces.workers.front import WorkersFront
-from tests.e2e.stand_in import FILTERS, Folder, NoAudiences, NoPlatforms, NoTags
+from tests.e2e.stand_in import FILTERS, Folder, NoTags, no_orders
 from tests.unit.fakes import TASK, FakeTask, Sink, SinkDown, World, next_attempt, raising
 
 
@@ -27,7 +26,7 @@ def client_of(gate: Gate, *more: Front, world: World | None = None) -> FlaskClie
     fronts = [
         TagsFront(service, NoTags(), "local"),
         WorkersFront(service, FILTERS, Folder(Path("/none"))),
-        TasksFront(service, dict.fromkeys((*TASKS, TASK), 4), None, Orders(NoPlatforms(), NoAudiences())),
+        TasksFront(service, dict.fromkeys((*TASKS, TASK), 4), None, no_orders()),
         HealthFront(service, "local", lambda: {"spark": "ready"}),
     ]
     app = Flask("tagapi", static_folder=None)

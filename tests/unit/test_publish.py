@@ -18,6 +18,7 @@ from tests.platforms import faults
 from tests.platforms.faults import Fault
 from tests.platforms.google import DEVELOPER, REFRESH, SECRET
 from tests.platforms.meta import TOKEN
+from tests.platforms.server import ARRIVED, Asked
 from tests.unit.outside import PLATFORMS, Context, Killed, Platform
 
 CREATIONS = {
@@ -186,6 +187,42 @@ def test_what_the_platform_will_not_take_back_is_named(platform: Platform) -> No
         undo(platform, context)
     campaign = next(name for name in platform.books.things if platform.name == "meta" or "/campaigns/" in name)
     assert campaign.rpartition("/")[2] in str(left.value)
+
+
+@pytest.mark.parametrize("kind", ["campaigns", "adcreatives"])
+def test_all_that_meta_takes_back_is_gone_and_all_that_it_does_not_is_named(kind: str) -> None:
+    with PLATFORMS["meta"]() as platform:
+        context = replace(platform.context(), dies_at=STEPS["meta"] - 1)
+        with pytest.raises(Killed):
+            platform.task.run(context)
+        platform.books.undeletable = {kind}
+        with pytest.raises(NotUndone) as left:
+            undo(platform, context)
+        roots = {thing: facts for thing, facts in platform.books.things.items() if "name" in facts}
+        assert {facts["kind"] for facts in roots.values()} & {"campaigns", "adcreatives"} == {kind}
+        assert all(thing in str(left.value) for thing, facts in roots.items() if facts["kind"] == kind)
+
+
+class Overtaken:
+    """Before a deletion has its effect, one that was sent earlier has it."""
+
+    def __init__(self, platform: Platform) -> None:
+        self._books = platform.books
+
+    def fault(self, asked: Asked) -> Fault | None:
+        return None
+
+    def at(self, moment: str, asked: Asked) -> None:
+        if moment == ARRIVED and (asked.method == "DELETE" or b'"remove"' in asked.body):
+            self._books.carried_out(asked)
+
+
+def test_what_an_earlier_request_has_removed_is_not_said_to_be_left(platform: Platform) -> None:
+    context = platform.context()
+    platform.task.run(context)
+    platform.server.watcher = Overtaken(platform)
+    assert undo(platform, context) is None
+    assert platform.campaigns() == []
 
 
 def test_a_refusal_fails_at_once_with_the_platforms_own_words(platform: Platform) -> None:

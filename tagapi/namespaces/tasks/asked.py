@@ -8,9 +8,9 @@ from datetime import date
 from decimal import Decimal
 from typing import Any
 
-from marshmallow import Schema, ValidationError, fields, validate, validates_schema
+from marshmallow import ValidationError, fields, validate, validates_schema
 
-from tagapi.namespaces.fields import Input, Query, StrictBoolean, StrictInteger, StrictList, StrictText
+from tagapi.namespaces.fields import Input, Query, QueryInteger, StrictBoolean, StrictInteger, StrictList, StrictText
 
 MODEL = re.compile(r"[a-z][a-z0-9_-]{0,63}")
 AUDIENCE = re.compile(r"[\w][\w .()+-]{0,99}")
@@ -256,6 +256,14 @@ class RemovalQuery(Query):
     )
 
 
+class VersionQuery(Query):
+    version = QueryInteger(
+        load_default=None,
+        validate=validate.Range(1, 10**9, error="debe ser 1 o más"),
+        metadata={"description": "la más nueva si no se dice"},
+    )
+
+
 class Segments(fields.Field[Any]):
     """2..20, or `auto`."""
 
@@ -290,12 +298,3 @@ class PredictRequest(Input):
     )
 
     example = {"model": "clientes"}
-
-
-REQUESTS: tuple[type[Schema], ...] = (
-    PublishMetaRequest,
-    PublishGoogleRequest,
-    SyncRequest,
-    TrainRequest,
-    PredictRequest,
-)

@@ -44,10 +44,11 @@ class TasksFront(Front):
     def routes(self) -> Sequence[Route]:
         # The views know their front, so it can name them only later.
         from tagapi.namespaces.tasks.audiences import AUDIENCE_ROUTES
+        from tagapi.namespaces.tasks.segments import SEGMENT_ROUTES
         from tagapi.namespaces.tasks.starting import STARTING_ROUTES
         from tagapi.namespaces.tasks.views import ROUTES
 
-        return (*ROUTES, *STARTING_ROUTES, *AUDIENCE_ROUTES)
+        return (*ROUTES, *STARTING_ROUTES, *AUDIENCE_ROUTES, *SEGMENT_ROUTES)
 
     def render_problem(self, problem: Problem) -> Mapping[str, Any]:
         return render_error(problem)

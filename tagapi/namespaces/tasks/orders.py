@@ -46,21 +46,38 @@ class Audiences(Protocol):
         """The platform's id of an audience; None where there is none of that name."""
 
 
+class Segments(Protocol):
+    """What is read of segments. Raises NotReady, and NotFoundInData for what there is not."""
+
+    def models(self) -> Sequence[Mapping[str, Any]]: ...
+
+    def model(self, name: str, version: int | None = None) -> Mapping[str, Any]:
+        """A version, the newest unless told otherwise, with its `segments`."""
+
+    def segment_of(self, name: str, user_id: str) -> Mapping[str, Any]: ...
+
+
 class Orders:
     """Checks what has a valid shape. `app.py` hands in what there is to know."""
 
-    def __init__(self, outside: Outside, audiences: Audiences) -> None:
+    def __init__(self, outside: Outside, audiences: Audiences, segments: Segments) -> None:
         self._outside = outside
         self.audiences = audiences
+        self.segments = segments
 
     def check(self, work: str, arguments: Mapping[str, Any], caller: Principal) -> None:
-        """Raises RightNeeded, NotConfigured, Invalid and NotReady. Of a body, and again of a job that is repeated."""
+        """Of a body, and again of a job that is repeated.
+
+        Raises RightNeeded, NotConfigured, Invalid, NotFoundInData and NotReady.
+        """
         if work in PLATFORMS:
             self._check_campaign(arguments["campaign"])
             if not arguments["simulate"]:
                 self._check_real(caller, "publish", PLATFORMS[work])
         elif work == "audience_sync":
             self._check_sync(arguments, caller)
+        elif work == "segment_predict":
+            self.segments.model(arguments["model"], arguments["version"])
         elif work == "audience_removal":
             for audience in arguments["audiences"]:
                 if not audience["simulated"]:
@@ -100,6 +117,10 @@ class Orders:
         unknown = set(tags_in(expression or {})) - set(self.audiences.tag_ids())
         if unknown:
             raise Invalid("audience.tags", f"no existe la etiqueta {min(unknown)}")
+        if (named := arguments["audience"]["segment"]) is not None:
+            most = len(self.segments.model(named["model"])["segments"])
+            if named["segment"] >= most:
+                raise Invalid("audience.segment.segment", f"el modelo tiene segmentos de 0 a {most - 1}")
         if not arguments["simulate"]:
             self._check_configured(arguments["platform"])
             if not arguments["dry_run"] and not caller.may("audience"):

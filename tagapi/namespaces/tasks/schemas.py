@@ -183,6 +183,100 @@ class AudiencesResponse(Schema):
     }
 
 
+class ModelItem(Schema):
+    model = fields.String()
+    version = fields.Integer()
+    segments = fields.Integer()
+    silhouette = fields.Float()
+    users = fields.Integer()
+    trained_at = _moment_or_null()
+
+
+class ModelsResponse(Schema):
+    models = fields.List(fields.Nested(ModelItem))
+
+    example = {
+        "models": [
+            {
+                "model": "clientes",
+                "version": 2,
+                "segments": 4,
+                "silhouette": 0.41,
+                "users": 10000,
+                "trained_at": EXAMPLE_TIME,
+            }
+        ]
+    }
+
+
+class ModelSegment(Schema):
+    segment = fields.Integer()
+    users = fields.Integer(metadata={"description": "de los que sirvieron para entrenar"})
+    share = fields.Float()
+    centroid = fields.Raw(metadata={"type": "object", "description": "el centro, en las unidades de los datos"})
+    description = fields.String()
+
+
+class ModelResponse(Schema):
+    model = fields.String()
+    version = fields.Integer()
+    versions = fields.List(fields.Integer())
+    segments = fields.List(fields.Nested(ModelSegment))
+    silhouette = fields.Float()
+    silhouette_on = fields.Integer()
+    users = fields.Integer()
+    trained_on = fields.Integer(metadata={"description": "una muestra con semilla, por el hash del id, o todos"})
+    seed = fields.Integer()
+    today = fields.String(metadata={"format": "date", "description": "hasta cuándo se cuentan los días"})
+    trained_at = _moment_or_null()
+    tried = fields.List(fields.Raw(metadata={"type": "object"}))
+    scales = fields.List(fields.Raw(metadata={"type": "object"}))
+    centres = fields.List(fields.List(fields.Float()))
+    sizes = fields.List(fields.Integer())
+
+    example = {
+        "model": "clientes",
+        "version": 2,
+        "versions": [1, 2],
+        "segments": [
+            {
+                "segment": 0,
+                "users": 4100,
+                "share": 0.41,
+                "centroid": {"age": 44.5, "cash_balance": 61000.0},
+                "description": "más efectivo, menos operaciones",
+            }
+        ],
+        "silhouette": 0.41,
+        "silhouette_on": 10000,
+        "users": 10000,
+        "trained_on": 10000,
+        "seed": 20,
+        "today": "2026-01-20",
+        "trained_at": EXAMPLE_TIME,
+        "tried": [],
+        "scales": [{"name": "age", "median": 44.0, "log": False, "mean": 45.1, "deviation": 12.3}],
+        "centres": [[-0.05]],
+        "sizes": [4100],
+    }
+
+
+class UserSegment(Schema):
+    model = fields.String()
+    version = fields.Integer()
+    user_id = fields.String()
+    segment = fields.Integer()
+    description = fields.String()
+
+    example = {
+        "model": "clientes",
+        "version": 2,
+        "user_id": "user_000001",
+        "segment": 0,
+        "description": "más efectivo, menos operaciones",
+    }
+
+
 class TaskPhase(Schema):
     name = fields.String()
     done = fields.Integer()
