@@ -1,0 +1,169 @@
+"""What each key of the settings may be."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Mapping
+from typing import Any
+
+from marshmallow import RAISE, Schema, ValidationError, fields, post_load, validate
+
+from tagapi.settings.values import (
+    Auth,
+    Data,
+    Google,
+    Jobs,
+    Logs,
+    Meta,
+    Registry,
+    Sample,
+    Server,
+    Spark,
+    Storage,
+    Table,
+    Tags,
+)
+
+LEAST_BUFFER = 10 * 1000 * 1000  # bytes: at least one body of the largest size has to fit
+HOST_NAME = r"\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+"
+URL = r"https?://[^\s/?#@]+(/[^\s?#]*)?"
+LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
+MEMORY = "memory://"
+SQLITE = "sqlite:///"
+REGISTRIES = rf"{MEMORY}|{SQLITE}[^?#]+|(rediss?|unix)://.+"
+
+
+def _count(least: int = 1, most: int = 10**9) -> fields.Integer:
+    return fields.Integer(strict=True, required=True, validate=validate.Range(min=least, max=most))
+
+
+def _duration(least: float = 0.001, most: float = 365 * 86_400) -> fields.Float:
+    return fields.Float(required=True, validate=validate.Range(min=least, max=most))
+
+
+def _text(**more: Any) -> fields.String:
+    return fields.String(required=True, validate=validate.Length(min=1), **more)
+
+
+def _check_network(text: str) -> None:
+    try:
+        ipaddress.ip_network(text, strict=False)
+    except ValueError:
+        raise ValidationError("must be an address or a network, such as 10.0.0.0/8") from None
+
+
+class _Level(fields.String):
+    """A level, or `off`, which YAML reads as false."""
+
+    def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> Any:
+        return super()._deserialize("off" if value is False else value, *args, **kwargs)
+
+
+class _Section(Schema):
+    """A section: every key once, none unknown."""
+
+    class Meta:
+        unknown = RAISE
+
+    makes: type
+
+    @post_load
+    def _made(self, values: dict[str, Any], **_: Any) -> Any:
+        return self.makes(**values)
+
+
+def _form(pattern: str, said: str) -> fields.String:
+    return fields.String(required=True, validate=validate.Regexp(f"(?:{pattern})\\Z", error=f"must be {said}"))
+
+
+def _digits() -> fields.String:
+    return fields.String(required=True, allow_none=True, validate=validate.Regexp(r"\d+\Z", error="must be digits"))
+
+
+def _secret() -> fields.String:
+    """What goes into a header, so it is one word."""
+    return fields.String(
+        required=True, allow_none=True, validate=validate.Regexp(r"[\x21-\x7e]+\Z", error="must be one word of ASCII")
+    )
+
+
+def _section(kind: type, **keys: fields.Field[Any]) -> fields.Nested:
+    schema = type(f"{kind.__name__}Schema", (_Section,), {**keys, "makes": kind})
+    return fields.Nested(schema, required=True)
+
+
+_TABLE = _section(Table, path=_text(), format=fields.String(load_default="parquet"))
+
+SECTIONS: Mapping[str, fields.Nested] = {
+    "server": _section(
+        Server,
+        threads=_count(1, 1000),
+        workers=_count(1, 64),
+        connections=_count(10, 100_000),
+        buffer_bytes=_count(LEAST_BUFFER),
+        head_seconds=_duration(),
+        body_seconds=_duration(),
+        body_rate=_duration(most=10**9),
+        send_seconds=_duration(),
+        max_pushes=_count(1, 10_000),
+        hosts=fields.List(_form(HOST_NAME, "a host name or address, without a port"), required=True),
+        trusted_proxies=fields.List(fields.String(validate=_check_network), required=True),
+    ),
+    "data": _section(
+        Data,
+        dir=_text(),
+        user_tags=_text(),
+        results=_form(r"(?!.*://).+", "a folder, local or shared: a result appears by one rename"),
+        sources=fields.Dict(_text(), _TABLE, required=True),
+    ),
+    "logs": _section(
+        Logs,
+        dir=_text(),
+        level=fields.String(required=True, validate=validate.OneOf(LEVELS)),
+        requests=_Level(required=True, validate=validate.OneOf([*LEVELS, "off"])),
+        max_bytes=_count(10_000),
+    ),
+    "auth": _section(Auth, tokens_file=_text(allow_none=True)),
+    "registry": _section(Registry, url=_form(REGISTRIES, "memory://, sqlite:///path, redis://, rediss:// or unix://")),
+    "spark": _section(Spark, remote=_form(r"sail|local\[(\*|\d+)\]|sc://.+", "sail, local[N] or sc://host:port")),
+    "storage": _section(Storage, bucket=_text(allow_none=True), region=_text(allow_none=True)),
+    "jobs": _section(
+        Jobs,
+        max_concurrent=_count(1, 256),
+        max_queued=_count(),
+        max_queued_per_user=_count(),
+        timeout_seconds=_duration(),
+        lease_seconds=_duration(least=1),
+        max_recoveries=_count(0),
+        drain_seconds=_duration(),
+        retention_hours=_duration(),
+        max_publishing=_count(1, 256),
+        max_syncs=_count(1, 64),
+        retention_days_outside=_duration(),
+    ),
+    "meta": _section(
+        Meta,
+        base_url=_form(URL, "an http or https address"),
+        api_version=_form(r"v\d+(\.\d+)?", "like v23.0"),
+        account_id=_digits(),
+        page_id=_digits(),
+        access_token=_secret(),
+        settle_seconds=_duration(least=0),
+    ),
+    "google": _section(
+        Google,
+        base_url=_form(URL, "an http or https address"),
+        data_manager_url=_form(URL, "an http or https address"),
+        token_url=_form(URL, "an http or https address"),
+        api_version=_form(r"v\d+(\.\d+)?", "like v21"),
+        customer_id=_digits(),
+        login_customer_id=_digits(),
+        developer_token=_secret(),
+        client_id=_secret(),
+        client_secret=_secret(),
+        refresh_token=_secret(),
+        settle_seconds=_duration(least=0),
+    ),
+    "tags": _section(Tags, late_seconds=_duration(least=0)),
+    "sample": _section(Sample, users=_count(1, 100_000_000), bookings=_count(1, 100_000_000)),
+}

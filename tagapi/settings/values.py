@@ -1,0 +1,165 @@
+"""The settings as values: a section each, every key once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    threads: int
+    workers: int
+    connections: int
+    buffer_bytes: int
+    head_seconds: float
+    body_seconds: float
+    body_rate: float
+    send_seconds: float
+    max_pushes: int
+    hosts: Sequence[str]
+    trusted_proxies: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    path: str
+    format: str
+
+
+@dataclass(frozen=True, slots=True)
+class Data:
+    dir: str
+    user_tags: str
+    results: str
+    """Of jobs that leave files: a local or shared folder, never a URI."""
+
+    sources: Mapping[str, Table]
+
+    @property
+    def cleaned(self) -> str:
+        """Where the cleanup puts what it has cleaned."""
+        return f"{self.dir}/cleaned"
+
+    @property
+    def sent(self) -> str:
+        """Where it is kept who is in the audiences of the platforms."""
+        return f"{self.dir}/audiences"
+
+    @property
+    def models(self) -> str:
+        return f"{self.dir}/models"
+
+    @property
+    def user_segments(self) -> str:
+        """Where it is kept who is in which segment."""
+        return f"{self.dir}/user_segments"
+
+    def source(self, name: str) -> Table:
+        """Where the table `name` lies: as configured, else `<dir>/sources/<name>` in Parquet."""
+        return self.sources.get(name, Table(f"{self.dir}/sources/{name}", "parquet"))
+
+
+@dataclass(frozen=True, slots=True)
+class Logs:
+    dir: str
+    level: str
+    requests: str
+    """The level of the event of each request, or `off`."""
+
+    max_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Auth:
+    tokens_file: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Registry:
+    url: str
+
+
+@dataclass(frozen=True, slots=True)
+class Spark:
+    remote: str
+
+
+@dataclass(frozen=True, slots=True)
+class Storage:
+    bucket: str | None
+    region: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Jobs:
+    max_concurrent: int
+    max_queued: int
+    max_queued_per_user: int
+    timeout_seconds: float
+    lease_seconds: float
+    max_recoveries: int
+    drain_seconds: float
+    retention_hours: float
+    max_publishing: int
+    max_syncs: int
+    retention_days_outside: float
+
+
+@dataclass(frozen=True, slots=True)
+class Meta:
+    """The account in which Meta's campaigns and audiences are made."""
+
+    base_url: str
+    api_version: str
+    account_id: str | None
+    page_id: str | None
+    access_token: str | None = field(repr=False)
+    settle_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Google:
+    """The account in which Google's are made."""
+
+    base_url: str
+    data_manager_url: str
+    token_url: str
+    api_version: str
+    customer_id: str | None
+    login_customer_id: str | None
+    developer_token: str | None = field(repr=False)
+    client_id: str | None
+    client_secret: str | None = field(repr=False)
+    refresh_token: str | None = field(repr=False)
+    settle_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Tags:
+    late_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    users: int
+    bookings: int
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Everything that can be set. Paths are absolute or URIs."""
+
+    environment: str
+    server: Server
+    data: Data
+    logs: Logs
+    auth: Auth
+    registry: Registry
+    spark: Spark
+    storage: Storage
+    jobs: Jobs
+    tags: Tags
+    meta: Meta
+    google: Google
+    sample: Sample
