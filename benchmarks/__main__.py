@@ -12,7 +12,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks import audiences, compute, exports, http, registries, report
+from benchmarks import audiences, compute, exports, http, registries, report, segments
 
 PARTS = {
     "compute": compute.run,
@@ -20,6 +20,7 @@ PARTS = {
     "registries": registries.run,
     "exports": exports.run,
     "audiences": audiences.run,
+    "segments": segments.run,
 }
 
 

@@ -12,13 +12,13 @@ from deltalake import DeltaTable
 
 from benchmarks import data
 from benchmarks.compute import TAGS, Running, peak
+from benchmarks.jobs import done
 from benchmarks.report import figure, title
-from tests.e2e.server import Client, until
+from tests.e2e.server import Client
 
 EXPRESSION = {"any": [3, 6]}
 """Nearly half of the sample's users."""
 ROUNDS = 3
-FINAL = ("SUCCESS", "FAILURE", "REVOKED")
 SAME = r"""
 COPY (
   WITH carriers AS (SELECT user_id FROM read_parquet($first) UNION SELECT user_id FROM read_parquet($second)),
@@ -60,13 +60,8 @@ def _counted(server: Client) -> tuple[float, int]:
         "dry_run": True,
         "simulate": True,
     }
-    began = time.perf_counter()
-    accepted = server.request("POST", "/api/tasks/audiences/sync", json=asked).json()
-    ended = until(
-        lambda: (told := server.read(accepted["status_url"]))["status"] in FINAL and told, "the sync", 600, every=0.05
-    )
-    assert ended["status"] == "SUCCESS", ended
-    return time.perf_counter() - began, int(ended["result"]["members"])
+    took, result = done(server, "/api/tasks/audiences/sync", asked)
+    return took, int(result["members"])
 
 
 def _duckdb_seconds(tags: Path, sources: Path, target: Path, members: int) -> float:

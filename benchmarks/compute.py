@@ -86,6 +86,11 @@ class Running:
         self._server.stop()
 
 
+def full_job(server: Client) -> float:
+    """Seconds of a run of all tags over all users."""
+    return _timed(server, {})
+
+
 def _timed(server: Client, more: Mapping[str, object], every: float = LARGE_POLL) -> float:
     began = time.perf_counter()
     status = server.wait(server.trigger(TAGS, **more), seconds=600, every=every)

@@ -63,6 +63,19 @@ curl $API/api/v1/workers/ID/status/
 curl -OJ $API/api/v1/workers/ID/result/
 ```
 
+Make an audience of who carries tag 1 and not tag 3, publish a campaign for it, follow the task of any API (`simulate`
+needs no account at the platform):
+
+```
+curl -X POST $API/api/tasks/audiences/sync -H "Content-Type: application/json" -d '{"platform": "meta",
+  "audience": {"name": "Clientes A", "tags": {"all": [1], "none": [3]}}, "consent": "granted", "simulate": true}'
+curl -X POST $API/api/tasks/publish/meta -H "Content-Type: application/json" -d '{"simulate": true,
+  "audience": "Clientes A", "campaign": {"name": "Verano", "daily_budget": "25.00", "headline": "Verano",
+  "text": "Ya llega", "landing_url": "https://example.org/", "special_ad_categories": []}}'
+curl $API/api/tasks/status/TASK_ID
+curl -N -H "Accept: text/event-stream" $API/api/tasks/events/TASK_ID
+```
+
 On this page: open an operation, *Try it out*, *Execute*. Where the service asks for tokens, press *Authorize* first.
 A POST that starts a task takes an `Idempotency-Key`: sent again under the same key, it starts nothing twice.
 """.strip()

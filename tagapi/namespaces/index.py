@@ -10,7 +10,10 @@ from flask import Flask, Response, redirect, request
 from tagapi.namespaces.answers import respond
 
 DOCS, SPECIFICATION = "/docs", "/swagger.json"
-PLACES = ("/", "/api", "/api/", "/api/v1", "/api/v1/", "/api/v1/tags", "/api/v1/users")
+PLACES = (
+    *("/", "/api", "/api/", "/api/v1", "/api/v1/", "/api/v1/tags", "/api/v1/users"),
+    *("/api/tasks/", "/api/tasks/publish", "/api/tasks/publish/"),
+)
 
 
 def serve_index(app: Flask, specified: Callable[[], Mapping[str, Any]], version: str) -> None:

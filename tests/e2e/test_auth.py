@@ -54,13 +54,14 @@ BODIES: Mapping[str, Any] = {
     WORKERS: {"task_type": "bookings_export"},
     "/api/v1/tasks/<string:task_id>/settle": {"outcome": "retry"},
     f"{WORKERS}<string:task_id>/settle/": {"outcome": "retry"},
+    f"{TASKS}/settle/<string:task_id>": {"outcome": "retry"},
     f"{TASKS}/publish/meta": PublishMetaRequest.example,
     f"{TASKS}/publish/google": PublishGoogleRequest.example,
     f"{TASKS}/audiences/sync": SyncRequest.example,
     f"{TASKS}/segments/train": TrainRequest.example,
     f"{TASKS}/segments/predict": PredictRequest.example,
 }
-TOO_EARLY = ("/result/", "/settle", "/settle/", f"{TASKS}/retry/<string:task_id>")
+TOO_EARLY = ("/result/", "/settle", "/settle/", f"{TASKS}/retry/<string:task_id>", f"{TASKS}/settle/<string:task_id>")
 """How the paths end of what is asked of jobs that are not at that yet."""
 WITHOUT_HANDSHAKE = f"{TASKS}/ws"
 NOT_THERE = (

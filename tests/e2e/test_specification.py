@@ -50,6 +50,17 @@ OPERATIONS = [
     ("GET", "/api/v1/workers/{task_id}/status/"),
     ("GET", "/api/v1/workers/{task_id}/result/"),
     ("POST", "/api/v1/workers/{task_id}/settle/"),
+    ("GET", "/api/tasks/status/{task_id}"),
+    ("GET", "/api/tasks"),
+    ("POST", "/api/tasks/cancel/{task_id}"),
+    ("POST", "/api/tasks/retry/{task_id}"),
+    ("POST", "/api/tasks/settle/{task_id}"),
+    ("GET", "/api/tasks/progress/{task_id}"),
+    ("GET", "/api/tasks/events/{task_id}"),
+    ("GET", "/api/tasks/ws"),
+    ("POST", "/api/tasks/ws/ticket"),
+    ("POST", "/api/tasks/publish/meta"),
+    ("POST", "/api/tasks/publish/google"),
 ]
 REFUSING = [
     ("POST", "/api/v1/tags/trigger"),
@@ -61,6 +72,11 @@ REFUSING = [
     ("GET", "/api/v1/workers/"),
     ("POST", "/api/v1/workers/"),
     ("POST", "/api/v1/workers/{task_id}/settle/"),
+    ("GET", "/api/tasks"),
+    ("POST", "/api/tasks/retry/{task_id}"),
+    ("POST", "/api/tasks/settle/{task_id}"),
+    ("POST", "/api/tasks/publish/meta"),
+    ("POST", "/api/tasks/publish/google"),
 ]
 """Those for whose parameters there are wrong values."""
 

@@ -6,6 +6,7 @@ import pytest
 from flask.testing import FlaskClient
 
 from tagapi.auth import OpenGate
+from tagapi.namespaces.index import PLACES
 from tests.unit.fronts import client_of
 
 
@@ -14,7 +15,7 @@ def client() -> FlaskClient:
     return client_of(OpenGate())
 
 
-@pytest.mark.parametrize("place", ["/", "/api", "/api/", "/api/v1", "/api/v1/", "/api/v1/tags", "/api/v1/users"])
+@pytest.mark.parametrize("place", PLACES)
 def test_a_place_tells_what_is_below_it(client: FlaskClient, place: str) -> None:
     answer = client.get(place, environ_overrides={"REMOTE_ADDR": "192.0.2.1"})
     assert answer.status_code == 200
@@ -35,10 +36,11 @@ def test_a_place_tells_what_is_below_it(client: FlaskClient, place: str) -> None
 
 
 def test_a_place_is_only_read(client: FlaskClient) -> None:
-    answer = client.post("/api/v1/tags", json={})
-    assert answer.status_code == 405
-    assert answer.json is not None
-    assert answer.json["error"] == "Method not allowed"
+    for place, error in {"/api/v1/tags": "Method not allowed", "/api/tasks/publish": "method_not_allowed"}.items():
+        answer = client.post(place, json={})
+        assert answer.status_code == 405
+        assert answer.json is not None
+        assert answer.json["error"] == error
 
 
 def test_a_browser_is_led_to_the_documentation(client: FlaskClient) -> None:

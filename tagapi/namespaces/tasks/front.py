@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn
 
@@ -22,7 +23,7 @@ from tagapi.namespaces.tasks.orders import Orders
 from tagapi.namespaces.tasks.render import UUID, job_query, render_error, render_list
 from tagapi.serving.records import TAKE_OVER
 
-WEBSOCKET_KEY = 24  # characters: 16 bytes in base64
+WEBSOCKET_KEY = re.compile(r"[A-Za-z0-9+/]{22}==")  # 16 bytes in base64
 
 
 class TasksFront(Front):
@@ -140,7 +141,7 @@ def _handshake(asked: Request) -> str:
     if headers.get("Sec-WebSocket-Version") != "13":
         _no_handshake("Sec-WebSocket-Version", "debe ser 13")
     key = headers.get("Sec-WebSocket-Key", "")
-    if len(key) != WEBSOCKET_KEY or not key.isascii():
+    if not WEBSOCKET_KEY.fullmatch(key):
         _no_handshake("Sec-WebSocket-Key", "deben ser 16 bytes en base64")
     return key
 

@@ -148,7 +148,7 @@ def _phase(phase: Phase, job: Job, now: datetime) -> dict[str, Any]:
 
 # -- what happened -------------------------------------------------------------------------
 
-_AFTER: Mapping[EventKind, str] = {
+STATUS_AFTER: Mapping[EventKind, str] = {
     EventKind.ACCEPTED: "PENDING",
     EventKind.STARTED: "STARTED",
     EventKind.PHASE: "STARTED",
@@ -184,7 +184,7 @@ def _progress_after(job: Job, event: Event, before: Progress) -> Progress:
 def _status_after(event: Event, before: str) -> str:
     if event.kind is EventKind.FINISHED:
         return words.STATUS[JobState(event.detail)]
-    return _AFTER.get(event.kind, before)
+    return STATUS_AFTER.get(event.kind, before)
 
 
 def _event(job: Job, event: Event, status: str, progress: Progress) -> dict[str, Any]:
@@ -231,6 +231,8 @@ def _message(problem: Problem) -> str:
         return words.INVALID.format(field=problem.wrong or "body", reason=_reason(problem.reason))
     if problem.code == "not_retryable":
         return words.NOT_RETRYABLE[facts["state"] == JobState.SUCCEEDED.value].format(**facts)
+    if problem.code == "already_finished" and not JobState(facts["state"]).final:
+        return words.PAST_RETURN.format(**facts)
     if problem.code == "not_found_in_data":
         return words.MISSING[facts["thing"]].format(**facts)
     if problem.code in words.ERRORS:

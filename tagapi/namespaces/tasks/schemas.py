@@ -7,12 +7,14 @@ from typing import Any
 
 from marshmallow import Schema, fields, validate
 
-from tagapi.namespaces.fields import Moment, Query, QueryBoolean, QueryInteger
+from tagapi.jobs.changes import Verdict
+from tagapi.namespaces.fields import Input, Moment, Query, QueryBoolean, QueryInteger, StrictText
 from tagapi.namespaces.tasks import words
 
 EXAMPLE_ID = "a1b2c3d4-e5f6-7890-abcd-ef1234567890"
 EXAMPLE_TIME = "2026-01-20T10:30:00+00:00"
 LARGEST_PAGE = 100
+OUTCOMES = tuple(verdict.value for verdict in Verdict)
 NULLABLE = {"x-nullable": True}
 META_RESULT = {
     "success": True,
@@ -59,6 +61,16 @@ class JobsQuery(Query):
 
 class RetryQuery(Query):
     force = QueryBoolean(load_default=False, metadata={"description": "también si terminó con éxito"})
+
+
+class TaskSettleRequest(Input):
+    outcome = StrictText(
+        required=True,
+        validate=validate.OneOf(OUTCOMES, error=f"debe ser uno de: {', '.join(OUTCOMES)}"),
+        metadata={"description": "lo que alguien averiguó; retry: que la tarea vuelva a preguntar"},
+    )
+
+    example = {"outcome": "completed"}
 
 
 class TicketQuery(Query):

@@ -11,9 +11,10 @@ from flask import request
 
 from tagapi import tickets
 from tagapi.auth import PermissionDenied, Policy, TicketInvalid
-from tagapi.jobs.errors import AlreadyFinished, JobNotFound, NotRetryable, OwnerQueueFull, QueueFull
-from tagapi.namespaces.base import NamespaceResource, Route, idempotency_key, load_query
-from tagapi.namespaces.documentation import Answer, operation
+from tagapi.jobs.changes import Verdict
+from tagapi.jobs.errors import AlreadyFinished, JobNotFound, NotParked, NotRetryable, OwnerQueueFull, QueueFull
+from tagapi.namespaces.base import NamespaceResource, Route, idempotency_key, load_body, load_query
+from tagapi.namespaces.documentation import WITH_BODY, Answer, operation
 from tagapi.namespaces.headers import KEY
 from tagapi.namespaces.problems import Invalid
 from tagapi.namespaces.tasks import schemas as shapes
@@ -106,6 +107,30 @@ class JobRetry(TasksResource):
         return render_accepted(self.front.retry(task_id, self.caller, force=force, key=idempotency_key()))
 
 
+class JobSettle(TasksResource):
+    @operation(
+        policy=Policy.ADMIN,
+        path=TASK_ID,
+        body=shapes.TaskSettleRequest,
+        answers={200: Answer("Resuelta; después de retry, sigue", shapes.TaskStatusResponse)},
+        errors=(
+            Invalid("outcome", "is required"),
+            PermissionDenied(what="settle a task"),
+            NO_TASK,
+            NotParked(job_id=shapes.EXAMPLE_ID, state="succeeded"),
+            *WITH_BODY,
+        ),
+    )
+    def post(self, task_id: str) -> Any:
+        """Resolver una tarea que no pudo averiguar si su resultado se guardó (settle a parked job).
+
+        Quien lo hace ha mirado antes en la tabla: `completed` y `failed` se creen tal cual.
+        """
+        verdict = Verdict(load_body(shapes.TaskSettleRequest)["outcome"])
+        job = self.front.service.settle(self.front.job(task_id, self.caller).id, verdict, by=self.caller.name)
+        return render_status(job, self.front.limits)
+
+
 class JobProgress(TasksResource):
     @operation(
         policy=Policy.USER,
@@ -141,6 +166,7 @@ class JobEvents(TasksResource):
     )
     def get(self, task_id: str) -> Any:
         """Los eventos de una tarea, de una vez o en directo (what happened, at once or live)."""
+        load_query(shapes.TicketQuery)
         job = self.front.job(task_id, self.caller)
         kinds = ["application/json", "text/event-stream"]
         if request.accept_mimetypes.best_match(kinds, kinds[0]) == kinds[0]:
@@ -175,6 +201,7 @@ class PushSocket(TasksResource):
         `unsubscribe`. Recibe primero una instantánea y después cada cambio; el último lleva `final: true`.
         Un navegador, que no puede enviar cabeceras, pide antes un tique y lo da en `?ticket=`.
         """
+        load_query(shapes.TicketQuery)
         return self.front.push_socket(request, self.admission, self.gate)
 
 
@@ -190,6 +217,7 @@ ROUTES: Sequence[Route] = (
     (PREFIX, JobList),
     (f"{PREFIX}/cancel/<string:task_id>", JobCancel),
     (f"{PREFIX}/retry/<string:task_id>", JobRetry),
+    (f"{PREFIX}/settle/<string:task_id>", JobSettle),
     (f"{PREFIX}/progress/<string:task_id>", JobProgress),
     (f"{PREFIX}/events/<string:task_id>", JobEvents),
     (f"{PREFIX}/ws", PushSocket),

@@ -29,6 +29,7 @@ ERRORS: Mapping[str, str] = {
     "job_not_found": "La tarea no existe o ha sido eliminada",
     "not_found": "La ruta no existe",
     "already_finished": "La tarea ya ha terminado ({status}) y no se puede cancelar",
+    "not_parked": "La tarea no espera a que un administrador la resuelva",
     "method_not_allowed": "El método no está permitido en esta ruta",
     "too_large": "El cuerpo de la solicitud supera los 8 MiB",
     "unsupported_media_type": "El cuerpo debe ser JSON: Content-Type: application/json",
@@ -38,7 +39,7 @@ ERRORS: Mapping[str, str] = {
     "shutting_down": "El servicio se está deteniendo. Inténtelo de nuevo en {retry_after} s",
     "store_unavailable": "El almacén de tareas no responde. Inténtelo de nuevo en {retry_after} s",
     "store_too_new": "El almacén de tareas es de una versión más reciente del servicio",
-    "not_ready": "{part} aún no está listo. Inténtelo de nuevo en {retry_after} s",
+    "not_ready": "El servicio aún no está listo. Inténtelo de nuevo en {retry_after} s",
     "authentication_required": "Se necesita un token válido: Authorization: Bearer TOKEN",
     "ticket_invalid": "El tique no es válido, ya se usó o ha caducado",
     "token_not_needed": "Este servicio funciona sin tokens y no puede comprobar el suyo: no envíe ninguno",
@@ -55,9 +56,23 @@ ERRORS: Mapping[str, str] = {
     "pushes_full": "Hay {open} conexiones abiertas, que son las que caben. Inténtelo de nuevo en {retry_after} s",
     "no_pushes": "Este servidor no puede mantener conexiones abiertas",
     "not_configured": "Falta la configuración de la plataforma: {setting}",
+    "conflict": "Esto no se puede hacer tal como están las cosas",
+    "unavailable": "Esto no se puede hacer ahora",
+    "bad_request": "La solicitud no es válida",
+    "http_error": "La solicitud no se puede atender",
+    "malformed": "La solicitud no es HTTP válido",
+    "too_slow": "La solicitud tardó demasiado en llegar",
+    "uri_too_long": "La línea de la solicitud es demasiado larga",
+    "expectation_failed": "Lo que pide la cabecera Expect no se puede cumplir",
+    "headers_too_large": "Las cabeceras de la solicitud son demasiado grandes",
+    "not_implemented": "Esta codificación de transferencia no se conoce aquí",
+    "overloaded": "Hay demasiadas conexiones. Inténtelo de nuevo más tarde",
     "internal": "Error interno del servidor",
 }
 """By a problem's code."""
+
+PAST_RETURN = "La tarea ya no se puede cancelar ({status}): su resultado se está guardando, o no se sabe si se guardó"
+"""Instead of that it has ended, of a job that has not."""
 
 NOT_RETRYABLE: Mapping[bool, str] = {
     False: "La tarea aún no ha terminado ({status}): no se puede repetir",
@@ -78,7 +93,9 @@ REASONS: Mapping[str, str] = {
     "is not valid JSON": "no es JSON válido",
     "cannot be read": "no se puede leer",
     "is required": "es obligatorio",
+    "Missing data for required field": "es obligatorio",  # marshmallow's own, of a field that is an object
     "must not be null": "no puede ser null",
+    "Field may not be null": "no puede ser null",
     "must be true or false": "debe ser true o false",
     "must be a whole number": "debe ser un número entero",
     "has too many digits": "tiene demasiadas cifras",
