@@ -21,6 +21,9 @@ KILLED_SECONDS = 3.0  # that a killed store stays away
 PATIENCE = 2.0  # seconds: slower answers are counted as wrong; about one is what is wanted
 ASK_EVERY = 0.1  # seconds, each route
 NOTICED = 1.0  # seconds: what was asked earlier may be answered by who does not know yet
+USUAL = (200, 404)
+"""Answers of who does not know yet: of what needs no store, the thing that is asked for, or that it is not there."""
+
 BACK_SECONDS = 15.0  # within which the service has to be itself again
 LIVE = "/health/live"
 TRIGGER = "/api/v1/tags/trigger"
@@ -129,7 +132,7 @@ def _probe(url: str, routes: Sequence[Route], seconds: float) -> list[Seen]:
     with ThreadPoolExecutor(len(routes)) as pool:
         asked = [pool.submit(_ask_for, seconds, began, url, *route) for route in routes]
         seen = [one for answers in asked for one in answers.result()]
-    due = [one for one in seen if one.asked > NOTICED or one.code != 200]
+    due = [one for one in seen if one.asked > NOTICED or one.code not in USUAL]
     return [one for one in due if one.route != f"GET {LIVE}" or one.code != 200]
 
 
