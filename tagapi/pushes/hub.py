@@ -20,6 +20,7 @@ from tagapi.pushes.push import Gone, Push
 log = logging.getLogger(__name__)
 
 BEAT = 0.5  # seconds
+LINGER = 2.0  # seconds that a client has to hang up, once the last word is said
 GOODBYE_SECONDS = 0.8  # that clients have to take in what was said at the end
 GOING_AWAY = 1001
 
@@ -90,7 +91,7 @@ class Hub:
             if (now := time.monotonic()) - beat >= BEAT:
                 beat = now
                 for push in [*self._pushes]:
-                    self._guarded(push, partial(push.beat, now))
+                    self._guarded(push, partial(self._beat, push, now))
         self._say_goodbye()
 
     def _round(self, seconds: float) -> None:
@@ -111,9 +112,15 @@ class Hub:
         for push in news & self._pushes:
             self._guarded(push, push.heard)
 
+    @staticmethod
+    def _beat(push: Push, now: float) -> None:
+        if push.leaving is not None and now - push.leaving > LINGER:
+            raise Gone
+        push.beat(now)
+
     def _moved(self, push: Push, events: int) -> None:
         push.moved = time.monotonic()
-        if events & selectors.EVENT_READ and (data := push.read()):
+        if events & selectors.EVENT_READ and (data := push.read()) and not push.closing:
             push.received(data)
 
     def _guarded(self, push: Push, step: Callable[[], None]) -> None:
