@@ -59,12 +59,15 @@ def test_what_was_read_before_what_was_told_is_not_told(world: World) -> None:
 
 
 def test_of_a_new_job_of_ones_own_everything_is_told(world: World) -> None:
-    followed = Followed("ann", "ann")
+    followed, before = Followed("ann", "ann"), job_of(world)
     followed.add_mine()
+    assert kinds(followed.messages(before, asked=False)) == ["snapshot"], "its news came before the answer"
+    followed.newest = before.number
     job = job_of(world)
     assert kinds(followed.messages(job, asked=False)) == ["accepted"]
     followed.drop([job.id])
-    world.run_next()
+    while world.run_next():
+        pass
     told = followed.messages(world.job(job.id), asked=False)
     assert "accepted" not in kinds(told) and kinds(told)[-1] == "finished"
 

@@ -23,6 +23,8 @@ class Followed:
         self._only = only
         self._named: set[str] = set()
         self._mine = False
+        self.newest: int | None = None
+        """The number of the caller's newest job when all of theirs began to be followed: later ones are new."""
         self._told: dict[str, tuple[int, bool]] = {}
         """The last event that was told of a job, and whether the job is the caller's own."""
         self._ended: dict[str, None] = {}
@@ -47,6 +49,7 @@ class Followed:
 
     def add_mine(self) -> None:
         self._mine = True
+        self.newest = None  # until the watch has looked
 
     def drop_mine(self) -> None:
         self._mine = False
@@ -70,7 +73,7 @@ class Followed:
     def messages(self, job: Job, *, asked: bool) -> list[dict[str, Any]]:
         """What is new of a job: a snapshot first, then every event once.
 
-        Of a new job, which is followed since all of the caller's are, everything that happened to it.
+        Of a job that came when all of the caller's were followed, everything that happened to it.
         """
         if job.id in self._ended or not self.wants(job):
             return []
@@ -84,7 +87,8 @@ class Followed:
         return told
 
     def _news(self, job: Job, known: tuple[int, bool] | None, *, asked: bool) -> list[dict[str, Any]]:
-        if known is None and (asked or job.id in self._named):
+        new = self.newest is not None and job.number > self.newest
+        if known is None and (asked or job.id in self._named or not new):
             return [render_snapshot(job)]
         news, gap = news_after(job, known[0] if known else 0)
         return [render_snapshot(job, gap=True)] if gap else news

@@ -161,6 +161,9 @@ class JobSocket(WebSocket, Follower):
     def hear_of_none(self, job_id: str) -> None:
         self._heard.put(job_id, None)
 
+    def hear_newest(self, number: int) -> None:
+        self._followed.newest = number
+
     # -- what the hub calls ----------------------------------------------------------------
 
     def message(self, text: str) -> None:
@@ -258,6 +261,9 @@ class JobStream(EventStream, Follower):
 
     def hear_of_none(self, job_id: str) -> None:
         self._heard.put(job_id, None)
+
+    def hear_newest(self, number: int) -> None:
+        """It follows no owner."""
 
     def heard(self) -> None:
         for job, _ in self._heard.take().values():
