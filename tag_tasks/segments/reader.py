@@ -3,34 +3,28 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeVar
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from pyspark.sql import functions as F
 
-from tag_tasks.bounded import BoundedThreads, NoAnswer
+from tag_tasks.reads import Reads
 from tag_tasks.segments.assigned import SegmentTable
 from tag_tasks.segments.model import Model
 from tag_tasks.segments.models import ModelTable
 from tag_tasks.spark.session import Spark
-from tagapi.jobs.errors import NotFoundInData, NotReady, Transient
-
-Answer = TypeVar("Answer")
-SECONDS = 10.0  # that a read may take
-RETRY_AFTER = 5  # seconds, as a guess
+from tagapi.jobs.errors import NotFoundInData
 
 
 class SegmentReader:
-    """Reads for the API. Raises NotReady while the storage, or Spark, does not answer."""
+    """Reads for the API. Raises NotReady while Spark, or the storage, does not answer."""
 
-    def __init__(
-        self, spark: Spark, models: ModelTable, table: SegmentTable, at_once: int, seconds: float = SECONDS
-    ) -> None:
-        """At most `at_once` reads are under way; each may take so many seconds."""
+    def __init__(self, spark: Spark, models: ModelTable, table: SegmentTable, at_once: int) -> None:
+        """At most `at_once` reads are under way."""
         self._spark = spark
         self._models = models
         self._table = table
-        self._threads = BoundedThreads("read", at_once, seconds)
+        self._reads = Reads(at_once)
 
     def models(self) -> Sequence[Mapping[str, Any]]:
         """The newest version of each model, by name, in short."""
@@ -39,14 +33,14 @@ class SegmentReader:
             found = (self._models.read(name) for name in self._models.names())
             return [model for model in found if model is not None]
 
-        return [_short(model) for model in self._read(read)]
+        return [_short(model) for model in self._reads.run(read)]
 
     def model(self, name: str, version: int | None = None) -> Mapping[str, Any]:
         """A version whole, the newest unless told otherwise, with `versions`. Raises NotFoundInData."""
-        versions = self._read(lambda: self._models.versions(name))
+        versions = self._reads.run(lambda: self._models.versions(name))
         if not versions:
             raise NotFoundInData(thing="model", name=name)
-        found = self._read(lambda: self._models.read(name, version))
+        found = self._reads.run(lambda: self._models.read(name, version))
         if found is None:
             raise NotFoundInData(thing="version", name=version)
         return {**json.loads(found.to_json()), "versions": list(versions)}
@@ -54,11 +48,11 @@ class SegmentReader:
     def segment_of(self, name: str, user_id: str) -> Mapping[str, Any]:
         """`model, version, user_id, segment, description`. Raises NotFoundInData for who was not predicted."""
         self.model(name)
-        found = self._read(lambda: self._segment_of(name, user_id))
+        found = self._reads.run(lambda: self._segment_of(name, user_id))
         if found is None:
             raise NotFoundInData(thing="segment", name=user_id)
         version, segment = found
-        model = self._read(lambda: self._models.read(name, version))
+        model = self._reads.run(lambda: self._models.read(name, version))
         told = {} if model is None else {"description": model.segments()[segment]["description"]}
         return {"model": name, "version": version, "user_id": user_id, "segment": segment, **told}
 
@@ -72,12 +66,6 @@ class SegmentReader:
                 if rows.select("user_id").limit(1).collect():
                     return file.version, file.segment
         return None
-
-    def _read(self, read: Callable[[], Answer]) -> Answer:
-        try:
-            return self._threads.run(read)
-        except (NoAnswer, Transient) as error:
-            raise NotReady(part="the storage", retry_after=RETRY_AFTER) from error
 
 
 def _short(model: Model) -> Mapping[str, Any]:

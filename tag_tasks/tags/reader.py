@@ -1,23 +1,22 @@
 """What namespaces read beside jobs: the catalogue, the members of a tag, the tags of a user.
 
 Whatever asks Spark or the storage runs on threads of its own, fewer than the server has: where
-these hang, the server is told to come again, and answers everything else.
+these hang, who asks is told to come again, and everything else is answered.
 """
 
 from __future__ import annotations
 
 import json
-import logging
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, date, datetime
 from functools import reduce
-from typing import Any, TypeVar
+from typing import Any
 
 import pyarrow as pa
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from tag_tasks.bounded import BoundedThreads, NoAnswer
+from tag_tasks.reads import SECONDS, Reads
 from tag_tasks.spark.session import Spark
 from tag_tasks.spark.sources import Sources
 from tag_tasks.tags.catalogue import catalogue
@@ -25,13 +24,7 @@ from tag_tasks.tags.edit import holders
 from tag_tasks.tags.evaluate import USERS
 from tag_tasks.tags.table import MembershipTable
 from tag_tasks.tags.tag import TagTask
-from tagapi.jobs.errors import NotFoundInData, NotReady
-
-log = logging.getLogger(__name__)
-
-Answer = TypeVar("Answer")
-SECONDS = 10.0  # that a read may take: many times what the slowest takes
-RETRY_AFTER = 5  # seconds, as a guess
+from tagapi.jobs.errors import NotFoundInData
 
 
 class TagReader:
@@ -55,7 +48,7 @@ class TagReader:
         self._table = table
         self._now = now
         self._tags = catalogue()
-        self._threads = BoundedThreads("read", at_once, seconds)
+        self._reads = Reads(at_once, seconds)
 
     def available(self) -> Sequence[Mapping[str, Any]]:
         """Every tag: `tag_id, task_class, description`, by ascending id."""
@@ -70,7 +63,7 @@ class TagReader:
     def tag(self, tag_id: int) -> Mapping[str, Any]:
         """One tag with its rule in words, its source, how many members it has and when it last ran over all users."""
         tag = self._known(tag_id)
-        marks, members = self._read(lambda: (self._table.marks(tag_id), self._table.snapshot().members(tag_id)))
+        marks, members = self._reads.run(lambda: (self._table.marks(tag_id), self._table.snapshot().members(tag_id)))
         return {
             "tag_id": tag.tag_id,
             "task_class": tag.task_class,
@@ -84,7 +77,7 @@ class TagReader:
     def members(self, tag_id: int, after: str | None, limit: int) -> Sequence[str]:
         """At most `limit` members of a tag with ids greater than `after`, ascending (by code point)."""
         self._known(tag_id)
-        return self._read(lambda: self._members(tag_id, after, limit))
+        return self._reads.run(lambda: self._members(tag_id, after, limit))
 
     def _members(self, tag_id: int, after: str | None, limit: int) -> Sequence[str]:
         files = [
@@ -102,7 +95,7 @@ class TagReader:
 
     def tags_of(self, user_id: str) -> Sequence[int]:
         """The tags that a user carries, as stored. Raises NotFoundInData for a user who does not exist."""
-        return self._read(lambda: self._tags_of(user_id))
+        return self._reads.run(lambda: self._tags_of(user_id))
 
     def _tags_of(self, user_id: str) -> Sequence[int]:
         with self._spark.session() as session:
@@ -115,7 +108,7 @@ class TagReader:
 
     def explain(self, user_id: str) -> Sequence[Mapping[str, Any]]:
         """For every tag: is the user a member, does the rule match now, what was observed, what was wanted."""
-        return self._read(lambda: self._explain(user_id))
+        return self._reads.run(lambda: self._explain(user_id))
 
     def _explain(self, user_id: str) -> Sequence[Mapping[str, Any]]:
         stored = self._tags_of(user_id)
@@ -132,13 +125,6 @@ class TagReader:
                 )
             seen = {row["tag_id"]: row for row in reduce(DataFrame.unionAll, branches).collect()}
             return [_explained(tag, tag.tag_id in stored, seen.get(tag.tag_id), today) for tag in self._tags.values()]
-
-    def _read(self, read: Callable[[], Answer]) -> Answer:
-        try:
-            return self._threads.run(read)
-        except NoAnswer as error:
-            log.warning("read_not_answered", extra={"reason": str(error)})
-            raise NotReady(part="The data", retry_after=RETRY_AFTER) from error
 
     def _known(self, tag_id: int) -> TagTask:
         if tag_id not in self._tags:

@@ -39,7 +39,7 @@ ERRORS: Mapping[str, str] = {
     "shutting_down": "El servicio se está deteniendo. Inténtelo de nuevo en {retry_after} s",
     "store_unavailable": "El almacén de tareas no responde. Inténtelo de nuevo en {retry_after} s",
     "store_too_new": "El almacén de tareas es de una versión más reciente del servicio",
-    "not_ready": "{part} aún no está listo. Inténtelo de nuevo en {retry_after} s",
+    "not_ready": "El servicio aún no está listo. Inténtelo de nuevo en {retry_after} s",
     "authentication_required": "Se necesita un token válido: Authorization: Bearer TOKEN",
     "ticket_invalid": "El tique no es válido, ya se usó o ha caducado",
     "token_not_needed": "Este servicio funciona sin tokens y no puede comprobar el suyo: no envíe ninguno",

@@ -1,0 +1,31 @@
+"""What namespaces read of tables and of Spark: on threads of its own, so that a read that hangs holds up no request."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import TypeVar
+
+from tag_tasks.bounded import BoundedThreads, NoAnswer
+from tagapi.jobs.errors import NotReady
+
+log = logging.getLogger(__name__)
+
+Answer = TypeVar("Answer")
+SECONDS = 10.0  # that a read may take: many times what the slowest takes
+RETRY_AFTER = 5  # seconds, as a guess
+
+
+class Reads:
+    """At most so many reads at once. Safe to use from many threads."""
+
+    def __init__(self, at_once: int, seconds: float = SECONDS) -> None:
+        self._threads = BoundedThreads("read", at_once, seconds)
+
+    def run(self, read: Callable[[], Answer]) -> Answer:
+        """The answer of a read, and its errors. Raises NotReady where it takes too long, and at once where many do."""
+        try:
+            return self._threads.run(read)
+        except NoAnswer as error:
+            log.warning("read_not_answered", extra={"reason": str(error)})
+            raise NotReady(part="The data", retry_after=RETRY_AFTER) from error
