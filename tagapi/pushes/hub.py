@@ -39,6 +39,7 @@ class Hub:
         self._selector = selectors.DefaultSelector()
         self._wake, self._woken = socket.socketpair()
         self._stopping = threading.Event()
+        self._over = False
         self._thread = threading.Thread(target=self._run, name="pushes", daemon=True)
 
     def start(self) -> None:
@@ -67,9 +68,12 @@ class Hub:
             self._taken -= 1
 
     def add(self, push: Push) -> None:
-        """Go on with a push that has its place."""
+        """Go on with a push that has its place; one that comes after the end is hung up on."""
         with self._lock:
-            self._coming.append(push)
+            if not (late := self._over):
+                self._coming.append(push)
+        if late:
+            self._let_go(push)
         self._rouse()
 
     def news(self, push: Push) -> None:
@@ -93,6 +97,14 @@ class Hub:
                 for push in [*self._pushes]:
                     self._guarded(push, partial(self._beat, push, now))
         self._say_goodbye()
+        with self._lock:
+            self._over = True
+            coming = self._coming
+        for push in coming:
+            self._let_go(push)
+        self._selector.close()
+        self._wake.close()
+        self._woken.close()
 
     def _round(self, seconds: float) -> None:
         ready = self._selector.select(seconds)
@@ -140,6 +152,9 @@ class Hub:
     def _drop(self, push: Push) -> None:
         self._pushes.discard(push)
         self._selector.unregister(push.sock)
+        self._let_go(push)
+
+    def _let_go(self, push: Push) -> None:
         push.sock.close()
         push.left()
         self.cede()

@@ -30,6 +30,7 @@ STATES = ("accepted", "started", "retried", "parked", "finished", "undoing", "se
 
 
 def stand_in(folder: Path, **settings: object) -> Server:
+    folder.mkdir(exist_ok=True)
     tokens = write_tokens(folder / "tokens.yaml")
     told = {"auth__tokens_file": tokens, "jobs__max_concurrent": 8, **settings}
     variables = {f"TAGAPI_{name.upper()}": str(value) for name, value in told.items()}

@@ -116,6 +116,27 @@ def moment(text: str) -> float:
     return datetime.fromisoformat(text).timestamp()
 
 
+def test_a_socket_outlives_the_store_and_misses_nothing(tmp_path: Path) -> None:
+    with Valkey(tmp_path / "valkey", appendfsync="always") as valkey:
+        server = stand_in(tmp_path / "server", registry__url=valkey.url, server__workers=2)
+        for _ in served(server, ready=False):
+            with Client(server.url, "ann-token") as ann, socket_to(server) as follower:
+                task_id = started(ann, TICKS)
+                follower.subscribe(task_id)
+                follower.until(lambda message: message["event"] == "phase")
+                valkey.kill()
+                until(lambda: ann.get(TASKS).status_code == 503, "the loss is noticed", seconds=5)
+                valkey.start()
+                until(lambda: ann.get(TASKS).status_code == 200, "it is back", seconds=10)
+                follower.until(lambda message: message["event"] == "phase")
+                assert cancel(ann, task_id).status_code in (200, 202)
+                follower.final()
+                happened = events_of(ann, task_id)
+        numbers = [message["number"] for message in follower.seen]
+        assert numbers == sorted(set(numbers))
+        assert {event["number"] for event in happened if event["number"] > numbers[0]} <= set(numbers)
+
+
 # -- bounds --------------------------------------------------------------------------------
 
 
