@@ -414,6 +414,23 @@ def test_a_stream_that_broke_goes_on_behind_the_last_event(pushing: Server, ann:
     assert told[-1]["status"] == "REVOKED"
 
 
+def test_a_page_whose_ticket_is_spent_goes_on_with_another_one(pushing: Server, ann: Client) -> None:
+    """A browser's own second try sends the header and the old ticket, which counts no more."""
+    task_id = ended(ann, started(ann, RETRIES))["task_id"]
+    ticket = f"?ticket={ticket_of(ann)}"
+    with stream_of(pushing, task_id, token=None, query=ticket) as stream:
+        told = numbered(stream, 2)
+    with stream_of(pushing, task_id, after=told[-1]["number"], token=None, query=ticket) as stream:
+        assert (stream.answer.status_code, stream.answer.json()["error"]) == (401, "ticket_invalid")
+    query = f"?ticket={ticket_of(ann)}&last_event_id={told[-1]['number']}"
+    with stream_of(pushing, task_id, token=None, query=query) as stream:
+        told += numbered(stream)
+    assert states(told) == states(events_of(ann, task_id))
+    last = told[-1]["number"]
+    with stream_of(pushing, task_id, after=last, query="?last_event_id=1") as stream:
+        assert stream.answer.status_code == 204, "the header goes before"
+
+
 def test_a_stream_that_begins_before_what_is_kept_says_that_there_is_a_gap(pushing: Server, ann: Client) -> None:
     task_id = started(ann, MANY)
     until(
