@@ -43,8 +43,12 @@ class Hosts:
         self._strict = open_to_all or bool(self._names)
         self._known = lru_cache(1024)(self._is_ours)
 
-    def check(self, host: str | None, protocol: str = "HTTP/1.1", origin: str | None = None) -> str | None:
+    def check(
+        self, host: str | None, protocol: str = "HTTP/1.1", origin: str | None = None, *, pushed: bool = False
+    ) -> str | None:
         """The host where it is known to be ours, for links to begin with; None where it was not checked.
+
+        `pushed` says that a socket or a stream is asked for: no browser keeps those from pages of elsewhere.
 
         Raises BadHost, Misdirected and ForeignOrigin. Only HTTP/1.0 may go without a host, as no browser does.
         """
@@ -54,9 +58,10 @@ class Hosts:
             raise BadHost
         elif not ours and self._strict:
             raise Misdirected(host=host)
-        if origin is not None and self._open:
+        if origin is not None and (self._open or pushed):
             said = ORIGIN.fullmatch(origin)
-            if said is None or not self._known(said["host"]):
+            same = said is not None and not self._open and said["host"].lower() == (host or "").lower()
+            if said is None or not (same or self._known(said["host"])):
                 raise ForeignOrigin
         return host if ours else None
 

@@ -10,7 +10,7 @@ import logging
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
-from queue import Empty, SimpleQueue
+from dataclasses import dataclass, field
 
 from tagapi.jobs.errors import StoreUnavailable
 from tagapi.jobs.lists import Query
@@ -22,6 +22,7 @@ log = logging.getLogger(__name__)
 LOOK_EVERY = 0.1  # seconds between two looks at what changed
 AWAY_EVERY = 0.5  # seconds, while the store is away
 MINE_AT_ONCE = 100  # jobs of an owner that are told when they begin to follow all of theirs
+ANSWERED_AT_ONCE = 500  # jobs that one follower asked about, before it is the next one's turn
 ACTIVE = frozenset(state for state in JobState if not state.final)
 
 
@@ -41,6 +42,10 @@ class Follower(ABC):
         """There is no such job, or it is none of the follower's."""
 
     @abstractmethod
+    def hear_newest(self, number: int) -> None:
+        """It is about to hear of an owner's jobs, as it asked: this is the newest of them, and later ones are new."""
+
+    @abstractmethod
     def following(self) -> Iterable[str]:
         """The ids of the jobs that it follows by name."""
 
@@ -50,6 +55,15 @@ class Follower(ABC):
         """Whose jobs alone it may see; None for everybody's."""
 
 
+@dataclass(slots=True)
+class Asked:
+    """What a follower wants to hear of as it is. Asked twice before there was an answer, it is answered once."""
+
+    ids: dict[str, None] = field(default_factory=dict)
+    owner: str | None = None
+    """The owner of whose jobs it wants to hear."""
+
+
 class Watch:
     """Of one process."""
 
@@ -57,7 +71,7 @@ class Watch:
         self._registry = registry
         self._lock = threading.Lock()
         self._followers: set[Follower] = set()
-        self._asked: SimpleQueue[tuple[Follower, Sequence[str] | str]] = SimpleQueue()
+        self._asked: dict[Follower, Asked] = {}
         self._wake = threading.Event()
         self._stopped = False
         self._upto: str | None = None
@@ -79,15 +93,20 @@ class Watch:
     def leave(self, follower: Follower) -> None:
         with self._lock:
             self._followers.discard(follower)
+            self._asked.pop(follower, None)
 
     def tell(self, follower: Follower, job_ids: Sequence[str]) -> None:
-        """Have it hear of these jobs as they are."""
-        self._asked.put((follower, job_ids))
+        """Have it hear of these jobs as they are. It has joined before."""
+        with self._lock:
+            if follower in self._followers:
+                self._asked.setdefault(follower, Asked()).ids.update(dict.fromkeys(job_ids))
         self._wake.set()
 
     def tell_active(self, follower: Follower, owner: str) -> None:
-        """Have it hear of the jobs of an owner that have not ended."""
-        self._asked.put((follower, owner))
+        """Have it hear of the jobs of an owner that have not ended. It has joined before."""
+        with self._lock:
+            if follower in self._followers:
+                self._asked.setdefault(follower, Asked()).owner = owner
         self._wake.set()
 
     # -- the thread ------------------------------------------------------------------------
@@ -127,27 +146,42 @@ class Watch:
         self._upto = news.upto  # at last: what the store could not tell is asked for again
 
     def _answer(self) -> None:
-        """Tell those who asked how their jobs are."""
-        unanswered: list[tuple[Follower, Sequence[str] | str]] = []
-        try:
-            while True:
-                unanswered.append(asked := self._asked.get_nowait())
-                self._answer_one(*asked)
-                unanswered.clear()
-        except Empty:
-            pass
-        finally:
-            for asked in unanswered:
-                self._asked.put(asked)
+        """Tell those who asked how their jobs are: each in its turn, and who asks much a part at a time."""
+        with self._lock:
+            waiting = list(self._asked)
+        for follower in waiting:
+            self._answer_one(follower)
+        if self._asked:
+            self._wake.set()
 
-    def _answer_one(self, follower: Follower, asked: Sequence[str] | str) -> None:
-        if isinstance(asked, str):
-            mine = Query(owner=asked, states=ACTIVE, limit=MINE_AT_ONCE)
-            for job in reversed(self._registry.find(mine).jobs):
-                follower.hear(job, asked=True)
-            return
-        found = {job.id: job for job in self._registry.get_all(list(asked))}
-        for job_id in asked:
+    def _answer_one(self, follower: Follower) -> None:
+        """What cannot be answered, since the store is away, is asked still."""
+        with self._lock:
+            asked = self._asked.pop(follower, Asked())
+            ids = list(asked.ids)[:ANSWERED_AT_ONCE]
+            if rest := dict.fromkeys(list(asked.ids)[ANSWERED_AT_ONCE:]):
+                self._asked[follower] = Asked(rest)
+        try:
+            if asked.owner is not None:
+                self._tell_active(follower, asked.owner)
+            if ids:
+                self._tell_of(follower, ids)
+        except StoreUnavailable:
+            if asked.owner is not None:
+                self.tell_active(follower, asked.owner)
+            self.tell(follower, ids)
+            raise
+
+    def _tell_active(self, follower: Follower, owner: str) -> None:
+        newest = self._registry.find(Query(owner=owner, limit=1)).jobs
+        follower.hear_newest(newest[0].number if newest else 0)
+        mine = Query(owner=owner, states=ACTIVE, limit=MINE_AT_ONCE)
+        for job in reversed(self._registry.find(mine).jobs):
+            follower.hear(job, asked=True)
+
+    def _tell_of(self, follower: Follower, ids: Sequence[str]) -> None:
+        found = {job.id: job for job in self._registry.get_all(ids)}
+        for job_id in ids:
             known = found.get(job_id)
             if known is None or follower.owner not in (None, known.request.owner):
                 follower.hear_of_none(job_id)

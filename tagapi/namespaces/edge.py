@@ -68,7 +68,9 @@ def guard(app: Flask, hosts: Hosts, proxies: Proxies, front_for: Callable[[str],
             asked[records.ROUTE] = request.url_rule.rule
         whole = ABSOLUTE.match(asked.get("RAW_URI", ""))  # a target that names a host goes before the header (RFC 9112)
         host = whole[1] if whole else asked.get("HTTP_HOST")
-        asked[CHECKED_HOST] = hosts.check(host, asked["SERVER_PROTOCOL"], asked.get("HTTP_ORIGIN"))
+        pushed = "HTTP_UPGRADE" in asked or "text/event-stream" in asked.get("HTTP_ACCEPT", "").lower()
+        origin = asked.get("HTTP_ORIGIN")
+        asked[CHECKED_HOST] = hosts.check(host, asked["SERVER_PROTOCOL"], origin, pushed=pushed)
 
     @app.after_request
     def go_out(response: Response) -> Response:

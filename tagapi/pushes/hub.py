@@ -20,6 +20,7 @@ from tagapi.pushes.push import Gone, Push
 log = logging.getLogger(__name__)
 
 BEAT = 0.5  # seconds
+LINGER = 2.0  # seconds that a client has to hang up, once the last word is said
 GOODBYE_SECONDS = 0.8  # that clients have to take in what was said at the end
 GOING_AWAY = 1001
 
@@ -38,6 +39,7 @@ class Hub:
         self._selector = selectors.DefaultSelector()
         self._wake, self._woken = socket.socketpair()
         self._stopping = threading.Event()
+        self._over = False
         self._thread = threading.Thread(target=self._run, name="pushes", daemon=True)
 
     def start(self) -> None:
@@ -66,9 +68,12 @@ class Hub:
             self._taken -= 1
 
     def add(self, push: Push) -> None:
-        """Go on with a push that has its place."""
+        """Go on with a push that has its place; one that comes after the end is hung up on."""
         with self._lock:
-            self._coming.append(push)
+            if not (late := self._over):
+                self._coming.append(push)
+        if late:
+            self._let_go(push)
         self._rouse()
 
     def news(self, push: Push) -> None:
@@ -90,8 +95,16 @@ class Hub:
             if (now := time.monotonic()) - beat >= BEAT:
                 beat = now
                 for push in [*self._pushes]:
-                    self._guarded(push, partial(push.beat, now))
+                    self._guarded(push, partial(self._beat, push, now))
         self._say_goodbye()
+        with self._lock:
+            self._over = True
+            coming = self._coming
+        for push in coming:
+            self._let_go(push)
+        self._selector.close()
+        self._wake.close()
+        self._woken.close()
 
     def _round(self, seconds: float) -> None:
         ready = self._selector.select(seconds)
@@ -111,9 +124,15 @@ class Hub:
         for push in news & self._pushes:
             self._guarded(push, push.heard)
 
+    @staticmethod
+    def _beat(push: Push, now: float) -> None:
+        if push.leaving is not None and now - push.leaving > LINGER:
+            raise Gone
+        push.beat(now)
+
     def _moved(self, push: Push, events: int) -> None:
         push.moved = time.monotonic()
-        if events & selectors.EVENT_READ and (data := push.read()):
+        if events & selectors.EVENT_READ and (data := push.read()) and not push.closing:
             push.received(data)
 
     def _guarded(self, push: Push, step: Callable[[], None]) -> None:
@@ -133,6 +152,9 @@ class Hub:
     def _drop(self, push: Push) -> None:
         self._pushes.discard(push)
         self._selector.unregister(push.sock)
+        self._let_go(push)
+
+    def _let_go(self, push: Push) -> None:
         push.sock.close()
         push.left()
         self.cede()

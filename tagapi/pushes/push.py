@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import time
 from abc import ABC, abstractmethod
 from collections import deque
 
@@ -25,7 +26,9 @@ class Push(ABC):
         self.moved = 0.0
         """When it last took something in, or sent something, by the hub's clock."""
         self.closing = False
-        """It ends once everything is sent."""
+        """It ends once everything is sent, and the other side has hung up."""
+        self.leaving: float | None = None
+        """Since when, by the hub's clock, everything is sent."""
 
     def send(self, data: bytes) -> None:
         """Put it behind what waits. Raises Gone where that is too much."""
@@ -48,8 +51,16 @@ class Push(ABC):
             self._unsent.appendleft(piece)
         except OSError:
             raise Gone from None
-        if self.closing and not self._unsent:
-            raise Gone
+        if self.closing and not self._unsent and self.leaving is None:
+            self._leave()
+
+    def _leave(self) -> None:
+        """Let the other side hang up first: with bytes unread, a close would be a reset, and the last words lost."""
+        self.leaving = time.monotonic()
+        try:
+            self.sock.shutdown(socket.SHUT_WR)
+        except OSError:
+            raise Gone from None
 
     def read(self) -> bytes:
         """What came in. Raises Gone where nothing more will."""

@@ -329,6 +329,11 @@ def test_a_last_event_id_that_is_none_is_named(still: Server, waiting: str, valu
     invalid(still.request("GET", f"{TASKS}/events/{waiting}", headers=headers), "Last-Event-ID")
 
 
+@pytest.mark.parametrize("value", ["-1", "x", "1.5", "", "9" * 10, "9" * 5000, "１"])
+def test_a_last_event_id_in_the_query_that_is_none_is_named(still: Server, waiting: str, value: str) -> None:
+    invalid(still.get(f"{TASKS}/events/{waiting}?last_event_id={quote(value)}"), "last_event_id")
+
+
 HANDSHAKE = {
     "Upgrade": "websocket",
     "Connection": "Upgrade",

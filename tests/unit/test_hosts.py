@@ -95,3 +95,26 @@ def test_other_pages_may_not(origin: str) -> None:
     with pytest.raises(ForeignOrigin):
         Hosts(open_to_all=True).check("localhost", origin=origin)
     Hosts(open_to_all=False).check("localhost", origin=origin)  # there a token is what counts
+
+
+OURS = ["https://tagapi.example.org", "https://TAGAPI.example.org", "http://localhost:3000", "https://127.0.0.1"]
+FOREIGN = ["https://evil.example", "https://tagapi.example.org.evil.example", "https://tagapi.example.org:8443", "null"]
+
+
+@pytest.mark.parametrize("origin", OURS)
+def test_a_page_of_the_host_that_was_asked_may_open_a_push(origin: str) -> None:
+    Hosts(open_to_all=False).check("tagapi.example.org", origin=origin, pushed=True)
+
+
+@pytest.mark.parametrize("origin", FOREIGN)
+def test_a_page_of_elsewhere_may_not_also_where_tokens_are_asked_for(origin: str) -> None:
+    """No browser keeps it from opening a socket."""
+    hosts = Hosts(open_to_all=False)
+    with pytest.raises(ForeignOrigin):
+        hosts.check("tagapi.example.org", origin=origin, pushed=True)
+    hosts.check("tagapi.example.org", origin=origin)
+
+
+def test_a_page_of_a_named_host_may_open_a_push() -> None:
+    hosts = Hosts(["app.example.org", "tagapi.example.org"], open_to_all=False)
+    hosts.check("tagapi.example.org", origin="https://app.example.org", pushed=True)

@@ -18,6 +18,7 @@ import orjson
 from tagapi.jobs.model import Job
 from tagapi.jobs.watch import Follower, Watch
 from tagapi.namespaces.problems import Unavailable
+from tagapi.namespaces.tasks.followed import MOST_NAMED, Followed
 from tagapi.namespaces.tasks.render import UUID, news_after, render_snapshot
 from tagapi.pushes.events import EventStream
 from tagapi.pushes.events import head as stream_head
@@ -27,8 +28,6 @@ from tagapi.pushes.websocket import head as socket_head
 
 MOST_FOLLOWED = 100
 """Jobs that one message may name."""
-MOST_HELD = 10_000
-"""Jobs that one socket may follow."""
 HOLDS_EVERY = 2.0  # seconds between two looks at whether the client may listen still
 REVOKED = 1008
 
@@ -141,12 +140,8 @@ class JobSocket(WebSocket, Follower):
         self._caller = caller
         self._only = only
         self._holds, self._held_at = holds, now
-        self._told: dict[str, int | None] = {}
-        """By the ids of the jobs that it follows: the last event that was told; None before the snapshot."""
-        self._mine = False
+        self._followed = Followed(caller, only)
         self._heard = Heard(partial(hub.news, self))
-        self._ended: dict[str, None] = {}
-        """Jobs of which the last word was said: nothing that comes late is told."""
 
     # -- what the watch calls --------------------------------------------------------------
 
@@ -155,16 +150,19 @@ class JobSocket(WebSocket, Follower):
         return self._only
 
     def follows(self, job: Job) -> bool:
-        return job.id in self._told or (self._mine and job.request.owner == self._caller)
+        return self._followed.wants(job)
 
     def following(self) -> Iterable[str]:
-        return list(self._told)
+        return self._followed.ids()
 
     def hear(self, job: Job, *, asked: bool) -> None:
         self._heard.put(job.id, job, asked)
 
     def hear_of_none(self, job_id: str) -> None:
         self._heard.put(job_id, None)
+
+    def hear_newest(self, number: int) -> None:
+        self._followed.newest = number
 
     # -- what the hub calls ----------------------------------------------------------------
 
@@ -176,15 +174,14 @@ class JobSocket(WebSocket, Follower):
             return
         match asked:
             case {"subscribe": "mine"} if len(asked) == 1:
-                self._mine = True
+                self._followed.add_mine()
                 self._watch.tell_active(self, self._caller)
             case {"unsubscribe": "mine"} if len(asked) == 1:
-                self._mine = False
+                self._followed.drop_mine()
             case {"subscribe": [*ids]} if len(asked) == 1 and self._well_formed(ids):
                 self._subscribe([job_id.lower() for job_id in ids])
             case {"unsubscribe": [*ids]} if len(asked) == 1 and self._well_formed(ids):
-                for job_id in ids:
-                    self._told.pop(job_id.lower(), None)
+                self._followed.drop([job_id.lower() for job_id in ids])
             case _:
                 self._refuse(f'se espera {{"subscribe": [ids]}}, de 1 a {MOST_FOLLOWED}, o "mine"; o unsubscribe')
 
@@ -193,13 +190,10 @@ class JobSocket(WebSocket, Follower):
         return 0 < len(ids) <= MOST_FOLLOWED and all(isinstance(one, str) and UUID.fullmatch(one) for one in ids)
 
     def _subscribe(self, ids: Sequence[str]) -> None:
-        if len(self._told.keys() | set(ids)) > MOST_HELD:
-            self._refuse(f"se siguen {MOST_HELD} tareas como máximo")
-            return
-        for job_id in ids:
-            self._ended.pop(job_id, None)
-            self._told[job_id] = None
-        self._watch.tell(self, ids)
+        if self._followed.add(ids):
+            self._watch.tell(self, ids)
+        else:
+            self._refuse(f"se siguen {MOST_NAMED} tareas como máximo")
 
     def _refuse(self, reason: str) -> None:
         self._say({"error": "invalid", "message": reason})
@@ -211,26 +205,11 @@ class JobSocket(WebSocket, Follower):
         self.take()
         for job_id, (job, asked) in self._heard.take().items():
             if job is None:
-                self._told.pop(job_id, None)
+                self._followed.forget(job_id)
                 self._say({"task_id": job_id, "event": "unknown", "status": "PENDING", "final": True})
-            elif job_id not in self._ended and self.follows(job):
-                self._tell(job, new=not asked and job_id not in self._told)
-
-    def _tell(self, job: Job, *, new: bool) -> None:
-        """Of a new job that is followed since its owner is, everything that happened to it."""
-        last = 0 if new else self._told.get(job.id)
-        if last is None:
-            self._say(render_snapshot(job))
-        else:
-            news, gap = news_after(job, last)
-            for message in [render_snapshot(job, gap=True)] if gap else news:
+                continue
+            for message in self._followed.messages(job, asked=asked):
                 self._say(message)
-        self._told[job.id] = job.events[-1].number
-        if job.finished:
-            self._told.pop(job.id)
-            self._ended[job.id] = None
-            while len(self._ended) > MOST_HELD:
-                self._ended.pop(next(iter(self._ended)))
 
     def beat(self, now: float) -> None:
         super().beat(now)
@@ -262,7 +241,9 @@ class JobStream(EventStream, Follower):
         self._only = only
         self._holds, self._held_at = holds, now
         self._job_id = job.id
-        self._last = after
+        self._ahead = after > job.events[-1].number
+        """The client knows of more than there is: the store was restored from a copy."""
+        self._last = job.events[-1].number if self._ahead else after
         self._heard = Heard(partial(hub.news, self))
 
     @property
@@ -281,15 +262,19 @@ class JobStream(EventStream, Follower):
     def hear_of_none(self, job_id: str) -> None:
         self._heard.put(job_id, None)
 
+    def hear_newest(self, number: int) -> None:
+        """It follows no owner."""
+
     def heard(self) -> None:
         for job, _ in self._heard.take().values():
             if job is None:  # it is kept no more
                 self.closing = True
                 return
             news, gap = news_after(job, self._last)
-            if gap:
-                told = render_snapshot(job, gap=True)
-                self.say("snapshot", orjson.dumps(told).decode(), news[0]["number"] - 1 if news else None)
+            if gap or self._ahead:
+                self._ahead = False
+                before = news[0]["number"] - 1 if news else job.events[-1].number
+                self.say("snapshot", orjson.dumps(render_snapshot(job, gap=True)).decode(), before)
             for message in news:
                 self.say(message["event"], orjson.dumps(message).decode(), message["number"])
                 self._last = message["number"]

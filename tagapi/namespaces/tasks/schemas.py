@@ -77,6 +77,14 @@ class TicketQuery(Query):
     ticket = fields.String(load_default=None, metadata={"description": "un tique de un solo uso, en vez del token"})
 
 
+class EventsQuery(TicketQuery):
+    last_event_id = QueryInteger(
+        load_default=None,
+        validate=validate.Range(0, 10**9 - 1, error="debe ser el número de un evento"),
+        metadata={"description": "como la cabecera Last-Event-ID, para la página que abre el flujo con otro tique"},
+    )
+
+
 class TaskProgress(Schema):
     done = fields.Integer()
     total = fields.Integer(metadata=NULLABLE)

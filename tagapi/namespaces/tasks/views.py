@@ -147,7 +147,7 @@ class JobEvents(TasksResource):
     @operation(
         policy=Policy.USER,
         path=TASK_ID,
-        query=shapes.TicketQuery,
+        query=shapes.EventsQuery,
         ticket=True,
         headers={LAST_EVENT_ID: "El número del último evento recibido: el flujo sigue detrás de él"},
         answers={
@@ -166,16 +166,17 @@ class JobEvents(TasksResource):
     )
     def get(self, task_id: str) -> Any:
         """Los eventos de una tarea, de una vez o en directo (what happened, at once or live)."""
-        load_query(shapes.TicketQuery)
+        asked = load_query(shapes.EventsQuery)["last_event_id"]
         job = self.front.job(task_id, self.caller)
         kinds = ["application/json", "text/event-stream"]
         if request.accept_mimetypes.best_match(kinds, kinds[0]) == kinds[0]:
             return {"task_id": job.id, "events": render_events(job)}
-        return self.front.push_events(request, job, self._last_event(), self.admission, self.gate)
+        return self.front.push_events(request, job, self._last_event(asked), self.admission, self.gate)
 
     @staticmethod
-    def _last_event() -> int:
-        said = request.headers.get(LAST_EVENT_ID, "0")
+    def _last_event(asked: int | None) -> int:
+        """By the header, which a browser sends when it asks again; else as the page says."""
+        said = request.headers.get(LAST_EVENT_ID, str(asked or 0))
         if not EVENT_ID.fullmatch(said):
             raise Invalid(LAST_EVENT_ID, "debe ser el número de un evento")
         return int(said)
