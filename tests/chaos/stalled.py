@@ -16,6 +16,7 @@ from tests.chaos.stalls import KINDS, Ask, ask, get, stalled, upload
 
 WAIT = 1.0  # seconds, at p99
 PAUSE = 0.02  # between two questions
+LEAST = 200  # questions of each sort: the p99 of fewer than a hundred is the slowest of them alone
 STATUS = "/api/v1/tasks/{}/status"
 
 
@@ -51,7 +52,7 @@ def _attack(server: ChaosServer, job: str, kind: str, count: int, seconds: float
     with stalled(server.port, KINDS[kind](), count, tiny=kind == "slow readers"):
         uploading.start()
         until = time.monotonic() + seconds
-        while time.monotonic() < until or uploading.is_alive():
+        while time.monotonic() < until or uploading.is_alive() or len(asked["live"]) < LEAST:
             asked["live"].append(ask(server.port, get("/health/live")))
             asked["status"].append(ask(server.port, get(STATUS.format(job))))
             time.sleep(PAUSE)
