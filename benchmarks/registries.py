@@ -100,10 +100,13 @@ def _compare(ports: Mapping[str, int]) -> None:
         )
         figure(f"submits: {name} / memory", ratio, "×", least=least.get(name), note=note)
     for name, bound in (("memory", None), ("SQLite", 0.65), ("Redis, everysec", 0.5)):
-        status = get(f"/api/v1/tasks/{_some_task(ports[name])}/status")
-        pairs = [(_latencies(ports[name], status), _latencies(ports["bare"], get("/status"))) for _ in range(ROUNDS)]
-        ratio = median(len(here) / len(bare) for here, bare in pairs)
-        figure(f"task status: {name} / bare Flask route", ratio, "×", least=bound)
+        task = _some_task(ports[name])
+        paths = {"task status": f"/api/v1/tasks/{task}/status", "status of any job": f"/api/tasks/status/{task}"}
+        for front, path in paths.items():
+            rounds = range(ROUNDS)
+            pairs = [(_latencies(ports[name], get(path)), _latencies(ports["bare"], get("/status"))) for _ in rounds]
+            ratio = median(len(here) / len(bare) for here, bare in pairs)
+            figure(f"{front}: {name} / bare Flask route", ratio, "×", least=bound)
 
 
 def _some_task(port: int) -> str:
@@ -164,7 +167,7 @@ def _filled(stack: ExitStack, folder: Path, kind: str, size: int) -> str:
 
 
 def _paths(size: int) -> dict[str, str]:
-    page = "/api/v1/tasks?page_size=50"
+    page, every = "/api/v1/tasks?page_size=50", "/api/tasks?page_size=50"
     return {
         "first page": page,
         "first page of a state": f"{page}&status=completed",
@@ -172,6 +175,9 @@ def _paths(size: int) -> dict[str, str]:
         "next, at the end": f"{page}&cursor=60",
         "next, in the middle, of a state and a tag": f"{page}&status=completed&tag_id=1&cursor={size // 2}",
         "numbered, at row 900": "/api/v1/tasks?page_size=50&page=18",
+        "of all fronts": every,
+        "of all fronts, of a state": f"{every}&status=SUCCESS",
+        "of all fronts, those that ended, in the middle": f"{every}&active=false&cursor={size // 2}",
     }
 
 

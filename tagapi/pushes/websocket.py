@@ -57,7 +57,7 @@ class WebSocket(Push):
 
     def _event(self, event: Event) -> None:
         if isinstance(event, TextMessage):
-            self._size += len(event.data)
+            self._size += len(event.data) or 1  # a message of empty frames ends some time, too
             if self._size > MOST_MESSAGE:
                 self.end(TOO_LARGE, "too large")
                 return

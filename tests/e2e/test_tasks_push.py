@@ -7,11 +7,11 @@ import time
 import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import pytest
-from websockets.exceptions import InvalidStatus
+from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from tagapi import tickets
 from tagapi.tokens import digest_of
@@ -268,11 +268,14 @@ def test_a_message_that_makes_no_sense_is_answered_and_the_socket_goes_on(pushin
 
 
 @pytest.mark.parametrize(
-    ("message", "code"), [(b"\x00", 1003), ("x" * 20_000, 1009), ("x" * 2_000_000, 1009)], ids=["bytes", "long", "huge"]
+    ("message", "code"),
+    [(b"\x00", 1003), ("x" * 20_000, 1009), ("x" * 2_000_000, 1009), ([""] * 20_000, 1009)],
+    ids=["bytes", "long", "huge", "without end"],
 )
-def test_what_is_no_message_closes_the_socket(pushing: Server, message: str | bytes, code: int) -> None:
+def test_what_is_no_message_closes_the_socket(pushing: Server, message: str | bytes | list[str], code: int) -> None:
     with socket_to(pushing) as socket:
-        socket.connection.send(message)
+        with suppress(ConnectionClosed):
+            socket.connection.send(message)
         assert socket.closed(5) == code
 
 
@@ -535,7 +538,7 @@ def test_every_socket_and_stream_is_told_that_the_service_stops(tmp_path: Path) 
             stopped = stopping.submit(server.stop)
             with ThreadPoolExecutor(len(sockets)) as pool:
                 codes = list(pool.map(lambda socket: socket.closed(5), sockets))
-            assert time.monotonic() - began < 1.5, "about a second, on a busy machine"
+            assert time.monotonic() - began < 1.0
             assert codes == [GOING_AWAY] * len(sockets)
             list(came)
             assert stopped.result(60) == 0
