@@ -34,6 +34,13 @@ class Accounts:
         client = self.of(platform, simulate=simulated)
         return Audience(platform, client.account, str(told["name"]), simulated), client
 
+    def kept(self, about: Mapping[str, Any]) -> tuple[Audience, Audiences]:
+        """The same of one that is kept under `key`. Raises TaskFailed where another account is configured by now."""
+        audience, client = self.named(about)
+        if audience.key != about["key"]:
+            raise TaskFailed(reason=f"La audiencia «{audience.name}» es de otra cuenta de {NAMES[audience.platform]}")
+        return audience, client
+
     def asked(self, arguments: Mapping[str, Any]) -> tuple[Audience, Audiences]:
         """The same of a sync's arguments."""
         told = {"platform": arguments["platform"], "name": arguments["audience"]["name"]}

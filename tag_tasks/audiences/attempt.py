@@ -11,14 +11,14 @@ from typing import Any
 from pyspark.sql import DataFrame, SparkSession
 
 from tag_tasks.audiences.difference import Difference
-from tag_tasks.audiences.sent import ABOUT, MAYBE, SENT, Audience, SentTable, Step
+from tag_tasks.audiences.sent import ABOUT, MAYBE, NOBODYS, OUT, SENT, Audience, SentTable, Step
 from tag_tasks.audiences.upload import RELEASED, Upload, hold
 from tag_tasks.audiences.wanted import INVALID, REACHABLE, Wanted
 from tag_tasks.campaigns.once import made
 from tag_tasks.delta.files import DataFile
 from tag_tasks.platforms.audiences import Audiences
 from tag_tasks.platforms.model import name_for
-from tagapi.jobs.errors import JobError
+from tagapi.jobs.errors import Contended, JobError
 from tagapi.jobs.model import Json
 from tagapi.jobs.task import TaskContext
 
@@ -86,13 +86,20 @@ class SyncAttempt:
 
     # -- sending ---------------------------------------------------------------------------
 
-    def sync(self) -> Json:
-        """Send the differences. Raises what the platform's client raises, having kept what may be there."""
+    def sync(self, out: Sequence[DataFile]) -> Json:
+        """Send the differences. Raises what the platform's client raises, having kept what may be there.
+
+        `out` are the files of those who were not to be sent when it was computed who is. Raises Contended where
+        there are others by now.
+        """
         upload, context = self._upload, self._context
         context.journal(UPLOAD, {"about": "batches"})  # so that an end of any kind says what was sent
         audience_id = self._audience_id()
         context.phase("comparar")
         gone, new = self._prepare_removal(), self._new()
+        hold(context, self._audience)  # from here on a removal of a person waits for this job
+        if self._table.held(NOBODYS).of(OUT) != out:
+            raise Contended(reason="mientras se calculaba la audiencia, se pidió quitar a una persona")
         context.phase("quitar", sum(file.rows for file in gone))
         upload.remove(audience_id, gone)
         context.phase("enviar", sum(file.rows for file in new))

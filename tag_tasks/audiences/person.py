@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from functools import reduce
 from typing import Any
@@ -11,13 +11,14 @@ import pyarrow as pa
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from tag_tasks.audiences.accounts import Accounts
+from tag_tasks.audiences import removed
+from tag_tasks.audiences.accounts import NAMES, Accounts
 from tag_tasks.audiences.sent import MAYBE, NOBODYS, OUT, ROWS, SENT, Held, SentTable, Step
 from tag_tasks.audiences.upload import RELEASED, Upload, hold
 from tag_tasks.delta.files import DataFile
 from tag_tasks.platforms.audiences import MOST_ROWS
 from tag_tasks.spark.session import Spark
-from tagapi.jobs.errors import JobError
+from tagapi.jobs.errors import JobError, TaskFailed, Transient
 from tagapi.jobs.model import Json
 from tagapi.jobs.task import Task, TaskContext
 
@@ -43,13 +44,20 @@ class PersonRemoval(Task):
         self._keep_out(context, user_id)
         found = self._table.abouts()
         context.phase("quitar", len(found))
-        removed = []
+        failed: list[JobError] = []
         with self._spark.session(context) as session:
             for done, about in enumerate(found, 1):
-                if self._remove(context, session, about, user_id):
-                    removed.append({key: about[key] for key in ("platform", "name", "audience_id", "simulated")})
+                try:
+                    self._remove(context, session, about, user_id)
+                except (Transient, TaskFailed) as error:  # the person goes out of the others all the same
+                    failed.append(error)
                 context.progress(done, len(found))
-        return {"success": True, "message": "Persona eliminada de todas las audiencias", "removed": removed}
+        if failed:
+            raise next((error for error in failed if isinstance(error, Transient)), None) or _every(failed)
+        return removed.result(context, "Persona eliminada de todas las audiencias", found)
+
+    def undo(self, context: TaskContext) -> str | None:
+        return removed.told(context)
 
     def _keep_out(self, context: TaskContext, user_id: str) -> None:
         """First of all, so that no sync that begins now sends the person again."""
@@ -63,14 +71,14 @@ class PersonRemoval(Task):
         )
         self._table.change(NOBODYS, context.job_id, held, Step(come={OUT: [kept]}, go={OUT: held.of(OUT)}))
 
-    def _remove(self, context: TaskContext, session: SparkSession, about: Mapping[str, Any], user_id: str) -> bool:
-        """Whether the audience had the person."""
-        audience, platform = self._accounts.named(about)
+    def _remove(self, context: TaskContext, session: SparkSession, about: Mapping[str, Any], user_id: str) -> None:
+        audience, platform = self._accounts.kept(about)
         hold(context, audience)
         held = self._table.held(audience.key, context.job_id)
         rows = _read(session, self._table, held)
         theirs = rows.filter(F.col("user_id") == user_id).select(*ROWS.names).distinct().toArrow()
         if theirs.num_rows:
+            removed.note(context, audience.key, str(about["audience_id"]))
             upload = Upload(context, self._table, audience, held, platform)
             shared = _shared(rows, user_id, theirs)
             own = [row for row in theirs.to_pylist() if (row["email"], row["phone"]) not in shared]
@@ -84,9 +92,10 @@ class PersonRemoval(Task):
                 )
             )
             upload.remove(str(about["audience_id"]), batch)
+            if upload.unconfirmed:
+                raise Transient(reason=f"{NAMES[audience.platform]} no confirma que la persona haya salido")
         with suppress(JobError):
             hold(context, audience, RELEASED)
-        return bool(theirs.num_rows)
 
     def _without(self, rows: DataFrame, user_id: str, folder: str) -> Mapping[str, list[DataFile]]:
         """Everybody else's rows, in files anew, by state."""
@@ -97,6 +106,10 @@ class PersonRemoval(Task):
             state = SENT if f"/state={SENT}/" in file.path else MAYBE
             found.setdefault(state, []).append(file)
         return found
+
+
+def _every(failed: Sequence[JobError]) -> TaskFailed:
+    return TaskFailed(reason="; ".join(dict.fromkeys(map(str, failed))))
 
 
 def _read(session: SparkSession, table: SentTable, held: Held) -> DataFrame:

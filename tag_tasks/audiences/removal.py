@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
+from tag_tasks.audiences import removed
 from tag_tasks.audiences.accounts import Accounts
 from tag_tasks.audiences.sent import SentTable, Step
 from tag_tasks.audiences.upload import RELEASED, hold
+from tagapi.jobs.errors import JobError
 from tagapi.jobs.model import Json
 from tagapi.jobs.task import Task, TaskContext
 
 
 class AudienceRemoval(Task):
-    """Arguments: `audiences`, a list of `{platform, simulated, name}`. Result: `removed`, the same with their ids."""
+    """Arguments: `audiences`, a list of `{platform, simulated, name, key}`. Result: `removed`, each with its id."""
 
     name = "tasks.audience_removal"
     lane = "audiences"
@@ -25,20 +28,22 @@ class AudienceRemoval(Task):
         self._accounts = accounts
 
     def run(self, context: TaskContext) -> Json:
-        removed = [self._remove(context, asked) for asked in context.arguments["audiences"]]
-        return {
-            "success": True,
-            "message": "Audiencia eliminada aquí y en la plataforma",
-            "removed": [one for one in removed if one is not None],
-        }
+        audiences = context.arguments["audiences"]
+        for asked in audiences:
+            self._remove(context, asked)
+        return removed.result(context, "Audiencia eliminada aquí y en la plataforma", audiences)
 
-    def _remove(self, context: TaskContext, asked: Mapping[str, Any]) -> Mapping[str, Any] | None:
-        audience, platform = self._accounts.named(asked)
+    def _remove(self, context: TaskContext, asked: Mapping[str, Any]) -> None:
+        audience, platform = self._accounts.kept(asked)
         hold(context, audience)
         held = self._table.held(audience.key, context.job_id)
-        if held.about is None:
-            return None
-        platform.delete(str(held.about["audience_id"]))
-        self._table.change(audience.key, context.job_id, held, Step(go=held.files))
-        hold(context, audience, RELEASED)
-        return {**asked, "audience_id": held.about["audience_id"]}
+        if held.about is not None:
+            audience_id = str(held.about["audience_id"])
+            removed.note(context, audience.key, audience_id)
+            platform.delete(audience_id)
+            self._table.change(audience.key, context.job_id, held, Step(go=held.files))
+        with suppress(JobError):
+            hold(context, audience, RELEASED)
+
+    def undo(self, context: TaskContext) -> str | None:
+        return removed.told(context)

@@ -7,7 +7,7 @@ whoever goes on after a crash knows what may be there. At the end the table has 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import Any
@@ -21,6 +21,7 @@ from tag_tasks.audiences.sent import NOBODYS, OUT, SentTable
 from tag_tasks.audiences.upload import RELEASED, hold
 from tag_tasks.audiences.wanted import GRANTED, hashed
 from tag_tasks.campaigns.once import settled
+from tag_tasks.delta.files import DataFile
 from tag_tasks.platforms.audiences import MOST_ROWS
 from tag_tasks.segments.assigned import SegmentTable
 from tag_tasks.spark.session import Spark
@@ -67,15 +68,18 @@ class AudienceSync(Task):
         with self._spark.session(context) as session:
             attempt = SyncAttempt(context, session, self._table, audience, platform, self._batch_rows)
             try:
-                attempt.compute(*self._wanted(session, context.arguments))
-                return attempt.count() if context.arguments["dry_run"] else attempt.sync()
+                out = self._table.held(NOBODYS).of(OUT)
+                attempt.compute(*self._wanted(session, context.arguments, out))
+                return attempt.count() if context.arguments["dry_run"] else attempt.sync(out)
             finally:
                 attempt.clear()
 
-    def _wanted(self, session: SparkSession, asked: Mapping[str, Any]) -> tuple[DataFrame, int]:
+    def _wanted(
+        self, session: SparkSession, asked: Mapping[str, Any], out: Sequence[DataFile]
+    ) -> tuple[DataFrame, int]:
         """The rows that the audience is to have, as `hashed` says, and of which version of the memberships."""
         users, version = self._users(session, asked["audience"])
-        if out := self._table.held(NOBODYS).of(OUT):
+        if out:
             people = session.read.parquet(*(self._table.uri(file) for file in out)).select("user_id")
             users = users.join(people, "user_id", "left_anti")
         granted = asked["consent"] == GRANTED

@@ -80,8 +80,10 @@ class Upload:
             for rows in self._table.pieces([file], file.rows):
                 last = number == len(gone)
                 receipt = self._send(audience_id, rows, number, total, add=False, last=last)
-                self._wait_for([receipt])
-            self.commit(Step(go={MAYBE: [file]}, removed=file.rows))
+                if self._wait_for([receipt]):
+                    self.unconfirmed += file.rows
+                else:
+                    self.commit(Step(go={MAYBE: [file]}, removed=file.rows))
             done += file.rows
             self._context.progress(done, total)
 
@@ -101,7 +103,7 @@ class Upload:
             self._context.progress(done, total)
         late = self._wait_for([one.receipt for one in on_its_way])
         arrived.batches += [one for one in on_its_way if one.receipt not in late]
-        self.unconfirmed = sum(one.sent.rows for one in on_its_way if one.receipt in late)
+        self.unconfirmed += sum(one.sent.rows for one in on_its_way if one.receipt in late)
         if arrived.batches:
             self.commit(arrived.step())
 

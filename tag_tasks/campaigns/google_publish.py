@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Protocol
 
-from tag_tasks.campaigns.once import doubted_since, settled
+from tag_tasks.campaigns.once import in_doubt, settled
 from tag_tasks.platforms.google import AlreadyThere, Published
 from tag_tasks.platforms.model import Campaign, name_for
 from tag_tasks.platforms.transport import PlatformBusy, PlatformRefused, Unanswered
@@ -58,7 +58,7 @@ class GooglePublish(Task):
         """Its name is unique, so asking again is safe: what is there already is looked up."""
         if (known := _known(context.journaled())) is not None:
             return known
-        if doubted_since(context.journaled(), STEP) is not None and (there := google.find(context.job_id)):
+        if in_doubt(context.journaled(), STEP) and (there := google.find(context.job_id)):
             return self._note(context, there[0])
         campaign = Campaign.of(context.arguments["campaign"])
         context.check()

@@ -11,7 +11,7 @@ from decimal import Decimal
 from functools import partial
 from typing import Protocol
 
-from tag_tasks.campaigns.once import doubted_since, made, settled
+from tag_tasks.campaigns.once import in_doubt, made, settled
 from tag_tasks.platforms.model import Campaign, Found, name_for
 from tag_tasks.platforms.transport import PlatformRefused
 from tagapi.jobs.errors import NotUndone, TaskFailed
@@ -106,7 +106,7 @@ class MetaPublish(Task):
     def _remove_doubles(self, context: TaskContext, meta: Meta, keep: Sequence[str]) -> None:
         """Where something was made anew, what had been asked for before may have come since."""
         asked_for = [entry.step for entry in context.journaled() if entry.fact.get("about") == "create"]
-        if len(asked_for) > len(set(asked_for)) or any(doubted_since(context.journaled(), step) for step in STEPS):
+        if len(asked_for) > len(set(asked_for)) or any(in_doubt(context.journaled(), step) for step in STEPS):
             remove_all(meta, context.job_id, keep)
 
     def _platform(self, arguments: Json) -> Meta:

@@ -7,8 +7,8 @@ and only then make it anew.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime, timedelta
 
 from tag_tasks.platforms.transport import PlatformBusy
 from tagapi.jobs.errors import TaskFailed
@@ -52,21 +52,22 @@ def known_id(journal: Sequence[Entry], step: str) -> str | None:
     return next((str(entry.fact["id"]) for entry in journal if entry.step == step and "id" in entry.fact), None)
 
 
-def doubted_since(journal: Sequence[Entry], step: str) -> datetime | None:
-    """When this step asked for something last of which nobody knows whether it is there; None where that is known."""
+def in_doubt(journal: Sequence[Entry], step: str) -> bool:
+    """Whether this step asked for something last of which nobody knows whether it is there."""
     last = next((entry for entry in reversed(journal) if entry.step == step), None)
-    return last.at if last is not None and last.fact.get("about") == "create" else None
+    return last is not None and last.fact.get("about") == "create"
 
 
 def settled(context: TaskContext, step: str, find: Callable[[], Sequence[str]], settle_seconds: float) -> Sequence[str]:
-    """What an unanswered step has made, looked for as long as it may take; nothing where nothing is in doubt."""
-    since = doubted_since(context.journaled(), step)
-    if since is None:
+    """What an unanswered step has made, looked for as long as it may take; nothing where nothing is in doubt.
+
+    The time counts from the first look: when it was asked for is told by another process's clock.
+    """
+    if not in_doubt(context.journaled(), step):
         return []
-    until = since + timedelta(seconds=settle_seconds)
+    until = time.monotonic() + settle_seconds
     while True:
         found = find()
-        if found or datetime.now(UTC) >= until:
+        if found or (left := until - time.monotonic()) <= 0:
             return found
-        left = (until - datetime.now(UTC)).total_seconds()
         context.pause(min(LOOK_SECONDS, settle_seconds / LOOKS, max(0.01, left)))

@@ -80,12 +80,14 @@ class AudienceWorld:
     def sync(self, platform: str = "meta", tags: Mapping[str, Any] | None = None, **more: Any) -> Json:
         return self.task().run(self.context(platform, tags, **more))
 
-    def remove(self, platform: str, **more: Any) -> Json:
-        task = AudienceRemoval(self.table, self.accounts)
-        return task.run(Context({"audiences": [{"platform": platform, "name": NAME, "simulated": False}], **more}))
+    def remove(self, *abouts: Mapping[str, Any]) -> Json:
+        return AudienceRemoval(self.table, self.accounts).run(Context({"audiences": abouts}))
+
+    def person_removal(self, table: SentTable | None = None) -> PersonRemoval:
+        return PersonRemoval(self.world.spark, table or self.table, self.accounts)
 
     def remove_person(self, user_id: str) -> Json:
-        return PersonRemoval(self.world.spark, self.table, self.accounts).run(Context({"user_id": user_id}))
+        return self.person_removal().run(Context({"user_id": user_id}))
 
     # -- what is there, and what should be ---------------------------------------------------
 

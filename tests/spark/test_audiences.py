@@ -13,10 +13,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tag_tasks.audiences.sent import SENT, SentTable
+from tag_tasks.audiences.accounts import Accounts
+from tag_tasks.audiences.sent import NOBODYS, SENT, SentTable, Step
 from tag_tasks.segments.assigned import SegmentFile
 from tag_tasks.spark.session import Spark
-from tagapi.jobs.errors import JobCancelled, TaskFailed, Transient
+from tagapi.jobs.errors import Contended, JobCancelled, TaskFailed, Transient
 from tagapi.jobs.model import Json
 from tests.platforms import faults as kinds
 from tests.platforms.faults import Fault
@@ -315,11 +316,20 @@ def test_what_google_could_not_process_is_sent_again(there: AudienceWorld) -> No
 @pytest.mark.parametrize("platform", PLATFORMS)
 def test_an_audience_is_removed_here_and_there(there: AudienceWorld, platform: str) -> None:
     audience_id = there.sync(platform)["audience_id"]
-    assert there.remove(platform)["removed"][0]["audience_id"] == audience_id
+    (about,) = there.table.abouts()
+    assert there.remove(about)["removed"][0]["audience_id"] == audience_id
     assert there.table.abouts() == []
     assert audience_id not in there.books(platform).things
-    assert there.remove(platform)["removed"] == []
+    assert there.remove(about)["removed"] == []
     assert there.sync(platform)["added"] == 6
+
+
+def test_an_audience_of_another_account_is_not_said_to_be_removed(there: AudienceWorld) -> None:
+    there.sync()
+    (about,) = there.table.abouts()
+    with pytest.raises(TaskFailed, match=NAME):
+        there.remove({**about, "key": "meta-of-another-account"})
+    assert there.table.abouts() == [about]
 
 
 def test_a_person_goes_out_of_every_audience_and_stays_out(there: AudienceWorld) -> None:
@@ -332,6 +342,74 @@ def test_a_person_goes_out_of_every_audience_and_stays_out(there: AudienceWorld)
         assert there.there(platform) == rest and len(rest) == 5
         assert (there.sync(platform)["added"], there.there(platform)) == (0, rest)
     assert there.remove_person("user02")["removed"] == []
+
+
+def test_a_person_whose_removal_is_killed_at_any_step_goes_out_of_every_audience(there: AudienceWorld) -> None:
+    for step in itertools.count():
+        person = f"user{2 * (step % 6):02}"
+        there.table.change(NOBODYS, "", held := there.table.held(NOBODYS), Step(go=held.files))  # nobody is out
+        for platform in PLATFORMS:
+            there.sync(platform)
+        context = Context({"user_id": person}, dies_at=step if step % 2 else None)
+        died = False
+        try:
+            there.person_removal(Mortal(there.table.path, 99 if step % 2 else step // 2)).run(context)
+        except Killed:
+            died = True
+        context.dies_at, context.epoch = None, 2
+        result = there.person_removal().run(context)
+        assert {one["platform"] for one in result["removed"]} == set(PLATFORMS), step
+        for platform in PLATFORMS:
+            assert there.there(platform) == there.wanted(platform, f"list_contains(tags, 1) AND user_id != '{person}'")
+        if not died and step % 2 == 0:
+            break
+    assert step > 10
+
+
+def test_a_person_goes_out_of_all_other_audiences_where_one_cannot_be_reached(there: AudienceWorld) -> None:
+    for platform in PLATFORMS:
+        there.sync(platform)
+    real = there.accounts.real
+    there.accounts = Accounts({"google": real["google"]})
+    context = Context({"user_id": "user02"})
+    with pytest.raises(TaskFailed, match="Meta no está configurado"):
+        there.person_removal().run(context)
+    said = there.person_removal().undo(context)
+    assert said is not None and "Google Ads" in said and "Meta" not in said
+    assert len(there.there("google")) == 5
+    there.accounts = Accounts(real)
+    assert there.person_removal().run(context)["removed"][0]["platform"] == "google"
+    assert len(there.there("meta")) == 5
+
+
+def test_a_removal_that_google_does_not_confirm_is_not_taken_for_done(there: AudienceWorld) -> None:
+    there.sync("google")
+    carry(there, "user00", "user02", all_tags=False)
+    there.google.processed_after = 10_000
+    result = there.sync("google")
+    assert (result["removed"], result["unconfirmed"]) == (0, 2)
+    with pytest.raises(Transient, match="Google"):
+        there.remove_person("user04")
+    there.google.processed_after = 1
+    assert there.sync("google")["removed"] == 3
+    assert there.there("google") == there.wanted("google", "list_contains(tags, 1) AND user_id != 'user04'")
+
+
+def test_a_person_who_is_removed_while_an_audience_is_computed_is_not_sent(there: AudienceWorld) -> None:
+    """The computing took so long that the audience was no longer held."""
+    there.sync()
+    carry(there, "user01")
+
+    class Slow(Context):
+        def phase(self, name: str, total: int | None = None) -> None:
+            if name == "comparar":
+                there.remove_person("user01")
+
+    context = there.context()
+    with pytest.raises(Contended):
+        there.task().run(Slow(context.arguments))
+    there.sync()
+    assert there.there("meta") == there.wanted("meta", "list_contains(tags, 1) AND user_id != 'user01'")
 
 
 # -- a random history ----------------------------------------------------------------------

@@ -55,7 +55,7 @@ class AudienceByName(StartingResource):
         """Eliminar una audiencia, aquí y en las plataformas que la tienen (remove an audience)."""
         platform = load_query(asked.RemovalQuery)["platform"]
         found = self.front.orders.audiences_of(name, platform)
-        told = [{key: about[key] for key in ("platform", "simulated", "name")} for about in found]
+        told = [{key: about[key] for key in ("platform", "simulated", "name", "key")} for about in found]
         return self.start("audience_removal", {"audiences": told})
 
 
