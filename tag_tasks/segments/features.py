@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -28,11 +29,12 @@ class Feature:
     days_since: bool = False
 
     def of(self, today: date) -> Column:
-        """As a float; null where it is not known."""
+        """As a float; null where it is not known, or is no number."""
         column = F.col(self.column)
         if self.days_since:
             column = F.datediff(F.lit(today), column)
-        return column.cast("float").alias(self.name)
+        number = column.cast("float")
+        return F.when(F.abs(number) < math.inf, number).alias(self.name)  # NaN is above everything
 
 
 FEATURES: Mapping[str, Feature] = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -74,7 +75,7 @@ CENTRES_FEATURES = ("age", "total_asset_value", "trade_count_30d", "days_since_l
 
 @pytest.fixture(scope="module")
 def sources(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, np.ndarray]:
-    """3,000 users of four kinds, some of whose numbers are unknown, and some of whom lie in no other table."""
+    """3,000 users of four kinds, some of whose numbers are unknown, or none, and some of whom lie in no other table."""
     folder, random = tmp_path_factory.mktemp("kinds"), np.random.default_rng(5)
     kinds = random.integers(0, 4, USERS)
     users = [f"user{number:04}" for number in range(USERS)]
@@ -83,13 +84,14 @@ def sources(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, np.ndarray]
         middle = np.array(CENTRES[name], float)[kinds]
         return np.abs(middle * (1 + random.normal(0, spread, USERS)))
 
-    def holes(values: Sequence[Any]) -> list[Any]:
-        return [None if random.random() < 0.01 else value for value in values]
+    def holes(values: Sequence[Any], *other: float) -> list[Any]:
+        there = iter((*other, *[None] * USERS))
+        return [next(there) if random.random() < 0.01 else value for value in values]
 
     stamps = [NOON - timedelta(days=1)] * USERS
     columns: dict[str, dict[str, list[Any]]] = {
         BASIC: {"age": holes([int(value) for value in around("age", 0.05)])},
-        ASSETS: {"total_asset_value": holes(around("total_asset_value", 0.2).tolist())},
+        ASSETS: {"total_asset_value": holes(around("total_asset_value", 0.2).tolist(), math.nan, math.inf, -math.inf, 1e300)},
         ACTIVITY: {
             "trade_count_30d": holes([int(value) for value in around("trade_count_30d", 0.1)]),
             "last_login_date": holes([TODAY - timedelta(days=int(value)) for value in around("last_login_date", 0.05)]),
@@ -123,7 +125,9 @@ def numbers_of(there: SegmentWorld, model: Model) -> tuple[list[str], np.ndarray
         raw = [by_user[feature.source].get(user, {}).get(feature.column) for user in users]
         if feature.days_since:
             raw = [None if value is None else (TODAY - value).days for value in raw]
-        filled = np.array([scale.median if value is None else np.float32(value) for value in raw], np.float64)
+        known = np.array([np.nan if value is None else value for value in raw], np.float64)
+        known[np.abs(known) > np.finfo(np.float32).max] = np.nan
+        filled = np.where(np.isnan(known), scale.median, known.astype(np.float32).astype(np.float64))
         columns.append(((np.log1p(filled) if scale.log else filled) - scale.mean) / scale.deviation)
     return users, np.column_stack(columns)
 
