@@ -109,6 +109,8 @@ class Attempt:
         self._lease = lease
         self._told_to_stop = threading.Event()
         self._journal = list(job.journal)
+        self._outside = bool(job.journal) or job.kept is not None
+        """It does what no later commit of its own decides about."""
         self._phase: str | None = None
         self._progress = self._told = Progress()
         self._told_at = -math.inf
@@ -130,6 +132,10 @@ class Attempt:
     @property
     def submitted_at(self) -> datetime:
         return self.job.submitted_at
+
+    @property
+    def kept_before(self) -> Json | None:
+        return self.job.request.kept_before
 
     @property
     def attempt_name(self) -> str:
@@ -154,7 +160,7 @@ class Attempt:
     def check(self) -> None:
         if self.interrupted_by is not None:
             raise JobCancelled
-        if self._journal and self._monotonic() - self.renewed > self._lease:
+        if self._outside and self._monotonic() - self.renewed > self._lease:
             # It stood still for longer than its lease: another attempt may be at work outside by now.
             raise StaleAttempt(job_id=self.job.id, epoch=self.job.epoch, current="unknown: the lease has lapsed")
 
@@ -189,10 +195,15 @@ class Attempt:
             place = len(self._journal)
             noted = self.write(partial(changes.note, epoch=self.job.epoch, place=place, step=step, fact=fact))
             self._journal.append(noted.journal[place])
+            self._outside = True
 
     def journaled(self) -> Sequence[Entry]:
         with self._lock:
             return tuple(self._journal)
+
+    def grow(self, kept: Json) -> None:
+        self._outside = True
+        self.write(partial(changes.grow, epoch=self.job.epoch, kept=kept))
 
     def hold(self, name: str, seconds: float) -> None:
         self.check()
@@ -291,7 +302,8 @@ class OnBehalf:
         self.attempt_name = attempt.attempt_name
         self.phase, self.progress, self.check = attempt.phase, attempt.progress, attempt.check
         self.pause, self.on_cancel, self.hold = attempt.pause, attempt.on_cancel, attempt.hold
-        self.begin_commit = attempt.begin_commit
+        self.begin_commit, self.grow = attempt.begin_commit, attempt.grow
+        self.kept_before = before.request.kept_before
 
     def journal(self, step: str, fact: Json) -> None:
         self._noted.append(Entry(step=step, fact=fact, at=self.submitted_at))

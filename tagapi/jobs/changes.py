@@ -105,10 +105,28 @@ def note(job: Job, now: datetime, *, epoch: int, place: int, step: str, fact: Js
     return replace(job, journal=journal)
 
 
-def undone(job: Job, now: datetime, *, epoch: int, remark: str | None = None, left: str | None = None) -> Job:
-    """What the journal names was taken back, but for what is `left`: the job ends as it was to, or FAILED."""
+def grow(job: Job, now: datetime, *, epoch: int, kept: Json) -> Job:
+    """Note what is there by now of an effect that grows."""
     steps.fence(job, epoch)
-    return steps.end_undone(job, now, remark, left)
+    steps.check_leased(job, epoch)
+    return replace(job, kept=kept)
+
+
+def undone(
+    job: Job,
+    now: datetime,
+    *,
+    epoch: int,
+    remark: str | None = None,
+    left: str | None = None,
+    kept: Json | None = None,
+) -> Job:
+    """What the journal names was taken back, but for what is `left`: the job ends as it was to, or FAILED.
+
+    `kept` is what there is of an effect that grew, for good.
+    """
+    steps.fence(job, epoch)
+    return steps.end_undone(job, now, remark, left, kept)
 
 
 def looked_again(job: Job, now: datetime, *, detail: str) -> Job:

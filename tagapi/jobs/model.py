@@ -92,6 +92,9 @@ class Request:
     retry_of: str | None = None
     """The id of the finished job that this one does again."""
 
+    kept_before: Json | None = None
+    """What that one, or those before it, had kept of an effect that grows, where it did not grow to its end."""
+
     @property
     def namespace(self) -> str:
         return self.task.partition(".")[0]
@@ -262,8 +265,13 @@ class Job:
     journal: tuple[Entry, ...] = ()
     """What its attempts did outside, oldest first. A job with one ends otherwise than SUCCEEDED only by an undo."""
 
+    kept: Json | None = None
+    """Of an effect that grows step by step: what is there, by the last step that was told, and exactly so once the
+    job has ended. None where nothing has begun to grow. A job with it ends otherwise than SUCCEEDED only once
+    nothing more of it can come."""
+
     ending: Ending | None = None
-    """The next attempts take back what the journal names, and then the job ends like this."""
+    """The next attempts take back what the journal names, or see to it that no step comes late; then it ends so."""
 
     undos: int = 0
     """How many attempts to take it back ended without having done so."""

@@ -27,7 +27,7 @@ class OutcomeKind(enum.Enum):
     RETRIED = "retried"
     RELEASED = "released"
     UNDONE = "undone"
-    """What the job did outside has been taken back, but for what `left` names."""
+    """What the job did outside has been taken back, but for what `left` names; what grew has stopped at `kept`."""
     FENCED = "fenced"
     """Replaced by another attempt: there is nothing to write."""
 
@@ -42,6 +42,8 @@ class Outcome:
     """Of a retry: whether it was one of the tries that a task may have."""
     left: str | None = None
     """Of an undo: what stays outside for good."""
+    kept: Json | None = None
+    """The same of an effect that grew: what there is of it."""
 
     def change(self, job: Job, settled: bool) -> Change:
         """What is written of it. An unsettled job stays so until somebody knows what became of its commit."""
@@ -52,7 +54,8 @@ class Outcome:
             case OutcomeKind.CANCELLED:
                 return partial(changes.cancelled, epoch=epoch)
             case OutcomeKind.UNDONE:
-                return partial(changes.undone, epoch=epoch, remark=self.reason or None, left=self.left)
+                remark = self.reason or None
+                return partial(changes.undone, epoch=epoch, remark=remark, left=self.left, kept=self.kept)
             case OutcomeKind.RELEASED:
                 return partial(changes.release, epoch=epoch)
             case OutcomeKind.RETRIED:

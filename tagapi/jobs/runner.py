@@ -142,7 +142,8 @@ class JobRunner:
     def _undo(self, task: Task, attempt: Attempt) -> Outcome:
         """Whatever keeps it from being done is met again by the next attempt, until the job says what is left."""
         try:
-            return Outcome(OutcomeKind.UNDONE, reason=task.undo(attempt) or "")
+            kept = task.stop_growing(attempt) if attempt.job.kept is not None else None
+            return Outcome(OutcomeKind.UNDONE, reason=task.undo(attempt) or "", kept=kept)
         except NotUndone as error:
             return Outcome(OutcomeKind.UNDONE, left=str(error), error=error)
         except StaleAttempt:

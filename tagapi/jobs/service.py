@@ -99,6 +99,7 @@ class JobService:
             request_id=request_id,
             lane=self._lanes.get(job.request.task, DEFAULT_LANE),
             retry_of=job_id,
+            kept_before=None if job.state is JobState.SUCCEEDED else job.kept or job.request.kept_before,
         )
         return self._admit(request, IdempotencyKey(owner="", route="retry", value=job_id))  # no principal has no name
 

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from tagapi.jobs.errors import IllegalTransition, StaleAttempt
-from tagapi.jobs.model import EVENTS_KEPT, TRANSITIONS, Ending, Event, EventKind, Job, JobState
+from tagapi.jobs.model import EVENTS_KEPT, TRANSITIONS, Ending, Event, EventKind, Job, JobState, Json
 
 DOUBTS_AT_MOST = 20
 """Attempts in a row that could not find out what became of a commit: some seven minutes, as they come ever slower."""
@@ -52,7 +52,7 @@ def end(
         raise IllegalTransition(job_id=job.id, state="not settled", wanted=state.value)
     if state is not JobState.SUCCEEDED and job.ending is not None:  # and nobody knows how to go on with it
         return undo_again(job, now, timedelta(seconds=1), error or state.value)
-    if state is not JobState.SUCCEEDED and job.journal:
+    if state is not JobState.SUCCEEDED and (job.journal or job.kept is not None):
         return _undo_first(job, Ending(state=state, reason=error, cause=cause), now)
     return _ended(job, state, now, error=error, cause=cause, **facts)
 
@@ -63,7 +63,7 @@ def _ended(job: Job, state: JobState, now: datetime, **facts: Any) -> Job:
 
 
 def _undo_first(job: Job, ending: Ending, now: datetime) -> Job:
-    """Before either word is said of a job with a journal, an attempt takes back what it names."""
+    """Before either word is said of a job that did something outside, or grew, an attempt brings that to its end."""
     told = noted(job, EventKind.UNDOING, now, ending.reason or ending.state.value)
     return _undoing(told, now, timedelta(), ending=ending)
 
@@ -79,21 +79,22 @@ def undo_again(job: Job, now: datetime, delay: timedelta, why: str) -> Job:
     tried = replace(job, undos=job.undos + 1)
     if tried.undos < UNDOS_AT_MOST:
         return _undoing(noted(tried, EventKind.RETRIED, now, why), now, delay, error=why)
-    return end_undone(tried, now, remark=None, left=f"{why}; {_journal_in_words(job)}")
+    return end_undone(tried, now, remark=None, left=f"{why}; {_outside_in_words(job)}")
 
 
-def end_undone(job: Job, now: datetime, remark: str | None, left: str | None) -> Job:
+def end_undone(job: Job, now: datetime, remark: str | None, left: str | None, kept: Json | None = None) -> Job:
     ending = job.ending
     if ending is None:
         raise IllegalTransition(job_id=job.id, state=job.state.value, wanted="undone")
     state = JobState.FAILED if left else ending.state
     said = "; ".join(part for part in (ending.reason, remark, left) if part)
     cause = f"NotUndone: {left}" if left else ending.cause
-    return _ended(job, state, now, error=said or None, cause=cause, left=left, result=None)
+    return _ended(job, state, now, error=said or None, cause=cause, left=left, result=None, kept=kept or job.kept)
 
 
-def _journal_in_words(job: Job) -> str:
-    return json.dumps([[entry.step, entry.fact] for entry in job.journal[-20:]], ensure_ascii=False)[:1000]
+def _outside_in_words(job: Job) -> str:
+    told = [[entry.step, entry.fact] for entry in job.journal[-20:]] or job.kept
+    return json.dumps(told, ensure_ascii=False)[:1000]
 
 
 def phase_ended(job: Job, now: datetime) -> Job:

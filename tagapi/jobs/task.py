@@ -50,7 +50,7 @@ class TaskContext(Protocol):
     def check(self) -> None:
         """Raise JobCancelled where the attempt should stop. Call it between pieces of work, and before effects outside.
 
-        An attempt with a journal whose lease has lapsed unseen, since its process stood still, stops here too.
+        An attempt with effects outside whose lease has lapsed unseen, since its process stood still, stops here too.
         """
 
     def pause(self, seconds: float) -> None:
@@ -72,6 +72,16 @@ class TaskContext(Protocol):
 
     def journaled(self) -> Sequence[Entry]:
         """What this attempt and those before it noted, oldest first."""
+
+    @property
+    def kept_before(self) -> Json | None:
+        """What a job kept that failed or was cancelled, and that this one does again: it goes on behind that."""
+
+    def grow(self, kept: Json) -> None:
+        """Say what there is of an effect that grows: once before its first step, and after each. Durable, and fenced.
+
+        From the first time on, a cancel or a failure keeps what is there, and `stop_growing` says how much that is.
+        """
 
     def hold(self, name: str, seconds: float) -> None:
         """Be the one job that holds `name`, from now on for so long. Raises Busy where another does."""
@@ -101,8 +111,10 @@ class Task(ABC):
         """Do the work and answer with the result.
 
         A task with an effect calls `context.begin_commit(result)` once, right before the
-        effect, and its sink takes a job's commit only once. One with effects in somebody
-        else's system, which takes no part in a commit, keeps a journal of them instead. Raises
+        effect, and its sink takes a job's commit only once. One whose effect grows step by
+        step calls `context.grow` after each instead, and its sink takes each step only once. One
+        with effects in somebody else's system, which takes no part in a commit, keeps a journal
+        of them. Raises
         Transient for what another attempt may mend, TaskFailed for what it will not.
         """
 
@@ -120,6 +132,14 @@ class Task(ABC):
         Answers with what is to be said of it, if anything. Raises NotUndone for what stays there for good.
         """
         return None
+
+    def stop_growing(self, context: TaskContext) -> Json:
+        """See to it that no step of an earlier attempt can come any more, and answer with what is there.
+
+        Asked of a job that called `grow`, in an attempt of its own, before it ends FAILED or CANCELLED. May be asked
+        again. Raises Transient while that cannot be said.
+        """
+        raise NotImplementedError(f"{self.name} grows, and does not say how far")
 
     def look_again(self, job: Job) -> str | None:
         """Remove what arrived outside after the job ended. Answers with what was done, if anything was.

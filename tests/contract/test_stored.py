@@ -34,7 +34,8 @@ from tests.contract.test_registry import at_once
 
 STORED = Path(__file__).with_name("stored")
 SINCE_1 = {"tries": 0, "doubts": 0, "claim_token": ""}
-SINCE_2 = {"phases": [], "journal": [], "ending": None, "undos": 0, "left": None, "cause": None}
+SINCE_2 = {"phases": [], "journal": [], "kept": None, "ending": None, "undos": 0, "left": None, "cause": None}
+RETRY = {"retry_of": None, "kept_before": None}
 """What a job has that it had not in a release with this version."""
 LEASE = timedelta(seconds=30)
 ROOM = Bounds(queued=1000, queued_per_owner=1000)
@@ -57,7 +58,7 @@ class Release:
     def jobs(self) -> list[Any]:
         """As this release tells them: with what has come since."""
         since = {**(SINCE_1 if self.version < 2 else {}), **SINCE_2}
-        asked_since = {**({"request_id": None} if self.version < 2 else {}), "lane": None, "retry_of": None}
+        asked_since = {**({"request_id": None} if self.version < 2 else {}), "lane": None, **RETRY}
         return [
             {**job, **since, "request": {**job["request"], **asked_since}, "events": numbered(job["events"])}
             for job in self.told["jobs"]

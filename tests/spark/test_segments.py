@@ -91,7 +91,9 @@ def sources(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, np.ndarray]
     stamps = [NOON - timedelta(days=1)] * USERS
     columns: dict[str, dict[str, list[Any]]] = {
         BASIC: {"age": holes([int(value) for value in around("age", 0.05)])},
-        ASSETS: {"total_asset_value": holes(around("total_asset_value", 0.2).tolist(), math.nan, math.inf, -math.inf, 1e300)},
+        ASSETS: {
+            "total_asset_value": holes(around("total_asset_value", 0.2).tolist(), math.nan, math.inf, -math.inf, 1e300)
+        },
         ACTIVITY: {
             "trade_count_30d": holes([int(value) for value in around("trade_count_30d", 0.1)]),
             "last_login_date": holes([TODAY - timedelta(days=int(value)) for value in around("last_login_date", 0.05)]),

@@ -62,6 +62,8 @@ class Context:
     submitted_at: datetime = field(default_factory=lambda: datetime.now(UTC))
     said: list[tuple[str, int | None]] = field(default_factory=list)
     epoch: int = 1
+    kept: Json | None = None
+    kept_before: Json | None = None
 
     @property
     def attempt_name(self) -> str:
@@ -99,6 +101,11 @@ class Context:
         return list(self.entries)
 
     def hold(self, name: str, seconds: float) -> None: ...
+
+    def grow(self, kept: Json) -> None:
+        self._step()
+        self.kept = kept
+        self._step()
 
 
 @dataclass
