@@ -21,14 +21,18 @@ class BoundedThreads:
     The threads are daemons: those that hang do not keep the process from ending.
     """
 
-    def __init__(self, name: str, most: int, seconds: float) -> None:
+    def __init__(self, name: str, most: int, seconds: float, patience: float = 0.0) -> None:
+        """`patience` is for how long work waits for a thread, unless it is known that they hang."""
         self._name = name
         self._free = threading.BoundedSemaphore(most)
+        self._patience = patience
+        self._hang = False
+        """Somebody waited for a thread in vain, and none was given back since."""
         self.seconds = seconds
 
     def run(self, work: Callable[[], Answer]) -> Answer:
         """The answer of the work. Raises what it raises; NoAnswer where it takes too long, or all threads hang."""
-        if not self._free.acquire(blocking=False):
+        if not self._thread_is_free():
             raise NoAnswer("too much of it hangs, or is under way")
         future: Future[Answer] = Future()
 
@@ -36,10 +40,10 @@ class BoundedThreads:
             try:
                 answer = work()
             except BaseException as error:  # handed to whoever waits
-                self._free.release()  # first: who hears the answer may have more work at once
+                self._give_back()  # first: who hears the answer may have more work at once
                 future.set_exception(error)
             else:
-                self._free.release()
+                self._give_back()
                 future.set_result(answer)
 
         try:
@@ -50,3 +54,15 @@ class BoundedThreads:
         if not wait([future], self.seconds).done:
             raise NoAnswer(f"no answer within {self.seconds:g} s")
         return future.result()
+
+    def _thread_is_free(self) -> bool:
+        if self._free.acquire(blocking=False):
+            return True
+        if self._hang or not self._patience:
+            return False
+        self._hang = not self._free.acquire(timeout=self._patience)
+        return not self._hang
+
+    def _give_back(self) -> None:
+        self._hang = False
+        self._free.release()

@@ -13,6 +13,7 @@ log = logging.getLogger(__name__)
 
 Answer = TypeVar("Answer")
 SECONDS = 10.0  # that a read may take: many times what the slowest takes
+PATIENCE = 1.0  # seconds that a read waits for others to end: many times what most of them take
 RETRY_AFTER = 5  # seconds, as a guess
 
 
@@ -20,10 +21,10 @@ class Reads:
     """At most so many reads at once. Safe to use from many threads."""
 
     def __init__(self, at_once: int, seconds: float = SECONDS) -> None:
-        self._threads = BoundedThreads("read", at_once, seconds)
+        self._threads = BoundedThreads("read", at_once, seconds, PATIENCE)
 
     def run(self, read: Callable[[], Answer]) -> Answer:
-        """The answer of a read, and its errors. Raises NotReady where it takes too long, and at once where many do."""
+        """The answer of a read, and its errors. Raises NotReady where it takes too long, and soon where many do."""
         try:
             return self._threads.run(read)
         except NoAnswer as error:

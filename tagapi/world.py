@@ -88,7 +88,7 @@ class World:
         return frozenset(NUMBERS)
 
     def missing(self, platform: str) -> str | None:
-        """The first variable that a platform's account needs and has not; None where nothing is missing."""
+        """The variables that a platform's account needs and has not; None where nothing is missing."""
         return not_set(self.settings.meta if platform == "meta" else self.settings.google)
 
     def facts(self) -> Mapping[str, Any]:
@@ -147,10 +147,10 @@ def _means(settings: Settings) -> Means:
 
 
 def not_set(account: Meta | Google) -> str | None:
-    """The first variable that an account needs and has not, by its name; None where nothing is missing."""
+    """The variables that an account needs and has not, by their names; None where nothing is missing."""
     section, facts = type(account).__name__.upper(), _facts(account)
     missing = [key for key, value in facts.items() if value is None and key != "login_customer_id"]
-    return f"TAGAPI_{section}__{missing[0].upper()}" if missing else None
+    return ", ".join(f"TAGAPI_{section}__{key.upper()}" for key in missing) or None
 
 
 def _facts(account: Meta | Google) -> dict[str, Any]:

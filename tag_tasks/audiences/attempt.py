@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
@@ -12,13 +11,13 @@ from pyspark.sql import DataFrame, SparkSession
 
 from tag_tasks.audiences.difference import Difference
 from tag_tasks.audiences.sent import ABOUT, MAYBE, NOBODYS, OUT, SENT, Audience, SentTable, Step
-from tag_tasks.audiences.upload import RELEASED, Upload, hold
+from tag_tasks.audiences.upload import Upload, hold, release
 from tag_tasks.audiences.wanted import INVALID, REACHABLE, Wanted
 from tag_tasks.campaigns.once import made
 from tag_tasks.delta.files import DataFile
 from tag_tasks.platforms.audiences import Audiences
 from tag_tasks.platforms.model import name_for
-from tagapi.jobs.errors import Contended, JobError
+from tagapi.jobs.errors import Contended
 from tagapi.jobs.model import Json
 from tagapi.jobs.task import TaskContext
 
@@ -105,8 +104,7 @@ class SyncAttempt:
         context.phase("enviar", sum(file.rows for file in new))
         upload.add(audience_id, new, self._batch_rows)
         self._record(audience_id, changed=bool(gone or new))
-        with suppress(JobError):
-            hold(context, self._audience, RELEASED)
+        release(context, self._audience)
         held = upload.held
         message = UNCONFIRMED if upload.unconfirmed else DONE
         return self._result(audience_id, held.added, held.removed, message)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from functools import reduce
 from typing import Any
 
@@ -14,7 +13,7 @@ from pyspark.sql import functions as F
 from tag_tasks.audiences import removed
 from tag_tasks.audiences.accounts import NAMES, Accounts
 from tag_tasks.audiences.sent import MAYBE, NOBODYS, OUT, ROWS, SENT, Held, SentTable, Step
-from tag_tasks.audiences.upload import RELEASED, Upload, hold
+from tag_tasks.audiences.upload import Upload, hold, release
 from tag_tasks.delta.files import DataFile
 from tag_tasks.platforms.audiences import MOST_ROWS
 from tag_tasks.spark.session import Spark
@@ -28,6 +27,7 @@ class PersonRemoval(Task):
 
     name = "tasks.person_removal"
     lane = "audiences"
+    phases = ("quitar",)
     max_attempts = 8
     time_limit = 3600.0
 
@@ -94,8 +94,7 @@ class PersonRemoval(Task):
             upload.remove(str(about["audience_id"]), batch)
             if upload.unconfirmed:
                 raise Transient(reason=f"{NAMES[audience.platform]} no confirma que la persona haya salido")
-        with suppress(JobError):
-            hold(context, audience, RELEASED)
+        release(context, audience)
 
     def _without(self, rows: DataFrame, user_id: str, folder: str) -> Mapping[str, list[DataFile]]:
         """Everybody else's rows, in files anew, by state."""

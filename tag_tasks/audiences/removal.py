@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import suppress
 from typing import Any
 
 from tag_tasks.audiences import removed
 from tag_tasks.audiences.accounts import Accounts
 from tag_tasks.audiences.sent import SentTable, Step
-from tag_tasks.audiences.upload import RELEASED, hold
-from tagapi.jobs.errors import JobError
+from tag_tasks.audiences.upload import hold, release
 from tagapi.jobs.model import Json
 from tagapi.jobs.task import Task, TaskContext
 
@@ -42,8 +40,7 @@ class AudienceRemoval(Task):
             removed.note(context, audience.key, audience_id)
             platform.delete(audience_id)
             self._table.change(audience.key, context.job_id, held, Step(go=held.files))
-        with suppress(JobError):
-            hold(context, audience, RELEASED)
+        release(context, audience)
 
     def undo(self, context: TaskContext) -> str | None:
         return removed.told(context)

@@ -8,7 +8,6 @@ whoever goes on after a crash knows what may be there. At the end the table has 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -18,16 +17,15 @@ from tag_tasks.audiences.accounts import Accounts
 from tag_tasks.audiences.attempt import STEP, SyncAttempt, ids
 from tag_tasks.audiences.members import carriers, of_segment
 from tag_tasks.audiences.sent import NOBODYS, OUT, SentTable
-from tag_tasks.audiences.upload import RELEASED, hold
+from tag_tasks.audiences.upload import hold, release
 from tag_tasks.audiences.wanted import GRANTED, hashed
-from tag_tasks.campaigns.once import settled
+from tag_tasks.campaigns.once import may_be_there, settled
 from tag_tasks.delta.files import DataFile
 from tag_tasks.platforms.audiences import MOST_ROWS
 from tag_tasks.segments.assigned import SegmentTable
 from tag_tasks.spark.session import Spark
 from tag_tasks.spark.sources import Sources
 from tag_tasks.tags.table import MembershipTable
-from tagapi.jobs.errors import JobError
 from tagapi.jobs.model import Json
 from tagapi.jobs.task import Task, TaskContext
 
@@ -37,6 +35,7 @@ class AudienceSync(Task):
 
     name = "tasks.audience_sync"
     lane = "audiences"
+    phases = ("calcular", "comparar", "quitar", "enviar")
     max_attempts = 8
     time_limit = 6 * 3600.0
 
@@ -98,12 +97,12 @@ class AudienceSync(Task):
         """What was sent stays, and is told; an audience that nobody knows of goes."""
         audience, platform = self._accounts.asked(context.arguments)
         context.phase("deshacer")
-        settled(context, STEP, partial(ids, platform, context.job_id), platform.settle_seconds)
         held = self._table.held(audience.key, context.job_id)
-        recorded = (held.about or {}).get("audience_id")
-        for found in platform.find(context.job_id):
-            if found.id != recorded:
-                platform.delete(found.id)
-        with suppress(JobError):
-            hold(context, audience, RELEASED)
+        if may_be_there(context.journaled(), STEP):
+            settled(context, STEP, partial(ids, platform, context.job_id), platform.settle_seconds)
+            recorded = (held.about or {}).get("audience_id")
+            for found in platform.find(context.job_id):
+                if found.id != recorded:
+                    platform.delete(found.id)
+        release(context, audience)
         return f"se enviaron {held.added} altas y {held.removed} bajas" if held.added or held.removed else None

@@ -15,14 +15,22 @@ from tagapi.jobs.task import TaskContext
 
 HOLD_SECONDS = 180.0
 """For which a batch keeps other jobs from the audience: longer than one takes."""
-RELEASED = 0.001  # seconds
 LOOKS = 24  # at least, in the time that the platform may take to say that a batch has arrived
 LOOK_SECONDS = 5.0
 
 
 def hold(context: TaskContext, audience: Audience, seconds: float = HOLD_SECONDS) -> None:
     """Be the one job that changes the audience. Raises Busy."""
-    context.hold(f"audience {audience.key}", seconds)
+    context.hold(_name(audience), seconds)
+
+
+def release(context: TaskContext, audience: Audience) -> None:
+    """Let others change it."""
+    context.release(_name(audience))
+
+
+def _name(audience: Audience) -> str:
+    return f"audience {audience.key}"
 
 
 @dataclass(frozen=True, slots=True)

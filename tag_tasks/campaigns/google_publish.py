@@ -34,6 +34,7 @@ class GooglePublish(Task):
 
     name = "tasks.google_publish"
     lane = "platforms"
+    phases = ("crear",)
     max_attempts = 8
     time_limit = 1800.0
 

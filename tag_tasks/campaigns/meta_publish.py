@@ -48,6 +48,7 @@ class MetaPublish(Task):
 
     name = "tasks.meta_publish"
     lane = "platforms"
+    phases = ("crear", "comprobar")
     max_attempts = 8
     time_limit = 1800.0
 

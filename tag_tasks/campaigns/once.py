@@ -58,6 +58,12 @@ def in_doubt(journal: Sequence[Entry], step: str) -> bool:
     return last is not None and last.fact.get("about") == "create"
 
 
+def may_be_there(journal: Sequence[Entry], step: str) -> bool:
+    """Whether this step was asked for at all, without the answer that nothing happened."""
+    told = [entry.fact.get("about", "made") for entry in journal if entry.step == step]
+    return "made" in told or told.count("create") > told.count("nothing")
+
+
 def settled(context: TaskContext, step: str, find: Callable[[], Sequence[str]], settle_seconds: float) -> Sequence[str]:
     """What an unanswered step has made, looked for as long as it may take; nothing where nothing is in doubt.
 

@@ -29,6 +29,7 @@ class SegmentPredict(Task):
     """Arguments: `model`, `version` or null, `user_ids` or null. Result: the contract's of a prediction."""
 
     name = "tasks.segment_predict"
+    phases = ("predecir", "guardar")
 
     def __init__(self, spark: Spark, sources: Sources, models: ModelTable, table: SegmentTable) -> None:
         self._spark = spark

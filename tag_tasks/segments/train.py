@@ -28,6 +28,7 @@ SAMPLE = 1_000_000
 """Users that are trained on at most; some more or less, since a hash decides."""
 PIECE = 50_000  # rows at once
 HASHES = 2**32
+HOLD_SECONDS = 60.0  # that a model is kept from other trainings: it only spares them what they would do in vain
 DONE = "Modelo entrenado con éxito"
 
 
@@ -35,6 +36,7 @@ class SegmentTrain(Task):
     """Arguments: `model`, `segments`, `features`. Result: the contract's of a training."""
 
     name = "tasks.segment_train"
+    phases = ("leer", "entrenar", "guardar")
 
     def __init__(self, spark: Spark, sources: Sources, models: ModelTable, sample: int = SAMPLE) -> None:
         self._spark = spark
@@ -49,8 +51,15 @@ class SegmentTrain(Task):
         return job.result if self._models.find_commit(job.id) else None
 
     def run(self, context: TaskContext) -> Json:
+        name = f"model {context.arguments['model']}"
+        context.hold(name, HOLD_SECONDS)
+        try:
+            return self._train(context, name)
+        finally:
+            context.release(name)
+
+    def _train(self, context: TaskContext, name: str) -> Json:
         asked = context.arguments
-        context.hold(f"model {asked['model']}", 60.0)
         context.phase("leer")
         users, rows = self._read(context)
         least = asked["segments"] if asked["segments"] != "auto" else 2
@@ -60,7 +69,7 @@ class SegmentTrain(Task):
         scales, rows = scaled(rows, asked["features"])
         fitted = fit(rows, asked["segments"], context.check, context.progress)
         context.phase("guardar")
-        context.hold(f"model {asked['model']}", 60.0)
+        context.hold(name, HOLD_SECONDS)
         model = Model(
             model=asked["model"],
             version=max(self._models.versions(asked["model"]), default=0) + 1,

@@ -13,7 +13,7 @@ import math
 import threading
 import time
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -32,6 +32,7 @@ PROGRESS_EVERY = 0.25  # seconds between two writes of how far an attempt is
 INSIST_EVERY = 0.2  # seconds between tries to write while the store is away
 STUCK_AFTER = 10.0  # seconds between an interrupt and giving up on the thread's own good will
 ABANDONED_AFTER = 60.0  # seconds between an interrupt and giving up on the thread, wherever it is
+RELEASED = 0.001  # seconds that what is let go of is held still
 INTERRUPT_EVERY = 0.05  # seconds between calls of `stop`: it may come before the operation it should stop
 
 
@@ -111,6 +112,8 @@ class Attempt:
         self._journal = list(job.journal)
         self._outside = bool(job.journal) or job.kept is not None
         """It does what no later commit of its own decides about."""
+        self.all_phases: Sequence[str] = ()
+        """Those of the task."""
         self._phase: str | None = None
         self._progress = self._told = Progress()
         self._told_at = -math.inf
@@ -210,6 +213,12 @@ class Attempt:
         if not self._registry.lock(f"job:{name}", self.job.id, seconds):
             raise Busy(reason=f"another job holds {name}")
 
+    def release(self, name: str) -> None:
+        if self.interrupted_by is Interrupt.FENCED:  # it is the next attempt's
+            return
+        with suppress(StoreUnavailable):
+            self._registry.lock(f"job:{name}", self.job.id, RELEASED)
+
     # -- what the runner sees --------------------------------------------------------------
 
     def tell_progress(self) -> None:
@@ -220,7 +229,9 @@ class Attempt:
                 return
             self._told, self._told_at = progress, now
         try:
-            told = partial(changes.advance, epoch=self.job.epoch, progress=progress, phase=phase)
+            told = partial(
+                changes.advance, epoch=self.job.epoch, progress=progress, phase=phase, all_phases=self.all_phases
+            )
             self._registry.update(self.job.id, told)
         except StoreUnavailable:
             self._told = Progress()  # the work does not depend on it: it is told another time
@@ -301,7 +312,8 @@ class OnBehalf:
         self.arguments, self.submitted_at = before.request.arguments, before.submitted_at
         self.attempt_name = attempt.attempt_name
         self.phase, self.progress, self.check = attempt.phase, attempt.progress, attempt.check
-        self.pause, self.on_cancel, self.hold = attempt.pause, attempt.on_cancel, attempt.hold
+        self.pause, self.on_cancel = attempt.pause, attempt.on_cancel
+        self.hold, self.release = attempt.hold, attempt.release
         self.begin_commit, self.grow = attempt.begin_commit, attempt.grow
         self.kept_before = before.request.kept_before
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import enum
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -68,14 +69,16 @@ def renew(job: Job, now: datetime, *, epoch: int, lease: timedelta) -> Job:
     return replace(job, lease_until=now + lease)
 
 
-def advance(job: Job, now: datetime, *, epoch: int, progress: Progress, phase: str | None = None) -> Job:
-    """Say how far the attempt is: within its phase, where it named one."""
+def advance(
+    job: Job, now: datetime, *, epoch: int, progress: Progress, phase: str | None = None, all_phases: Sequence[str] = ()
+) -> Job:
+    """Say how far the attempt is: within its phase, where it named one. `all_phases` are those of the whole work."""
     steps.fence(job, epoch)
     if job.finished:
         return job
     steps.check_leased(job, epoch)
     if phase is not None and (not job.phases or job.phases[-1].name != phase):
-        job = _begin_phase(job, now, phase)
+        job = _begin_phase(job, now, phase, all_phases)
     elif progress.total == job.progress.total and progress.done <= job.progress.done:
         return job  # overtaken
     advanced = replace(job, progress=progress)
@@ -84,9 +87,12 @@ def advance(job: Job, now: datetime, *, epoch: int, progress: Progress, phase: s
     return steps.noted(advanced, EventKind.PROGRESS, now, progress=progress)
 
 
-def _begin_phase(job: Job, now: datetime, name: str) -> Job:
+def _begin_phase(job: Job, now: datetime, name: str, all_phases: Sequence[str]) -> Job:
     before = steps.phase_ended(job, now).phases[-PHASES_KEPT + 1 :]
-    return steps.noted(replace(job, phases=(*before, Phase(name=name, began=now))), EventKind.PHASE, now, name)
+    phase = Phase(name=name, began=now)
+    if name in all_phases:
+        phase = replace(phase, place=all_phases.index(name) + 1, places=len(all_phases))
+    return steps.noted(replace(job, phases=(*before, phase)), EventKind.PHASE, now, name)
 
 
 def note(job: Job, now: datetime, *, epoch: int, place: int, step: str, fact: Json) -> Job:

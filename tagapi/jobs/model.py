@@ -109,8 +109,10 @@ class Progress:
 
     @property
     def percentage(self) -> float:
-        """0..100, two decimals; 0 while the total is unknown."""
-        return round(100 * min(self.done, self.total) / self.total, 2) if self.total else 0.0
+        """0..100, two decimals; 0 while the total is unknown, 100 where there is nothing to do."""
+        if self.total is None:
+            return 0.0
+        return round(100 * min(self.done, self.total) / self.total, 2) if self.total else 100.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -121,6 +123,15 @@ class Phase:
     began: datetime
     ended: datetime | None = None
     progress: Progress = Progress()
+    place: int = 0
+    """Which it is of the `places` that the whole work has, from 1; 0 where that is not known."""
+    places: int = 0
+
+    def percentage_of_all(self, progress: Progress) -> float:
+        """How far the whole work is, where the phase is so far: it never falls from phase to phase."""
+        if not self.place:
+            return progress.percentage
+        return round((100 * (self.place - 1) + progress.percentage) / self.places, 2)
 
 
 PHASES_KEPT = 50

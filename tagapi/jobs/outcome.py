@@ -9,12 +9,13 @@ from datetime import timedelta
 from functools import partial
 
 from tagapi.jobs import changes
-from tagapi.jobs.errors import Contended, JobError, StoreUnavailable
+from tagapi.jobs.errors import Busy, Contended, JobError, StoreUnavailable
 from tagapi.jobs.model import Change, Job, Json
 
 FIRST_RETRY = 0.25  # seconds: a lost Spark server is back after about twice this
 LONGEST_RETRY = 30.0  # seconds
 LONGEST_ASKED = 3600.0  # seconds that another system may ask us to wait
+LONGEST_BUSY_RETRY = 2.0  # seconds: what another job holds may be free at any moment
 LONGEST_CONTENDED_RETRY = 0.5  # seconds: a commit takes a hundredth of that
 
 
@@ -59,8 +60,7 @@ class Outcome:
             case OutcomeKind.RELEASED:
                 return partial(changes.release, epoch=epoch)
             case OutcomeKind.RETRIED:
-                longest = LONGEST_CONTENDED_RETRY if isinstance(self.error, Contended) else LONGEST_RETRY
-                delay = timedelta(seconds=self._delay(job, longest))
+                delay = timedelta(seconds=self._delay(job, _longest(self.error)))
                 return partial(
                     changes.retry,
                     epoch=epoch,
@@ -82,6 +82,13 @@ class Outcome:
         """The error to log with its traceback, where the job failed by one that nobody foresaw."""
         unforeseen = self.kind is OutcomeKind.FAILED and not isinstance(self.error, JobError)
         return self.error if unforeseen else None
+
+
+def _longest(error: BaseException | None) -> float:
+    """Seconds that pass before another attempt, at most."""
+    if isinstance(error, Contended):
+        return LONGEST_CONTENDED_RETRY
+    return LONGEST_BUSY_RETRY if isinstance(error, Busy) else LONGEST_RETRY
 
 
 def backoff(attempt: int, longest: float = LONGEST_RETRY) -> float:

@@ -122,6 +122,7 @@ class JobRunner:
         job = attempt.job
         try:
             task = self._task_of(job)
+            attempt.all_phases = task.phases
             if job.commit_unsettled:  # before any interrupt: only this finds out what became of it
                 if (found := task.find_commit(job)) is not None:
                     return Outcome(OutcomeKind.SUCCEEDED, result=found)

@@ -86,6 +86,9 @@ class TaskContext(Protocol):
     def hold(self, name: str, seconds: float) -> None:
         """Be the one job that holds `name`, from now on for so long. Raises Busy where another does."""
 
+    def release(self, name: str) -> None:
+        """Hold it no longer, also once the attempt should stop."""
+
 
 class Task(ABC):
     """A named piece of work. An instance serves many jobs, several at once."""
@@ -98,6 +101,9 @@ class Task(ABC):
 
     lane: ClassVar[str] = DEFAULT_LANE
     """Whose threads run it. What one task of a lane needs to begin, the lane needs."""
+
+    phases: ClassVar[Sequence[str]] = ()
+    """Those that an attempt goes through, in order: so that its progress can be told as one."""
 
     time_limit: ClassVar[float | None] = None
     """Seconds that an attempt may take; None is the service's own limit."""

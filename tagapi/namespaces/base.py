@@ -161,8 +161,9 @@ def load_body(schema: type[Schema]) -> dict[str, Any]:
         raise Unsupported
     try:
         raw = orjson.loads(_read_body())
-    except orjson.JSONDecodeError:
-        raise Invalid("body", "is not valid JSON") from None
+    except orjson.JSONDecodeError as error:
+        too_deep = "ecursion limit" in str(error)
+        raise Invalid("body", "is nested too deeply" if too_deep else "is not valid JSON") from None
     loaded: dict[str, Any] = SCHEMAS.of(schema).load(raw)
     return loaded
 

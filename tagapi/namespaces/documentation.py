@@ -69,6 +69,7 @@ needs no account at the platform):
 ```
 curl -X POST $API/api/tasks/audiences/sync -H "Content-Type: application/json" -d '{"platform": "meta",
   "audience": {"name": "Clientes A", "tags": {"all": [1], "none": [3]}}, "consent": "granted", "simulate": true}'
+curl $API/api/tasks/status/TASK_ID        # SUCCESS, before the audience can be used
 curl -X POST $API/api/tasks/publish/meta -H "Content-Type: application/json" -d '{"simulate": true,
   "audience": "Clientes A", "campaign": {"name": "Verano", "daily_budget": "25.00", "headline": "Verano",
   "text": "Ya llega", "landing_url": "https://example.org/", "special_ad_categories": []}}'

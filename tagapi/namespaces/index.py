@@ -12,7 +12,7 @@ from tagapi.namespaces.answers import respond
 DOCS, SPECIFICATION = "/docs", "/swagger.json"
 PLACES = (
     *("/", "/api", "/api/", "/api/v1", "/api/v1/", "/api/v1/tags", "/api/v1/users"),
-    *("/api/tasks/", "/api/tasks/publish", "/api/tasks/publish/"),
+    *("/api/tasks/publish", "/api/tasks/publish/"),
 )
 
 

@@ -9,8 +9,10 @@ from tagapi.jobs.model import EventKind, Job, JobState
 
 
 def percentage(job: Job) -> float:
-    """0..100. What has succeeded is complete, however much there was to do."""
-    return 100.0 if job.state is JobState.SUCCEEDED else job.progress.percentage
+    """0..100, of all phases together. What has succeeded is complete, however much there was to do."""
+    if job.state is JobState.SUCCEEDED:
+        return 100.0
+    return job.phases[-1].percentage_of_all(job.progress) if job.phases else job.progress.percentage
 
 
 def seconds_left(job: Job, now: datetime) -> int | None:

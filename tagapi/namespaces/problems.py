@@ -165,7 +165,8 @@ def problem_of(error: Exception) -> Problem:
     if isinstance(error, JobError) and (status := _status_of(type(error))) is not None:
         if type(error) in (Transient, TaskFailed):
             log.warning("read_failed", extra={"reason": str(error)})
-        return Problem(status, error.code, str(error), facts=error.facts, headers=_headers(status, error))
+        field = error.facts.get("field")
+        return Problem(status, error.code, str(error), field, error.facts, _headers(status, error))
     if isinstance(error, HTTPException) and error.code is not None and error.code < 500:
         code = HTTP_CODES.get(error.code, "http_error")
         return Problem(error.code, code, str(error.description), headers=_http_headers(error))

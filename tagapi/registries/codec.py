@@ -125,6 +125,8 @@ def _phase(stored: dict[str, Any]) -> Phase:
         began=datetime.fromisoformat(stored["began"]),
         ended=_moment(stored["ended"]),
         progress=Progress(**stored["progress"]),
+        place=stored["place"],
+        places=stored["places"],
     )
 
 

@@ -26,7 +26,9 @@ from tagapi.settings.values import (
 
 LEAST_BUFFER = 10 * 1000 * 1000  # bytes: at least one body of the largest size has to fit
 HOST_NAME = r"\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+"
-URL = r"https?://[^\s/?#@]+(/[^\s?#]*)?"
+URL = r"(https://[^\s/?#@]+|http://(127\.0\.0\.1|localhost|\[::1\])(:\d+)?)(/[^\s?#]*)?"
+"""Tokens go there: only what stays on this machine may be unencrypted."""
+ADDRESS = "an https address, or an http one of this machine"
 LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 MEMORY = "memory://"
 SQLITE = "sqlite:///"
@@ -143,7 +145,7 @@ SECTIONS: Mapping[str, fields.Nested] = {
     ),
     "meta": _section(
         Meta,
-        base_url=_form(URL, "an http or https address"),
+        base_url=_form(URL, ADDRESS),
         api_version=_form(r"v\d+(\.\d+)?", "like v23.0"),
         account_id=_digits(),
         page_id=_digits(),
@@ -152,9 +154,9 @@ SECTIONS: Mapping[str, fields.Nested] = {
     ),
     "google": _section(
         Google,
-        base_url=_form(URL, "an http or https address"),
-        data_manager_url=_form(URL, "an http or https address"),
-        token_url=_form(URL, "an http or https address"),
+        base_url=_form(URL, ADDRESS),
+        data_manager_url=_form(URL, ADDRESS),
+        token_url=_form(URL, ADDRESS),
         api_version=_form(r"v\d+(\.\d+)?", "like v21"),
         customer_id=_digits(),
         login_customer_id=_digits(),

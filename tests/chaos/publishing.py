@@ -20,6 +20,7 @@ from tests.chaos.scenes import scenes
 from tests.chaos.verdict import Verdict
 from tests.e2e.server import refusing_spark
 from tests.platforms import google, meta
+from tests.platforms.accounts import settings_for
 from tests.platforms.server import PlatformServer
 
 SETTLE_SECONDS = "2"  # for which an unanswered creation is looked for; no effect of a stand-in comes so late
@@ -76,21 +77,7 @@ def _judged(fire: Fire, servers: Mapping[str, PlatformServer]) -> Verdict:
 
 def accounts(servers: Mapping[str, PlatformServer]) -> dict[str, str]:
     """The settings of an account at each stand-in."""
-    own, theirs = servers["meta"].url, servers["google"].url
-    return {
-        "TAGAPI_META__BASE_URL": own,
-        "TAGAPI_META__ACCOUNT_ID": meta.ACCOUNT,
-        "TAGAPI_META__PAGE_ID": meta.PAGE,
-        "TAGAPI_META__ACCESS_TOKEN": meta.TOKEN,
-        "TAGAPI_META__SETTLE_SECONDS": SETTLE_SECONDS,
-        "TAGAPI_GOOGLE__BASE_URL": theirs,
-        "TAGAPI_GOOGLE__DATA_MANAGER_URL": theirs,
-        "TAGAPI_GOOGLE__TOKEN_URL": f"{theirs}/token",
-        "TAGAPI_GOOGLE__CUSTOMER_ID": google.CUSTOMER,
-        "TAGAPI_GOOGLE__LOGIN_CUSTOMER_ID": google.MANAGER,
-        "TAGAPI_GOOGLE__DEVELOPER_TOKEN": google.DEVELOPER,
-        "TAGAPI_GOOGLE__CLIENT_ID": google.CLIENT,
-        "TAGAPI_GOOGLE__CLIENT_SECRET": google.SECRET,
-        "TAGAPI_GOOGLE__REFRESH_TOKEN": google.REFRESH,
-        "TAGAPI_GOOGLE__SETTLE_SECONDS": SETTLE_SECONDS,
-    }
+    found: dict[str, str] = {}
+    for platform, server in servers.items():
+        found |= settings_for(platform, server.url, SETTLE_SECONDS=SETTLE_SECONDS)
+    return found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from tests.platforms.accounts import settings_for
 from tests.platforms.google import Google
 from tests.platforms.meta import Meta
 from tests.platforms.server import PlatformServer
@@ -15,6 +16,8 @@ from tests.platforms.server import PlatformServer
 def main(platform: str, port: int) -> None:
     server = PlatformServer(Meta() if platform == "meta" else Google(), port)
     click.echo(server.url)
+    for name, value in settings_for(platform, server.url).items():
+        click.echo(f"export {name}={value}")
     server.serve_forever()
 
 

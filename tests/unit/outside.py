@@ -102,6 +102,8 @@ class Context:
 
     def hold(self, name: str, seconds: float) -> None: ...
 
+    def release(self, name: str) -> None: ...
+
     def grow(self, kept: Json) -> None:
         self._step()
         self.kept = kept

@@ -8,7 +8,7 @@ import pytest
 
 from tag_tasks.bounded import BoundedThreads, NoAnswer
 from tagapi.jobs.task import running_job
-from tests.unit.fakes import PATIENCE
+from tests.unit.fakes import PATIENCE, elsewhere
 
 
 def test_an_answer_is_passed_on_and_so_is_an_error() -> None:
@@ -49,6 +49,30 @@ def test_who_asks_waits_no_longer_than_that() -> None:
     released.set()
     assert left.wait(PATIENCE)
     _eventually_answers(threads)
+
+
+def test_work_waits_a_moment_for_a_thread_unless_they_hang() -> None:
+    busy, released = threading.Event(), threading.Event()
+
+    def work() -> None:
+        busy.set()
+        released.wait(PATIENCE)
+
+    threads = BoundedThreads("test", most=1, seconds=PATIENCE, patience=PATIENCE)
+    with elsewhere(lambda: threads.run(work)):
+        assert busy.wait(PATIENCE)
+        with elsewhere(lambda: threads.run(lambda: 7)) as waiting:
+            released.set()
+            assert waiting.result(PATIENCE) == 7
+    impatient = BoundedThreads("test", most=1, seconds=0.05, patience=0.05)
+    released.clear()
+    with pytest.raises(NoAnswer):
+        impatient.run(work)
+    for _ in range(2):  # the first one waits in vain, and the second not at all
+        with pytest.raises(NoAnswer, match="hangs"):
+            impatient.run(lambda: 1)
+    released.set()
+    _eventually_answers(impatient)
 
 
 def _eventually_answers(threads: BoundedThreads) -> None:

@@ -630,7 +630,7 @@ def test_a_change_is_a_new_value(state: JobState) -> None:
     [
         (Progress(), 0.0),
         (Progress(done=3), 0.0),
-        (Progress(done=0, total=0), 0.0),
+        (Progress(done=0, total=0), 100.0),
         (Progress(done=1, total=3), 33.33),
         (Progress(done=5, total=4), 100.0),
     ],

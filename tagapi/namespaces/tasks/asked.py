@@ -3,20 +3,35 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
-from datetime import date
+import unicodedata
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
+from urllib.parse import urlsplit
 
 from marshmallow import ValidationError, fields, validate, validates_schema
 
-from tagapi.namespaces.fields import Input, Query, QueryInteger, StrictBoolean, StrictInteger, StrictList, StrictText
+from tagapi.namespaces.fields import (
+    Input,
+    Query,
+    QueryBoolean,
+    QueryInteger,
+    StrictBoolean,
+    StrictInteger,
+    StrictList,
+    StrictText,
+)
 
 MODEL = re.compile(r"[a-z][a-z0-9_-]{0,63}")
 AUDIENCE = re.compile(r"[\w][\w .()+-]{0,99}")
 AMOUNT = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,2})?")
 COUNTRY = re.compile(r"[A-Z]{2}")
 PRINTABLE = re.compile(r"[^\x00-\x1f\x7f\u2028\u2029]*")
+PARAGRAPHS = re.compile(r"[^\x00-\x08\x0b-\x1f\x7f]*")
+KEYWORD = re.compile(r"[^!@%,*()={};~`<>?\\|]*")
+"""Without what Google takes in no keyword: https://support.google.com/google-ads/answer/7476658."""
+MOST_WORDS = 10  # of a keyword
 OBJECTIVES = ("traffic", "awareness", "engagement", "leads", "sales")
 SPECIAL = (
     *("HOUSING", "EMPLOYMENT", "FINANCIAL_PRODUCTS_SERVICES"),
@@ -49,10 +64,45 @@ def _like(pattern: re.Pattern[str], error: str) -> Callable[[str], None]:
     return check
 
 
-def _line(least: int, most: int, **more: Any) -> StrictText:
+def _text(most: int, like: re.Pattern[str] = PARAGRAPHS, **more: Any) -> StrictText:
+    """Text that says something."""
+    plain = _like(like, "no puede tener caracteres de control")
+    return StrictText(validate=[_length(1, most), plain, _not_blank], **more)
+
+
+def _line(most: int, *more_checks: Callable[[str], None], **more: Any) -> StrictText:
     """Text in one line."""
-    one_line = _like(PRINTABLE, "no puede tener caracteres de control")
-    return StrictText(validate=[_length(least, most), one_line], **more)
+    field = _text(most, PRINTABLE, **more)
+    field.validators += more_checks
+    return field
+
+
+def _not_blank(text: str) -> None:
+    if not text.strip():
+        raise ValidationError("no puede estar en blanco")
+
+
+def _width(most: int) -> Callable[[str], None]:
+    """Google counts a character of double width twice."""
+
+    def check(text: str) -> None:
+        width = sum(2 if unicodedata.east_asian_width(one) in "WF" else 1 for one in text)
+        if width > most:
+            raise ValidationError(f"ocupa {width} caracteres, y caben {most}")
+
+    return check
+
+
+def _keyword(text: str) -> None:
+    if not KEYWORD.fullmatch(text):
+        raise ValidationError("tiene un símbolo que Google no admite")
+    if len(text.split()) > MOST_WORDS:
+        raise ValidationError(f"tiene más de {MOST_WORDS} palabras")
+
+
+def _different(values: Sequence[str]) -> None:
+    if len(set(values)) < len(values):
+        raise ValidationError("nombra algo dos veces")
 
 
 def _one_of(*values: str) -> validate.OneOf:
@@ -61,7 +111,20 @@ def _one_of(*values: str) -> validate.OneOf:
 
 def _https(**more: Any) -> StrictText:
     secure = validate.URL(schemes={"https"}, require_tld=False, error="debe ser una dirección https")
-    return StrictText(validate=[secure, _length(1, 2000)], **more)
+    return StrictText(validate=[secure, _length(1, 2000), _public], **more)
+
+
+def _public(address: str) -> None:
+    """It goes into an ad."""
+    try:
+        split = urlsplit(address)
+        known = split.port is None or split.port > 0
+    except ValueError:
+        known = False
+    if not known:
+        raise ValidationError("no tiene un puerto válido")
+    if split.username is not None or split.password is not None:
+        raise ValidationError("no puede llevar usuario ni contraseña")
 
 
 class Day(StrictText):
@@ -76,7 +139,7 @@ class Day(StrictText):
 
 
 class CampaignRequest(Input):
-    name = _line(1, 200, required=True)
+    name = _line(200, required=True)
     objective = StrictText(load_default="traffic", validate=_one_of(*OBJECTIVES))
     daily_budget = StrictText(
         required=True,
@@ -87,7 +150,7 @@ class CampaignRequest(Input):
     countries = StrictList(
         StrictText(validate=_like(COUNTRY, "debe ser un código ISO 3166 alfa-2")),
         load_default=lambda: ["CO"],
-        validate=_items(1, 50),
+        validate=[_items(1, 50), _different],
     )
     age_min = StrictInteger(load_default=18, validate=validate.Range(18, 65, error="debe estar entre 18 y 65"))
     age_max = StrictInteger(load_default=65, validate=validate.Range(18, 65, error="debe estar entre 18 y 65"))
@@ -102,11 +165,13 @@ class CampaignRequest(Input):
             raise ValidationError("no puede ser mayor que age_max", "age_min")
         if data["starts_on"] and data["ends_on"] and data["starts_on"] > data["ends_on"]:
             raise ValidationError("no puede ser anterior a starts_on", "ends_on")
+        if data["ends_on"] and data["ends_on"] < datetime.now(UTC).date().isoformat():
+            raise ValidationError("ya ha pasado", "ends_on")
 
 
 class MetaCampaign(CampaignRequest):
-    headline = _line(1, 255, required=True)
-    text = StrictText(required=True, validate=_length(1, 2000))
+    headline = _line(255, required=True)
+    text = _text(2000, required=True)
     image_url = _https(load_default=None, allow_none=True)
     special_ad_categories = StrictList(
         StrictText(validate=_one_of(*SPECIAL)),
@@ -127,11 +192,11 @@ class MetaCampaign(CampaignRequest):
 
 
 class GoogleCampaign(CampaignRequest):
-    headline = _line(1, 30, load_default=None, allow_none=True)
-    text = StrictText(load_default=None, allow_none=True, validate=_length(1, 2000))
-    keywords = StrictList(_line(1, 80), load_default=list, validate=_items(0, 100))
-    headlines = StrictList(_line(1, 30), required=True, validate=_items(3, 15))
-    descriptions = StrictList(_line(1, 90), required=True, validate=_items(2, 4))
+    headline = _line(30, load_default=None, allow_none=True)
+    text = _text(2000, load_default=None, allow_none=True)
+    keywords = StrictList(_line(80, _keyword), load_default=list, validate=[_items(0, 100), _different])
+    headlines = StrictList(_line(30, _width(30)), required=True, validate=[_items(3, 15), _different])
+    descriptions = StrictList(_line(90, _width(90)), required=True, validate=[_items(2, 4), _different])
 
     example = {
         "name": "Verano",
@@ -147,9 +212,19 @@ class GoogleCampaign(CampaignRequest):
 SIMULATE = {"description": "los mismos pasos contra un simulador; nada sale del servicio"}
 
 
+def composed(name: str) -> str:
+    """The same text in the form in which accents are part of their letters."""
+    return unicodedata.normalize("NFC", name)
+
+
+class AudienceName(StrictText):
+    def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> str:
+        return composed(super()._deserialize(value, attr, data, **kwargs))
+
+
 class PublishMetaRequest(Input):
     campaign = fields.Nested(MetaCampaign, required=True)
-    audience = StrictText(
+    audience = AudienceName(
         load_default=None,
         allow_none=True,
         validate=_like(AUDIENCE, "no es el nombre de una audiencia"),
@@ -216,9 +291,11 @@ class SegmentOf(Input):
 
 
 class AudienceDefinition(Input):
-    name = StrictText(
+    name = AudienceName(
         required=True,
-        validate=_like(AUDIENCE, "debe tener de 1 a 100 letras, cifras, espacios y . ( ) + - _"),
+        validate=_like(
+            AUDIENCE, "debe tener de 1 a 100 letras, cifras, espacios y . ( ) + - _, y no empezar por signos"
+        ),
         metadata={"description": "neutro: llega a la plataforma, y nada debe decir de las personas"},
     )
     tags = TagExpression(load_default=None, allow_none=True)
@@ -254,12 +331,13 @@ class RemovalQuery(Query):
     platform = fields.String(
         load_default=None, validate=_one_of("meta", "google"), metadata={"description": "solo en esta plataforma"}
     )
+    simulated = QueryBoolean(load_default=None, metadata={"description": "solo la simulada, o solo la real"})
 
 
 class VersionQuery(Query):
     version = QueryInteger(
         load_default=None,
-        validate=validate.Range(1, 10**9, error="debe ser 1 o más"),
+        validate=validate.Range(1, 10**9, error="debe estar entre 1 y 1000000000"),
         metadata={"description": "la más nueva si no se dice"},
     )
 
@@ -277,21 +355,18 @@ class TrainRequest(Input):
     model = _model()
     segments = Segments(load_default="auto", metadata={"description": '2..20 o "auto"', "type": "string"})
     features = StrictList(
-        StrictText(validate=_one_of(*FEATURES)), load_default=lambda: [*FEATURES], validate=_items(1, len(FEATURES))
+        StrictText(validate=_one_of(*FEATURES)),
+        load_default=lambda: [*FEATURES],
+        validate=[_items(1, len(FEATURES)), _different],
     )
 
     example = {"model": "clientes", "segments": 4}
-
-    @validates_schema
-    def _different(self, data: dict[str, Any], **_: Any) -> None:
-        if len(set(data["features"])) < len(data["features"]):
-            raise ValidationError("nombra algo dos veces", "features")
 
 
 class PredictRequest(Input):
     model = _model()
     version = StrictInteger(
-        load_default=None, allow_none=True, validate=validate.Range(1, 10**9, error="debe ser 1 o más")
+        load_default=None, allow_none=True, validate=validate.Range(1, 10**9, error="debe estar entre 1 y 1000000000")
     )
     user_ids = StrictList(
         StrictText(validate=_length(1, LONGEST_ID)), load_default=None, allow_none=True, validate=_items(1, MOST_USERS)

@@ -18,6 +18,8 @@ from tagapi.namespaces.tasks.starting import ACCEPTED, KEYS, StartingResource
 NAME = {"name": "El nombre de la audiencia"}
 NO_AUDIENCE = NotFoundInData(thing="audience", name="Clientes A")
 UNREAD = NotReady(part="the storage", retry_after=5)
+REMOVED = ("platform", "simulated", "name", "key", "asked_by")
+"""What a removal is told of each audience."""
 NO_RIGHT = RightNeeded(right="audience", what="remove audiences")
 
 
@@ -53,9 +55,8 @@ class AudienceByName(StartingResource):
     )
     def delete(self, name: str) -> Any:
         """Eliminar una audiencia, aquí y en las plataformas que la tienen (remove an audience)."""
-        platform = load_query(asked.RemovalQuery)["platform"]
-        found = self.front.orders.audiences_of(name, platform)
-        told = [{key: about[key] for key in ("platform", "simulated", "name", "key")} for about in found]
+        found = self.front.orders.audiences_of(name, **load_query(asked.RemovalQuery))
+        told = [{key: about[key] for key in REMOVED} for about in found]
         return self.start("audience_removal", {"audiences": told})
 
 
@@ -71,6 +72,8 @@ class AudiencePerson(StartingResource):
         """Sacar a una persona de todas las audiencias, aquí y en las plataformas, para siempre (remove a person)."""
         if len(user_id) > asked.LONGEST_ID:
             raise Invalid("user_id", f"debe tener de 1 a {asked.LONGEST_ID} caracteres")
+        if not asked.PRINTABLE.fullmatch(user_id) or "\ufffd" in user_id:
+            raise Invalid("user_id", "no es el id de nadie")
         return self.start("person_removal", {"user_id": user_id})
 
 

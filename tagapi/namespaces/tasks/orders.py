@@ -8,7 +8,7 @@ from typing import Any, Protocol
 from tagapi.auth import Principal, RightNeeded
 from tagapi.jobs.errors import NotFoundInData
 from tagapi.namespaces.problems import Conflict, Invalid
-from tagapi.namespaces.tasks.asked import tags_in
+from tagapi.namespaces.tasks.asked import composed, tags_in
 
 NO_CONSENT = 'es obligatorio ("granted"): los usuarios no tienen la columna ads_consent'
 PLATFORMS = {"meta_publish": "meta", "google_publish": "google"}
@@ -28,7 +28,7 @@ class Outside(Protocol):
         """ISO 3166 alpha-2, of all that there are."""
 
     def missing(self, platform: str) -> str | None:
-        """The setting without which nothing can be done there; None where all is set."""
+        """The settings without which nothing can be done there; None where all are set."""
 
 
 class Audiences(Protocol):
@@ -72,23 +72,30 @@ class Orders:
         """
         if work in PLATFORMS:
             self._check_campaign(arguments["campaign"])
+            if work == "meta_publish":
+                self._audience_id(arguments["audience"], simulated=arguments["simulate"])
             if not arguments["simulate"]:
                 self._check_real(caller, "publish", PLATFORMS[work])
         elif work == "audience_sync":
             self._check_sync(arguments, caller)
         elif work == "segment_predict":
-            self.segments.model(arguments["model"], arguments["version"])
+            self._model("model", arguments["model"], arguments["version"])
         elif work == "audience_removal":
             for audience in arguments["audiences"]:
                 if not audience["simulated"]:
                     self._check_real(caller, "audience", audience["platform"])
+                elif audience["asked_by"] != caller.name and not caller.may("audience"):
+                    raise RightNeeded(right="audience", what="remove audiences of others")
         elif work == "person_removal" and not caller.may("audience"):
             raise RightNeeded(right="audience", what="remove people")
 
-    def audiences_of(self, name: str, platform: str | None = None) -> Sequence[Mapping[str, Any]]:
+    def audiences_of(
+        self, name: str, platform: str | None = None, simulated: bool | None = None
+    ) -> Sequence[Mapping[str, Any]]:
         """The audiences of a name. Raises NotFoundInData where there are none."""
-        every = (about for about in self.audiences.every() if about["name"] == name)
-        found = [about for about in every if platform in (None, about["platform"])]
+        every = (about for about in self.audiences.every() if about["name"] == composed(name))
+        theirs = (about for about in every if platform in (None, about["platform"]))
+        found = [about for about in theirs if simulated in (None, about["simulated"])]
         if not found:
             raise NotFoundInData(thing="audience", name=name)
         return found
@@ -97,14 +104,14 @@ class Orders:
         """What the task is told. Raises NotFoundInData for an audience that nobody has synced."""
         if work != "meta_publish":
             return body
-        told = {key: value for key, value in body.items() if key != "audience"}
-        return {**told, "audience_id": self._audience_id(body["audience"], simulated=body["simulate"])}
+        return {**body, "audience_id": self._audience_id(body["audience"], simulated=body["simulate"])}
 
     def _audience_id(self, name: str | None, *, simulated: bool) -> str | None:
         if name is None:
             return None
         if (found := self.audiences.audience_id("meta", name, simulated=simulated)) is None:
-            raise NotFoundInData(thing="audience", name=name)
+            kind = "simulated audience" if simulated else "audience"
+            raise NotFoundInData(thing=kind, name=name, field="audience")
         return found
 
     def _check_campaign(self, campaign: Mapping[str, Any]) -> None:
@@ -118,15 +125,23 @@ class Orders:
         if unknown:
             raise Invalid("audience.tags", f"no existe la etiqueta {min(unknown)}")
         if (named := arguments["audience"]["segment"]) is not None:
-            most = len(self.segments.model(named["model"])["segments"])
+            most = len(self._model("audience.segment.model", named["model"])["segments"])
             if named["segment"] >= most:
                 raise Invalid("audience.segment.segment", f"el modelo tiene segmentos de 0 a {most - 1}")
         if not arguments["simulate"]:
-            self._check_configured(arguments["platform"])
             if not arguments["dry_run"] and not caller.may("audience"):
                 raise RightNeeded(right="audience", what="sync audiences")
+            self._check_configured(arguments["platform"])
         if arguments["consent"] is None and not self.audiences.keeps_consent():
             raise Invalid("consent", NO_CONSENT)
+
+    def _model(self, field: str, name: str, version: int | None = None) -> Mapping[str, Any]:
+        """A model that a body names in this field, or whose version it does beside it."""
+        try:
+            return self.segments.model(name, version)
+        except NotFoundInData as error:
+            to_blame = "version" if error.facts["thing"] == "version" else field
+            raise NotFoundInData(**error.facts, field=to_blame) from None
 
     def _check_real(self, caller: Principal, right: str, platform: str) -> None:
         if not caller.may(right):

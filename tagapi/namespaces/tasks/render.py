@@ -70,7 +70,7 @@ def render_status(job: Job, limits: Limits) -> dict[str, Any]:
         "result": _result(job),
         "error": _error(job),
         "progress": progress_of(job),
-        "attempt": job.attempt,
+        "attempt": min(job.attempt, job.tries + 1),
         "max_attempts": limits.get(job.request.task),
         "task": job.request.task,
         "owner": job.request.owner,
@@ -109,6 +109,8 @@ def _result(job: Job) -> Any:
 def _error(job: Job) -> str | None:
     if job.state is JobState.FAILED:
         return job.cause or f"TaskFailed: {job.error or words.NO_REASON}"
+    if job.ending is not None and not job.finished:
+        return job.ending.cause or job.ending.reason
     return job.error if job.state is JobState.CANCELLED else None
 
 
@@ -163,11 +165,21 @@ STATUS_AFTER: Mapping[EventKind, str] = {
 
 def render_events(job: Job) -> list[dict[str, Any]]:
     """Everything that is kept of what happened to the job, oldest first."""
-    told, status, progress = [], "PENDING", Progress()
+    told, status, progress, phase = [], "PENDING", Progress(), None
     for event in job.events:
         status, progress = _status_after(event, status), _progress_after(job, event, progress)
-        told.append(_event(job, event, status, progress))
+        phase = _phase_after(job, event, phase)
+        told.append(_event(job, event, status, progress, phase))
     return told
+
+
+def _phase_after(job: Job, event: Event, before: Phase | None) -> Phase | None:
+    """The phase that the job is in; of earlier attempts' phases nothing is kept."""
+    if event.kind is EventKind.STARTED:
+        return None
+    if event.kind is not EventKind.PHASE or event.attempt != job.attempt:
+        return before
+    return next((phase for phase in job.phases if phase.name == event.detail), None)
 
 
 def _progress_after(job: Job, event: Event, before: Progress) -> Progress:
@@ -187,7 +199,10 @@ def _status_after(event: Event, before: str) -> str:
     return STATUS_AFTER.get(event.kind, before)
 
 
-def _event(job: Job, event: Event, status: str, progress: Progress) -> dict[str, Any]:
+def _event(job: Job, event: Event, status: str, progress: Progress, phase: Phase | None) -> dict[str, Any]:
+    so_far = progress.percentage if phase is None else phase.percentage_of_all(progress)
+    if event.kind is EventKind.FINISHED:
+        so_far = percentage(job)
     return {
         "task_id": job.id,
         "number": event.number,
@@ -196,7 +211,7 @@ def _event(job: Job, event: Event, status: str, progress: Progress) -> dict[str,
         "at": iso(event.at),
         "attempt": event.attempt,
         "detail": event.detail,
-        "progress": {"done": progress.done, "total": progress.total, "percentage": progress.percentage},
+        "progress": {"done": progress.done, "total": progress.total, "percentage": so_far},
     }
 
 

@@ -37,7 +37,10 @@ class Since(fields.AwareDateTime):
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> datetime:
         moment: datetime = super()._deserialize(value.replace(" ", "+"), attr, data, **kwargs)
-        return moment.astimezone(UTC)
+        try:
+            return moment.astimezone(UTC)
+        except OverflowError:  # in UTC it is of no year that there is
+            raise self.make_error("invalid") from None
 
 
 class JobsQuery(Query):
@@ -47,7 +50,11 @@ class JobsQuery(Query):
     )
     task = fields.String(load_default=None, metadata={"description": "el nombre de una tarea, como tags.compute"})
     active = QueryBoolean(load_default=None, metadata={"description": "las que no han terminado, o las que sí"})
-    owner = fields.String(load_default=None, metadata={"description": "de quién (administradores)"})
+    owner = fields.String(
+        load_default=None,
+        validate=validate.Length(1, error="no puede estar vacío"),
+        metadata={"description": "de quién (administradores)"},
+    )
     since = Since(load_default=None, metadata={"description": "aceptadas desde este momento"})
     page_size = QueryInteger(
         load_default=20, validate=validate.Range(1, LARGEST_PAGE, error=f"debe estar entre 1 y {LARGEST_PAGE}")

@@ -65,7 +65,7 @@ class ModelByName(StartingResource):
         path=MODEL,
         query=asked.VersionQuery,
         answers={200: Answer("El modelo entero, con sus segmentos en palabras", shapes.ModelResponse)},
-        errors=(Invalid("version", "debe ser 1 o más"), NO_MODEL, NO_VERSION, UNREAD),
+        errors=(Invalid("version", "debe estar entre 1 y 1000000000"), NO_MODEL, NO_VERSION, UNREAD),
     )
     def get(self, model: str) -> Any:
         """Un modelo: con qué se entrenó, sus centros, tamaños y descripciones (read a model)."""

@@ -83,6 +83,7 @@ MISSING: Mapping[str, str] = {
     "version": "El modelo no tiene la versión {name}",
     "user": "No existe el usuario {name}",
     "audience": "No existe la audiencia {name}",
+    "simulated audience": "No existe ninguna audiencia simulada {name}",
     "segment": "El usuario no tiene segmento",
 }
 
@@ -91,6 +92,7 @@ REASONS: Mapping[str, str] = {
     "unknown parameter": "parámetro desconocido",
     "must be a JSON object": "debe ser un objeto JSON",
     "is not valid JSON": "no es JSON válido",
+    "is nested too deeply": "está anidado a demasiados niveles",
     "cannot be read": "no se puede leer",
     "is required": "es obligatorio",
     "Missing data for required field": "es obligatorio",  # marshmallow's own, of a field that is an object

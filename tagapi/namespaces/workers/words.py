@@ -60,6 +60,7 @@ REASONS: Mapping[str, str] = {
     "given more than once": "параметр указан несколько раз",
     "must be a JSON object": "должно быть объектом JSON",
     "is not valid JSON": "не является корректным JSON",
+    "is nested too deeply": "вложено слишком глубоко",
     "cannot be read": "не удалось прочитать",
     "must be a whole number": WHOLE,
     "must be 1 to 255 visible ASCII characters": "от 1 до 255 видимых символов ASCII",
