@@ -142,6 +142,9 @@ class Upkeep:
         except JobError as error:  # the other side is away: the next round looks
             log.warning("not_looked_again", extra={"job_id": job.id, "why": str(error)})
             return
+        except Exception:  # none of the others has to wait for it
+            log.exception("not_looked_again", extra={"job_id": job.id})
+            return
         if found:
             log.warning("late_effects_removed", extra={"job_id": job.id, "what": found})
         self._registry.update(job.id, partial(changes.looked_again, detail=found or NOTHING_LATE))

@@ -28,9 +28,9 @@ COUNTED = "Audiencia calculada; no se envió nada"
 UNCONFIRMED = "Audiencia enviada; la plataforma aún no confirma una parte, que se enviará de nuevo la próxima vez"
 
 
-def ids(platform: Audiences, job_id: str) -> list[str]:
+def ids(platform: Audiences, name: str, job_id: str) -> list[str]:
     """What this job has made there."""
-    return [found.id for found in platform.find(job_id)]
+    return [found.id for found in platform.find(name, job_id)]
 
 
 class SyncAttempt:
@@ -114,8 +114,8 @@ class SyncAttempt:
         upload, context, platform = self._upload, self._context, self._platform
         if upload.held.about is not None:
             return str(upload.held.about["audience_id"])
-        create = partial(platform.create, name_for(self._audience.name, context.job_id))
-        find = partial(ids, platform, context.job_id)
+        name = name_for(self._audience.name, context.job_id)
+        create, find = partial(platform.create, name), partial(ids, platform, name, context.job_id)
         audience_id = made(context, STEP, create, find, platform.settle_seconds)
         upload.commit(Step(come={ABOUT: [self._about(audience_id)]}))
         return audience_id

@@ -26,7 +26,7 @@ def accounts(means: Means) -> Accounts:
 def tasks(means: Means) -> Sequence[Task]:
     known = accounts(means)
     return [
-        AudienceSync(means.spark, means.sources, means.members, means.segments, means.sent, known),
+        AudienceSync(means.spark, means.sources, means.members, means.segments, means.models, means.sent, known),
         AudienceRemoval(means.sent, known),
         PersonRemoval(means.spark, means.sent, known),
     ]

@@ -4,18 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import reduce
-from typing import Any
+from typing import Any, NamedTuple
 
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from tag_tasks.segments.assigned import Assigned, SegmentTable
+from tag_tasks.segments.models import ModelTable
 from tag_tasks.tags.model import Snapshot
 from tag_tasks.tags.table import MembershipTable
 from tagapi.jobs.errors import TaskFailed
 
 Expression = Mapping[str, Sequence[Any]]
 """`all`, `any`, `none`: lists of numbers of tags, and of such expressions again."""
+
+
+class Members(NamedTuple):
+    users: DataFrame
+    """`user_id`, each once."""
+    version: int
+    """Of the table that says so."""
 
 
 def tags_in(expression: Expression) -> list[int]:
@@ -43,11 +51,24 @@ def carriers(session: SparkSession, table: MembershipTable, at: Snapshot, expres
     return masks.filter(_holds(expression, lambda tag: F.col("mask").bitwiseAND(bits[tag]) != 0)).select("user_id")
 
 
-def of_segment(session: SparkSession, table: SegmentTable, at: Assigned, segment: int) -> DataFrame:
-    """The users (`user_id`) of a segment. Raises TaskFailed where nobody was predicted: that is no empty segment."""
-    if not at.files:
+def of_segment(session: SparkSession, table: SegmentTable, models: ModelTable, model: str, segment: int) -> Members:
+    """The users of a segment. Raises TaskFailed where nobody was predicted, or the model that did it has no such one.
+
+    That is no empty segment: everybody would be taken out of the audience.
+    """
+    at = table.assigned(model)
+    if at.in_use is None:
         raise TaskFailed(reason="Todavía no se ha predicho el segmento de nadie con este modelo")
-    files = at.newest(segment)
+    used = models.read(model, at.in_use)
+    if used is None or segment >= len(used.centres):
+        raise TaskFailed(
+            reason=f"La versión {at.in_use} del modelo, con la que se predijo, no tiene segmento {segment}"
+        )
+    return Members(_of_segment(session, table, at, segment), at.version)
+
+
+def _of_segment(session: SparkSession, table: SegmentTable, at: Assigned, segment: int) -> DataFrame:
+    files = at.of(segment)
     if not files:
         return session.createDataFrame([], "user_id string")
     return session.read.parquet(*(table.uri(file) for file in files)).select("user_id")

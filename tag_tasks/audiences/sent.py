@@ -80,6 +80,8 @@ class Step:
     go: Mapping[str, Sequence[DataFile]] = field(default_factory=dict)
     added: int = 0
     removed: int = 0
+    fences: bool = False
+    """No step of the job that was begun before can come any more, nor take this one for itself."""
 
 
 class SentTable(JobTable):
@@ -116,7 +118,8 @@ class SentTable(JobTable):
     def _pieces(self, file: DataFile, most: int) -> Iterator[pa.Table]:
         source = answered(self._threads, lambda: self._files.open_input_file(f"{self._root}/{file.path}"), UNREADABLE)
         with source:
-            batches = pq.ParquetFile(source).iter_batches(batch_size=most, columns=ROWS.names)
+            read = answered(self._threads, lambda: pq.ParquetFile(source), UNREADABLE)
+            batches = read.iter_batches(batch_size=most, columns=ROWS.names)
             while (batch := answered(self._threads, lambda: next(batches, None), UNREADABLE)) is not None:
                 yield pa.Table.from_batches([batch]).cast(ROWS)
 
@@ -149,7 +152,7 @@ class SentTable(JobTable):
             Transaction(f"{job_id}/added", held.added + step.added, now),
             Transaction(f"{job_id}/removed", held.removed + step.removed, now),
         ]
-        self.commit_on(held.version, job_id, actions, {"audience": key}, totals, step=held.steps + 1)
+        self.commit_on(held.version, job_id, actions, {"audience": key}, totals, step=held.steps + 1 + step.fences)
 
     def _read_about(self, file: DataFile) -> Mapping[str, Any]:
         def read() -> Mapping[str, Any]:

@@ -15,18 +15,20 @@ from pyspark.sql import DataFrame, SparkSession
 
 from tag_tasks.audiences.accounts import Accounts
 from tag_tasks.audiences.attempt import STEP, SyncAttempt, ids
-from tag_tasks.audiences.members import carriers, of_segment
-from tag_tasks.audiences.sent import NOBODYS, OUT, SentTable
+from tag_tasks.audiences.members import Members, carriers, of_segment
+from tag_tasks.audiences.sent import NOBODYS, OUT, Audience, SentTable, Step
 from tag_tasks.audiences.upload import hold, release
 from tag_tasks.audiences.wanted import GRANTED, hashed
 from tag_tasks.campaigns.once import may_be_there, settled
 from tag_tasks.delta.files import DataFile
-from tag_tasks.platforms.audiences import MOST_ROWS
+from tag_tasks.platforms.audiences import MOST_ROWS, Audiences
+from tag_tasks.platforms.model import Found, name_for
 from tag_tasks.segments.assigned import SegmentTable
+from tag_tasks.segments.models import ModelTable
 from tag_tasks.spark.session import Spark
 from tag_tasks.spark.sources import Sources
 from tag_tasks.tags.table import MembershipTable
-from tagapi.jobs.model import Json
+from tagapi.jobs.model import Job, Json
 from tagapi.jobs.task import Task, TaskContext
 
 
@@ -45,6 +47,7 @@ class AudienceSync(Task):
         sources: Sources,
         members: MembershipTable,
         segments: SegmentTable,
+        models: ModelTable,
         table: SentTable,
         accounts: Accounts,
         batch_rows: int = MOST_ROWS,
@@ -53,6 +56,7 @@ class AudienceSync(Task):
         self._sources = sources
         self._members = members
         self._segments = segments
+        self._models = models
         self._table = table
         self._accounts = accounts
         self._batch_rows = batch_rows
@@ -84,14 +88,13 @@ class AudienceSync(Task):
         granted = asked["consent"] == GRANTED
         return hashed(session, self._sources, users, asked["platform"], granted=granted), version
 
-    def _users(self, session: SparkSession, definition: Mapping[str, Any]) -> tuple[DataFrame, int]:
-        """Who is meant, `user_id`, and the version of the table that says so."""
+    def _users(self, session: SparkSession, definition: Mapping[str, Any]) -> Members:
+        """Who is meant."""
         if definition["tags"] is not None:
             at = self._members.snapshot()
-            return carriers(session, self._members, at, definition["tags"]), at.version
+            return Members(carriers(session, self._members, at, definition["tags"]), at.version)
         named = definition["segment"]
-        assigned = self._segments.assigned(named["model"])
-        return of_segment(session, self._segments, assigned, named["segment"]), assigned.version
+        return of_segment(session, self._segments, self._models, named["model"], named["segment"])
 
     def undo(self, context: TaskContext) -> str | None:
         """What was sent stays, and is told; an audience that nobody knows of goes."""
@@ -99,10 +102,24 @@ class AudienceSync(Task):
         context.phase("deshacer")
         held = self._table.held(audience.key, context.job_id)
         if may_be_there(context.journaled(), STEP):
-            settled(context, STEP, partial(ids, platform, context.job_id), platform.settle_seconds)
-            recorded = (held.about or {}).get("audience_id")
-            for found in platform.find(context.job_id):
-                if found.id != recorded:
-                    platform.delete(found.id)
+            # An attempt that stood still meanwhile must not record an audience that goes now.
+            held = self._table.change(audience.key, context.job_id, held, Step(fences=True))
+            name = name_for(audience.name, context.job_id)
+            settled(context, STEP, partial(ids, platform, name, context.job_id), platform.settle_seconds)
+            self._remove_unknown(audience, platform, context.job_id)
         release(context, audience)
         return f"se enviaron {held.added} altas y {held.removed} bajas" if held.added or held.removed else None
+
+    def look_again(self, job: Job) -> str | None:
+        audience, platform = self._accounts.asked(job.request.arguments)
+        gone = self._remove_unknown(audience, platform, job.id)
+        return f"se borró la audiencia {', '.join(map(str, gone))}" if gone else None
+
+    def _remove_unknown(self, audience: Audience, platform: Audiences, job_id: str) -> list[Found]:
+        """Delete what the job has made there, and the table does not name."""
+        about = self._table.held(audience.key).about or {}
+        found = platform.find(name_for(audience.name, job_id), job_id)
+        gone = [one for one in found if one.id != about.get("audience_id")]
+        for one in gone:
+            platform.delete(one.id)
+        return gone

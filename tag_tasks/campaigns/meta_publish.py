@@ -7,6 +7,7 @@ ads along; creatives are deleted on their own.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from decimal import Decimal
 from functools import partial
 from typing import Protocol
@@ -59,7 +60,8 @@ class MetaPublish(Task):
     def run(self, context: TaskContext) -> Json:
         asked, meta = context.arguments, self._platform(context.arguments)
         campaign = Campaign.of(asked["campaign"])
-        name = name_for(campaign.name, context.job_id)
+        there = Made.by(meta, asked, context.job_id)
+        name = there.name
         audience: str | None = asked.get("audience_id")
         budget = meta.smallest(campaign.daily_budget)
         ids: dict[str, str] = {}
@@ -71,11 +73,11 @@ class MetaPublish(Task):
         }
         context.phase("crear", len(STEPS))
         for done, step in enumerate(STEPS, 1):
-            find = partial(_ids_of, meta, KINDS[step], context.job_id)
+            find = partial(there.ids, KINDS[step])
             ids[step] = made(context, step, makers[step], find, meta.settle_seconds)
             context.progress(done, len(STEPS))
         context.phase("comprobar", 1)
-        self._remove_doubles(context, meta, [*ids.values()])
+        self._remove_doubles(context, there, [*ids.values()])
         return {
             "success": True,
             "message": DONE,
@@ -88,11 +90,12 @@ class MetaPublish(Task):
 
     def undo(self, context: TaskContext) -> str | None:
         meta = self._platform(context.arguments)
+        there = Made.by(meta, context.arguments, context.job_id)
         context.phase("deshacer")
         for step in STEPS:  # what may still come is waited for: it would be left there
-            settled(context, step, partial(_ids_of, meta, KINDS[step], context.job_id), meta.settle_seconds)
-        remove_all(meta, context.job_id, keep=())
-        left = [found for kind in ROOTS for found in meta.find(kind, context.job_id)]
+            settled(context, step, partial(there.ids, KINDS[step]), meta.settle_seconds)
+        remove_all(there, keep=())
+        left = [found for kind in ROOTS for found in there.find(kind)]
         if left:
             raise NotUndone(left=f"en Meta queda: {', '.join(map(str, left))}")
         return None
@@ -101,14 +104,15 @@ class MetaPublish(Task):
         if job.request.arguments["simulate"] or self._meta is None:
             return None
         keep = [str(entry.fact["id"]) for entry in job.journal if "id" in entry.fact]
-        gone = remove_all(self._meta, job.id, keep if job.state is JobState.SUCCEEDED else ())
+        there = Made.by(self._meta, job.request.arguments, job.id)
+        gone = remove_all(there, keep if job.state is JobState.SUCCEEDED else ())
         return f"se borró: {', '.join(map(str, gone))}" if gone else None
 
-    def _remove_doubles(self, context: TaskContext, meta: Meta, keep: Sequence[str]) -> None:
+    def _remove_doubles(self, context: TaskContext, there: Made, keep: Sequence[str]) -> None:
         """Where something was made anew, what had been asked for before may have come since."""
         asked_for = [entry.step for entry in context.journaled() if entry.fact.get("about") == "create"]
         if len(asked_for) > len(set(asked_for)) or any(in_doubt(context.journaled(), step) for step in STEPS):
-            remove_all(meta, context.job_id, keep)
+            remove_all(there, keep)
 
     def _platform(self, arguments: Json) -> Meta:
         if arguments["simulate"]:
@@ -118,19 +122,35 @@ class MetaPublish(Task):
         return self._meta
 
 
-def _ids_of(meta: Meta, kind: str, job_id: str) -> list[str]:
-    return [found.id for found in meta.find(kind, job_id)]
+@dataclass(frozen=True, slots=True)
+class Made:
+    """What a job has made on Meta."""
+
+    meta: Meta
+    name: str
+    job_id: str
+
+    @classmethod
+    def by(cls, meta: Meta, arguments: Json, job_id: str) -> Made:
+        return cls(meta, name_for(Campaign.of(arguments["campaign"]).name, job_id), job_id)
+
+    def find(self, kind: str) -> list[Found]:
+        """Looked for by the id, and by the whole name: a copy that somebody made there has another, and is theirs."""
+        return [found for found in self.meta.find(kind, self.job_id) if found.name == self.name]
+
+    def ids(self, kind: str) -> list[str]:
+        return [found.id for found in self.find(kind)]
 
 
-def remove_all(meta: Meta, job_id: str, keep: Sequence[str]) -> list[Found]:
-    """Delete all whose name has the job's id, but for these. Raises NotUndone for what Meta will not delete."""
+def remove_all(made: Made, keep: Sequence[str]) -> list[Found]:
+    """Delete all of it, but for these. Raises NotUndone for what Meta will not delete."""
     gone: list[Found] = []
     left: list[str] = []
     for kind in ("campaigns", "ads", "adsets", "adcreatives") if keep else ROOTS:
-        for found in meta.find(kind, job_id):
+        for found in made.find(kind):
             if found.id not in keep:
                 try:
-                    meta.delete(found.id)
+                    made.meta.delete(found.id)
                     gone.append(found)
                 except PlatformRefused as error:  # the rest is deleted all the same
                     left.append(f"{found}: {error}")

@@ -149,7 +149,7 @@ class JobTable:
                 commits.commit(table, actions, {"job_id": job_id, **metadata}, [own, *transactions])
             except Contended:
                 table.update_incremental()
-                if not commits.has(table, job_id, step):
+                if commits.steps(table, job_id) != step:
                     raise
             return version + 1
 

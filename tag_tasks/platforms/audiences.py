@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from tag_tasks.platforms.google import AccessTokens, GoogleAccount, GoogleRest
+from tag_tasks.platforms.google import AccessTokens, AlreadyGone, GoogleAccount, GoogleRest
 from tag_tasks.platforms.meta import MetaAccount, MetaClient
 from tag_tasks.platforms.model import Found
 from tag_tasks.platforms.simulated import simulated_id
@@ -67,8 +68,8 @@ class Audiences(Protocol):
     def create(self, name: str) -> str:
         """Answers with the audience's id."""
 
-    def find(self, job_id: str) -> Sequence[Found]:
-        """Those whose name has the job's id."""
+    def find(self, name: str, job_id: str) -> Sequence[Found]:
+        """Those of exactly this name, which has the job's id."""
 
     def send(self, audience_id: str, batch: Batch) -> Receipt: ...
 
@@ -91,8 +92,8 @@ class MetaAudiences:
         given = {"name": name, "subtype": "CUSTOM", "customer_file_source": "USER_PROVIDED_ONLY"}
         return self._client.create("customaudiences", given)
 
-    def find(self, job_id: str) -> Sequence[Found]:
-        return self._client.find("customaudiences", job_id)
+    def find(self, name: str, job_id: str) -> Sequence[Found]:
+        return [found for found in self._client.find("customaudiences", job_id) if found.name == name]
 
     def send(self, audience_id: str, batch: Batch) -> Receipt:
         payload = {"schema": ["EMAIL_SHA256", "PHONE_SHA256"], "data": [list(row) for row in batch.rows]}
@@ -134,10 +135,11 @@ class GoogleAudiences:
         told = self._rest.post(f"{self._ads}/userLists:mutate", {"operations": [{"create": given}]})
         return str(told["results"][0]["resourceName"]).rpartition("/")[2]
 
-    def find(self, job_id: str) -> Sequence[Found]:
+    def find(self, name: str, job_id: str) -> Sequence[Found]:
         query = FIND.format(job_id=uuid.UUID(job_id))  # no other text gets into a query
         told = self._rest.post(f"{self._ads}/googleAds:search", {"query": query})
-        return [Found(str(row["userList"]["id"]), str(row["userList"]["name"])) for row in told.get("results") or ()]
+        lists = [row["userList"] for row in told.get("results") or ()]
+        return [Found(str(one["id"]), str(one["name"])) for one in lists if one["name"] == name]
 
     def send(self, audience_id: str, batch: Batch) -> Receipt:
         body: dict[str, Any] = {
@@ -162,11 +164,8 @@ class GoogleAudiences:
 
     def delete(self, audience_id: str) -> None:
         name = f"customers/{self.account}/userLists/{audience_id}"
-        try:
+        with suppress(AlreadyGone):
             self._rest.post(f"{self._ads}/userLists:mutate", {"operations": [{"remove": name}]})
-        except PlatformRefused as error:
-            if "RESOURCE_NOT_FOUND" not in str(error.facts.get("detail")):
-                raise
 
     def _destination(self, audience_id: str) -> dict[str, Any]:
         operating = {"accountType": "GOOGLE_ADS", "accountId": self.account}
@@ -188,7 +187,7 @@ class SimulatedAudiences:
     def create(self, name: str) -> str:
         return simulated_id("audience", name)
 
-    def find(self, job_id: str) -> Sequence[Found]:
+    def find(self, name: str, job_id: str) -> Sequence[Found]:
         return []
 
     def send(self, audience_id: str, batch: Batch) -> Receipt:

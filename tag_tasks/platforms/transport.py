@@ -11,12 +11,12 @@ import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from http.cookiejar import DefaultCookiePolicy
+from ssl import SSLCertVerificationError
 from typing import Any
 
 import orjson
 import requests
 from urllib3.exceptions import ConnectTimeoutError, NameResolutionError, NewConnectionError
-from urllib3.exceptions import SSLError as TlsError
 
 from tagapi.jobs.errors import TaskFailed, Transient
 
@@ -26,6 +26,8 @@ CONNECT_SECONDS = 5.0
 ANSWER_SECONDS = 60.0  # without a byte
 MOST_ANSWER = 16 * 1024 * 1024  # bytes
 RETRY_AFTER_MOST = 3600.0  # seconds
+NEVER_CONNECTED = (NewConnectionError, ConnectTimeoutError, NameResolutionError, SSLCertVerificationError)
+"""Errors after which no request was sent. Of TLS a certificate alone: any other may be met while the answer is read."""
 
 
 class PlatformRefused(TaskFailed):
@@ -115,9 +117,11 @@ class Transport:
             if len(raw) > MOST_ANSWER:
                 raise self._unclear("the answer is too large")
         try:
-            body = orjson.loads(raw) if raw else {}
+            body = orjson.loads(raw) if raw else None
         except orjson.JSONDecodeError:
             body = None
+        if 300 <= response.status_code < 400:  # from somebody on the way, who did not pass it on, or did
+            raise self._unclear(f"HTTP {response.status_code}")
         if not isinstance(body, dict):
             if 400 <= response.status_code < 500 and response.status_code != 408:
                 return Answer(response.status_code, {}, response.headers)
@@ -146,7 +150,7 @@ def _never_sent(error: BaseException) -> bool:
         one = waiting.pop()
         if not isinstance(one, BaseException) or id(one) in seen:
             continue
-        if isinstance(one, NewConnectionError | ConnectTimeoutError | NameResolutionError | TlsError):
+        if isinstance(one, NEVER_CONNECTED):
             return True
         seen.add(id(one))
         waiting += [one.__cause__, one.__context__, getattr(one, "reason", None), *one.args]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -39,10 +40,20 @@ class Assigned:
     version: int
     files: Sequence[SegmentFile]
 
-    def newest(self, segment: int) -> Sequence[SegmentFile]:
-        """The files of a segment, of the model's newest version that was predicted: another's numbers mean others."""
-        newest = max((file.version for file in self.files), default=0)
-        return [file for file in self.files if (file.version, file.segment) == (newest, segment)]
+    @property
+    def in_use(self) -> int | None:
+        """The model's version by which most users were predicted; None where nobody was.
+
+        Some may have been predicted by a newer one since: that makes it nobody else's.
+        """
+        rows: Counter[int] = Counter()
+        for file in self.files:
+            rows[file.version] += file.rows
+        return max(rows, key=lambda version: (rows[version], version), default=None)
+
+    def of(self, segment: int) -> Sequence[SegmentFile]:
+        """The files of a segment, of the version in use: another's numbers mean others."""
+        return [file for file in self.files if (file.version, file.segment) == (self.in_use, segment)]
 
     def holding(self, user_id: str) -> Sequence[SegmentFile]:
         return [file for file in self.files if file.may_hold(user_id)]

@@ -45,6 +45,10 @@ class SegmentReader:
             raise NotFoundInData(thing="version", name=version)
         return {**json.loads(found.to_json()), "versions": list(versions)}
 
+    def in_use(self, name: str) -> Mapping[str, Any]:
+        """The version by which users were predicted, the newest where nobody was. Raises NotFoundInData."""
+        return self.model(name, self._reads.run(lambda: self._table.assigned(name)).in_use)
+
     def segment_of(self, name: str, user_id: str) -> Mapping[str, Any]:
         """`model, version, user_id, segment, description`. Raises NotFoundInData for who was not predicted."""
         self.model(name)

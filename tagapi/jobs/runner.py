@@ -155,15 +155,19 @@ class JobRunner:
             return Outcome(OutcomeKind.RETRIED, reason=reason_of(error), error=error, counted=False)
 
     def _undo_predecessor(self, task: Task, attempt: Attempt) -> None:
-        """What the job that this one does again has left outside is taken back first. Raises NotUndone."""
-        if attempt.job.request.retry_of is None:
-            return
-        try:
-            before = self._registry.get(attempt.job.request.retry_of)
-        except JobNotFound:  # it is kept no more
-            return
-        if before.left is not None:
-            task.undo(OnBehalf(attempt, before))
+        """What the jobs that this one does again have left outside is taken back first. Raises NotUndone.
+
+        One that has succeeded began with that itself; whether any other got so far is not known.
+        """
+        earlier = attempt.job.request.retry_of
+        while earlier is not None:
+            try:
+                before = self._registry.get(earlier)
+            except JobNotFound:  # it is kept no more
+                return
+            if before.left is not None:
+                task.undo(OnBehalf(attempt, before))
+            earlier = None if before.state is JobState.SUCCEEDED else before.request.retry_of
 
     def _task_of(self, job: Job) -> Task:
         try:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import pyarrow as pa
 
 from tag_tasks.audiences.accounts import Accounts
 from tag_tasks.audiences.person import PersonRemoval
@@ -16,7 +17,9 @@ from tag_tasks.audiences.removal import AudienceRemoval
 from tag_tasks.audiences.sent import SentTable
 from tag_tasks.audiences.sync import AudienceSync
 from tag_tasks.platforms.audiences import Audiences, GoogleAudiences, MetaAudiences
-from tag_tasks.segments.assigned import SegmentTable
+from tag_tasks.segments.assigned import SegmentFile, SegmentTable
+from tag_tasks.segments.model import Model, Scale
+from tag_tasks.segments.models import ModelTable
 from tag_tasks.spark.session import Spark
 from tagapi.jobs.model import Json
 from tests.platforms import google as google_books
@@ -51,6 +54,7 @@ class AudienceWorld:
     servers: Mapping[str, PlatformServer]
     accounts: Accounts
     segments: SegmentTable
+    models: ModelTable
     batch_rows: int = ROWS_OF_A_BATCH
 
     def books(self, platform: str) -> Any:
@@ -68,8 +72,9 @@ class AudienceWorld:
 
     def task(self, table: SentTable | None = None) -> AudienceSync:
         world = self.world
+        sent = table or self.table
         return AudienceSync(
-            world.spark, world.sources, world.table, self.segments, table or self.table, self.accounts, self.batch_rows
+            world.spark, world.sources, world.table, self.segments, self.models, sent, self.accounts, self.batch_rows
         )
 
     def attempt(self, context: Context, table: SentTable | None = None) -> Json:
@@ -89,11 +94,25 @@ class AudienceWorld:
     def remove_person(self, user_id: str) -> Json:
         return self.person_removal().run(Context({"user_id": user_id}))
 
+    def predicted(self, version: int, segment: int, *users: str) -> None:
+        """As a prediction with this version of a model of two segments leaves it."""
+        file = self.segments.write_file("model=clientes/attempt", pa.table({"user_id": list(users)}))
+        at = self.segments.assigned("clientes")
+        self.segments.commit("clientes", f"job {version} {segment}", at, [SegmentFile.of(version, segment, file)], [])
+
+    def trained(self, segments: int) -> None:
+        version = len(self.models.versions("clientes")) + 1
+        model = Model(
+            *("clientes", version, [Scale("age", 40.0, False, 40.0, 10.0)], [[float(one)] for one in range(segments)]),
+            *([1] * segments, 0.5, segments, segments, segments, 20, "2026-01-01", "2026-01-01T00:00:00+00:00"),
+        )
+        self.models.add(model, f"training {version}", lambda: None)
+
     # -- what is there, and what should be ---------------------------------------------------
 
-    def there(self, platform: str) -> set[frozenset[str]]:
-        """The members of the only audience that the platform has, each as the set of their hashes."""
-        (rows,) = self.books(platform).members.values()
+    def there(self, platform: str, *others: str) -> set[frozenset[str]]:
+        """The members of the only audience that the platform has, beside others; each as the set of their hashes."""
+        (rows,) = (rows for name, rows in self.books(platform).members.items() if name not in others)
         return {frozenset(value for value in row if value) for row in rows}
 
     def wanted(self, platform: str, carriers: str, consent: str = "true") -> set[frozenset[str]]:
@@ -145,4 +164,5 @@ def audience_world(spark: Spark, folder: Path) -> Iterator[AudienceWorld]:
             servers,
             Accounts(real),
             SegmentTable(str(folder / "segments")),
+            ModelTable(str(folder / "models")),
         )

@@ -15,14 +15,16 @@ import pytest
 
 from tag_tasks.audiences.accounts import Accounts
 from tag_tasks.audiences.sent import NOBODYS, SENT, SentTable, Step
-from tag_tasks.segments.assigned import SegmentFile
+from tag_tasks.audiences.sync import AudienceSync
+from tag_tasks.platforms.model import name_for
 from tag_tasks.spark.session import Spark
+from tagapi.jobs import changes
 from tagapi.jobs.errors import Contended, JobCancelled, TaskFailed, Transient
-from tagapi.jobs.model import Json
+from tagapi.jobs.model import Json, Request
 from tests.platforms import faults as kinds
 from tests.platforms.faults import Fault
 from tests.spark.audience_world import NAME, AudienceWorld, audience_world
-from tests.spark.world import BASIC, EVERY_TAG, NO_TAG
+from tests.spark.world import BASIC, EVERY_TAG, NO_TAG, NOON
 from tests.unit.outside import Context, Killed
 
 PLATFORMS = ("meta", "google")
@@ -187,15 +189,26 @@ def test_an_audience_may_be_a_segment(there: AudienceWorld) -> None:
     definition = {"name": NAME, "tags": None, "segment": {"model": "clientes", "segment": 1}}
     with pytest.raises(TaskFailed, match="no se ha predicho"):
         there.sync(audience=definition)
-    users = pa.table({"user_id": [f"user{number:02}" for number in (1, 4, 7)]})
-    folder = "model=clientes/attempt"
-    file = there.segments.write_file(folder, users)
-    at = there.segments.assigned("clientes")
-    there.segments.commit("clientes", "a job", at, [SegmentFile.of(1, 1, file)], [])
+    there.trained(segments=2)
+    there.predicted(1, 1, "user01", "user04", "user07")
     assert there.sync(audience=definition)["members"] == 3
     addresses = {f"user.{number:02}@gmail.com" for number in (1, 4, 7)}
     hashes = {hashlib.sha256(address.encode()).hexdigest() for address in addresses}
     assert {value for row in there.there("meta") for value in row} >= hashes and len(there.there("meta")) == 3
+
+
+def test_a_segment_that_the_model_in_use_has_not_empties_no_audience(there: AudienceWorld) -> None:
+    there.trained(segments=2)
+    there.trained(segments=6)
+    there.predicted(1, 1, "user01", "user04", "user07")
+    segment = {"model": "clientes", "segment": 1}
+    definition: dict[str, Any] = {"name": NAME, "tags": None, "segment": segment}
+    assert there.sync(audience=definition)["members"] == 3
+    with pytest.raises(TaskFailed, match="no tiene segmento 5"):
+        there.sync(audience={**definition, "segment": {**segment, "segment": 5}})
+    there.predicted(2, 1, "user09")  # one user alone, by a newer version whose segments mean something else
+    assert there.sync(audience=definition)["members"] == 3
+    assert len(there.there("meta")) == 3
 
 
 # -- interruptions -------------------------------------------------------------------------
@@ -298,6 +311,45 @@ def test_an_audience_that_nobody_knows_of_is_deleted(there: AudienceWorld) -> No
     assert there.meta.members == {} or not any(
         thing["kind"] == "customaudiences" for thing in there.meta.things.values()
     )
+
+
+def test_an_attempt_that_stood_still_records_no_audience_that_is_gone(there: AudienceWorld) -> None:
+    """It was undone between the answer that made the audience and the commit that says so."""
+    context = there.context()
+
+    class Frozen(SentTable):
+        def write_about(self, *what: Any) -> Any:
+            there.task().undo(context)
+            return super().write_about(*what)
+
+    with pytest.raises(Contended):
+        there.attempt(context, Frozen(there.table.path))
+    assert there.table.abouts() == []
+    assert there.sync()["added"] == 6
+
+
+def test_an_audience_that_appears_late_is_deleted_later(there: AudienceWorld) -> None:
+    context = there.context()
+    there.attempt(context)
+    accepted = changes.accept(
+        Request(job_id=context.job_id, task=AudienceSync.name, owner="ana", arguments=context.arguments), NOON
+    )
+    account = there.accounts.real["meta"]
+    late = account.create(name_for(NAME, context.job_id))
+    copied = account.create(f"{name_for(NAME, context.job_id)} - Copy")
+    assert late in str(there.task().look_again(accepted))
+    assert there.task().look_again(accepted) is None
+    assert late not in there.meta.things and copied in there.meta.things
+    assert len(there.there("meta", copied)) == 6
+
+
+def test_a_refused_token_is_told_at_once(there: AudienceWorld) -> None:
+    """Nothing was made, so nothing has to be asked of a platform that does not answer."""
+    there.meta.faults.set(Fault(kinds.EXPIRED, "customaudiences"))
+    context = there.context()
+    with pytest.raises(TaskFailed):
+        there.attempt(context)
+    assert there.task().undo(context) is None
 
 
 def test_what_google_could_not_process_is_sent_again(there: AudienceWorld) -> None:

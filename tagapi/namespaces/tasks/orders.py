@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, Protocol
 
 from tagapi.auth import Principal, RightNeeded
@@ -54,7 +55,20 @@ class Segments(Protocol):
     def model(self, name: str, version: int | None = None) -> Mapping[str, Any]:
         """A version, the newest unless told otherwise, with its `segments`."""
 
+    def in_use(self, name: str) -> Mapping[str, Any]:
+        """The version by which users were predicted, the newest where nobody was."""
+
     def segment_of(self, name: str, user_id: str) -> Mapping[str, Any]: ...
+
+
+@contextmanager
+def blaming(field: str) -> Iterator[None]:
+    """What is not there was named in this field of the body, or its version beside it."""
+    try:
+        yield
+    except NotFoundInData as error:
+        to_blame = "version" if error.facts["thing"] == "version" else field
+        raise NotFoundInData(**error.facts, field=to_blame) from None
 
 
 class Orders:
@@ -79,7 +93,8 @@ class Orders:
         elif work == "audience_sync":
             self._check_sync(arguments, caller)
         elif work == "segment_predict":
-            self._model("model", arguments["model"], arguments["version"])
+            with blaming("model"):
+                self.segments.model(arguments["model"], arguments["version"])
         elif work == "audience_removal":
             for audience in arguments["audiences"]:
                 if not audience["simulated"]:
@@ -125,7 +140,8 @@ class Orders:
         if unknown:
             raise Invalid("audience.tags", f"no existe la etiqueta {min(unknown)}")
         if (named := arguments["audience"]["segment"]) is not None:
-            most = len(self._model("audience.segment.model", named["model"])["segments"])
+            with blaming("audience.segment.model"):
+                most = len(self.segments.in_use(named["model"])["segments"])
             if named["segment"] >= most:
                 raise Invalid("audience.segment.segment", f"el modelo tiene segmentos de 0 a {most - 1}")
         if not arguments["simulate"]:
@@ -134,14 +150,6 @@ class Orders:
             self._check_configured(arguments["platform"])
         if arguments["consent"] is None and not self.audiences.keeps_consent():
             raise Invalid("consent", NO_CONSENT)
-
-    def _model(self, field: str, name: str, version: int | None = None) -> Mapping[str, Any]:
-        """A model that a body names in this field, or whose version it does beside it."""
-        try:
-            return self.segments.model(name, version)
-        except NotFoundInData as error:
-            to_blame = "version" if error.facts["thing"] == "version" else field
-            raise NotFoundInData(**error.facts, field=to_blame) from None
 
     def _check_real(self, caller: Principal, right: str, platform: str) -> None:
         if not caller.may(right):
