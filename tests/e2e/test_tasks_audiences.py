@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 import shutil
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
 
-from tests.e2e.server import Server, until
+from tests.e2e.server import Client, Server, until
 from tests.platforms import google as google_books
 from tests.platforms import meta as meta_books
 from tests.platforms.server import PlatformServer
@@ -126,6 +127,34 @@ def test_an_audience_can_be_read_and_removed(outside: Server, books: Any) -> Non
     assert outside.get("/api/tasks/audiences/Corta").status_code == 404
     assert outside.request("DELETE", "/api/tasks/audiences/Corta").status_code == 404
     assert not any("Corta" in str(thing.get("name")) for thing in books[1].things.values())
+
+
+def test_a_simulated_audience_can_be_removed_alone(outside: Server) -> None:
+    for simulate in (False, True):
+        sync(outside, "meta", name="Doble", simulate=simulate)
+    removed = done(outside, "/api/tasks/audiences/Doble?simulated=true", method="DELETE")["result"]["removed"]
+    assert [one["simulated"] for one in removed] == [True]
+    found = outside.read("/api/tasks/audiences/Doble")["audiences"]
+    assert [one["simulated"] for one in found] == [False]
+
+
+def test_progress_never_falls(outside: Server) -> None:
+    for job in (sync(outside, "meta", name="Progreso"), done(outside, "/api/tasks/publish/meta", campaign=CAMPAIGN)):
+        events = outside.read(f"/api/tasks/events/{job['task_id']}")["events"]
+        told = [event["progress"]["percentage"] for event in events]
+        assert told == sorted(told) and told[-1] == 100.0
+
+
+def test_many_readers_at_once_are_all_answered(outside: Server) -> None:
+    """More than there are threads: each waits its turn."""
+    sync(outside, "meta", name="Muchos")
+
+    def read(_: int) -> int:
+        with Client(outside.url) as client:
+            return client.get("/api/tasks/audiences").status_code
+
+    with ThreadPoolExecutor(40) as pool:
+        assert set(pool.map(read, range(40))) == {200}
 
 
 def test_a_person_is_taken_out_of_every_audience(outside: Server, books: Any) -> None:

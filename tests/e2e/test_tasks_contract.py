@@ -257,8 +257,8 @@ def test_a_platform_that_is_not_configured_says_what_is_missing(pia: Client, roo
 
 
 def test_an_audience_that_nobody_synced_is_not_there(ann: Client) -> None:
-    told = refused(publish(ann, audience="Nadie"), 404, "not_found_in_data")
-    assert told == "No existe la audiencia Nadie"
+    told = refused(publish(ann, audience="Nadie"), 404, "not_found_in_data", "audience")
+    assert told == "No existe ninguna audiencia simulada Nadie"
 
 
 @pytest.mark.parametrize("platform", ["meta", "google"])
@@ -299,7 +299,7 @@ def test_a_key_is_of_one_caller_and_one_path(ann: Client, bob: Client) -> None:
 
 def test_a_refused_request_does_not_use_its_key_up(ann: Client) -> None:
     key = new_key()
-    refused(publish(ann, key=key, audience="Nadie"), 404, "not_found_in_data")
+    refused(publish(ann, key=key, audience="Nadie"), 404, "not_found_in_data", "audience")
     accepted = publish(ann, key=key)
     assert (accepted.status_code, "Idempotency-Replayed" in accepted.headers) == (202, False)
 

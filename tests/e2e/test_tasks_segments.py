@@ -77,8 +77,8 @@ def test_what_is_not_there_is_a_404(server: Server, trained: dict[str, Any], pat
         ("train", {"model": "m", "features": ["email"]}, 400, "features[0]"),
         ("predict", {"model": "clientes", "user_ids": []}, 400, "user_ids"),
         ("predict", {"model": "clientes", "version": 0}, 400, "version"),
-        ("predict", {"model": "nope"}, 404, None),
-        ("predict", {"model": "clientes", "version": 99}, 404, None),
+        ("predict", {"model": "nope"}, 404, "model"),
+        ("predict", {"model": "clientes", "version": 99}, 404, "version"),
     ],
 )
 def test_what_cannot_be_done_is_refused(

@@ -173,7 +173,7 @@ def test_fields_of_the_other_platform_are_unknown(still: Server) -> None:
 @pytest.mark.parametrize(
     ("field", "values"),
     [
-        ("name", ["x" * 201, "a\nb", "a\x00b", "\u2028"]),
+        ("name", ["x" * 201, "a\nb", "a\x00b", "\u2028", " ", "\u00a0"]),
         ("objective", ["TRAFFIC", "reach", "trafico"]),
         ("daily_budget", ["0.99", "0", "-5", "1,50", "1.234", "1e3", " 5", "5 ", "NaN", "１.00", "1" * 10, "5\n", BIG]),
         (
@@ -181,15 +181,16 @@ def test_fields_of_the_other_platform_are_unknown(still: Server) -> None:
             ["http://example.org", "ftp://a.org", "example.org", "javascript:alert(1)", "https://", "//a.b"],
         ),
         ("landing_url", ["https://example.org/" + "x" * 2000, "https://exa mple.org", "https://e.org/\n"]),
-        ("headline", ["x" * 256, "a\nb"]),
-        ("text", ["x" * 2001]),
+        ("landing_url", ["https://e.org:99999/", "https://e.org:0/", "https://user:pw@e.org/", "HTTPS://user@e.org/"]),
+        ("headline", ["x" * 256, "a\nb", " "]),
+        ("text", ["x" * 2001, " \n ", "\x00", "a\x07b"]),
         ("image_url", ["http://example.org/a.png", "data:image/png;base64,AA", "file:///etc/passwd"]),
-        ("countries", [[], ["co"], ["XX"], ["COL"], ["CO", "ZZ"], ["CO\n"], ["CO"] * 51]),
+        ("countries", [[], ["co"], ["XX"], ["COL"], ["CO", "ZZ"], ["CO\n"], ["CO"] * 51, ["CO", "CO"]]),
         ("age_min", [17, 66, -1, "18", 18.0]),
         ("age_max", [17, 66, 2**63]),
         ("special_ad_categories", [["housing"], ["OTHER"], ["HOUSING", ""]]),
         ("starts_on", ["2030-02-30", "01/02/2030", "2030-1-1", "tomorrow", "2030-01-01T00:00:00Z", ""]),
-        ("ends_on", ["2030-13-01", "x"]),
+        ("ends_on", ["2030-13-01", "x", "2020-01-01"]),
     ],
 )
 def test_a_wrong_value_of_a_campaign_is_named(still: Server, field: str, values: list[Any]) -> None:
@@ -202,9 +203,22 @@ def test_a_wrong_value_of_a_campaign_is_named(still: Server, field: str, values:
 @pytest.mark.parametrize(
     ("field", "values"),
     [
-        ("headlines", [[], ["a", "b"], ["a"] * 16, ["a", "b", "x" * 31], ["a", "b", ""], ["a", "b", "c\nd"]]),
-        ("descriptions", [[], ["a"], ["a"] * 5, ["a", "x" * 91]]),
-        ("keywords", [["x" * 81], [""], ["a"] * 101]),
+        (
+            "headlines",
+            [
+                [],
+                ["a", "b"],
+                ["a"] * 16,
+                ["a", "b", "x" * 31],
+                ["a", "b", ""],
+                ["a", "b", "c\nd"],
+                ["a", "b", "a"],
+                ["a", "b", " "],
+            ],
+        ),
+        ("headlines", [["a", "b", "界" * 16]]),
+        ("descriptions", [[], ["a"], ["a"] * 5, ["a", "x" * 91], ["a", "a"]]),
+        ("keywords", [["x" * 81], [""], ["a"] * 101, ["a!"], ["a@b"], ["a", "a"], ["a " * 11]]),
         ("headline", ["x" * 31]),
     ],
 )
@@ -272,6 +286,18 @@ def test_a_repeated_query_parameter_is_named(still: Server, name: str, value: st
     invalid(still.get(f"{TASKS}?{name}={value}&{name}={value}"), name)
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("since", "9999-12-31T23:59:59-23:59"),
+        ("since", "0001-01-01T00:00:00%2B14:00"),
+        *[("since", "2026-01-01"), ("owner", ""), ("status", ""), ("active", "1"), ("page_size", "101")],
+    ],
+)
+def test_a_wrong_query_parameter_is_named(still: Server, name: str, value: str) -> None:
+    invalid(still.get(f"{TASKS}?{name}={value}"), name)
+
+
 @pytest.mark.parametrize("query", ["%", "%zz", "%ff%fe", "&&&", "=", "a" * 4000, "page_size=1;cursor=2", "%00"])
 @pytest.mark.parametrize("path", [path for path in ALLOWED if "GET" in ALLOWED[path]])
 def test_a_broken_query_string(still: Server, path: str, query: str) -> None:
@@ -283,7 +309,14 @@ def test_a_broken_query_string(still: Server, path: str, query: str) -> None:
 @pytest.mark.parametrize(
     "path",
     [
-        *[f"{TASKS}/nope", f"{TASKS}/status", f"{TASKS}/status/", f"{TASKS}/status/{JOB}/", f"{TASKS}/status/{JOB}/x"],
+        *[
+            f"{TASKS}/",
+            f"{TASKS}/nope",
+            f"{TASKS}/status",
+            f"{TASKS}/status/",
+            f"{TASKS}/status/{JOB}/",
+            f"{TASKS}/status/{JOB}/x",
+        ],
         *[f"{TASKS}/publish/tiktok", f"{META}/", f"{TASKS}/ws/", f"{TASKS}//status/{JOB}", f"{TASKS}/cancel"],
     ],
 )

@@ -175,6 +175,17 @@ def finished(context: Context, state: JobState) -> Job:
     return replace(job, state=state, finished_at=datetime.now(UTC), journal=tuple(context.entries))
 
 
+def test_what_somebody_copied_is_theirs() -> None:
+    with PLATFORMS["meta"]() as platform:
+        context = platform.context()
+        result = platform.task.run(context)
+        made = platform.books.things[result["external_campaign_id"]]
+        platform.books.things["77"] = {**made, "name": f"{made['name']} - Copy"}
+        assert platform.task.look_again(finished(context, JobState.SUCCEEDED)) is None
+        platform.task.undo(context)
+        assert [*platform.books.things] == ["77"]
+
+
 def test_what_the_platform_will_not_take_back_is_named(platform: Platform) -> None:
     context = replace(platform.context(), dies_at=STEPS[platform.name] - 1)
     with pytest.raises(Killed):

@@ -246,6 +246,23 @@ def test_phases_and_times_are_told() -> None:
     assert first.ended - first.began == timedelta(seconds=5)
 
 
+def test_what_is_left_is_taken_back_however_many_retries_come_between() -> None:
+    outside = Outside(undo_fails=[NotUndone(left="first is still there")])
+    world = a_world(outside)
+    outside.fails["second"] = TaskFailed(reason="refused")
+    first = submit(world)
+    world.run_next()
+    world.run_next()
+    second = world.service.retry(first, by="ann").job
+    world.ask_to_cancel(second.id)  # it never began
+    third = world.service.retry(second.id, by="ann").job
+    seen: list[list[str]] = []
+    outside.between = lambda context: seen.append(list(outside.things))
+    world.run_next()
+    assert seen == [["first"]], "made anew: the old one had been taken back"
+    assert world.job(third.id).state is JobState.SUCCEEDED
+
+
 def test_a_predecessors_leftovers_are_taken_back_first() -> None:
     outside = Outside(undo_fails=[NotUndone(left="first is still there")])
     world = a_world(outside)
