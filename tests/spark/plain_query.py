@@ -58,6 +58,7 @@ class Library:
 
     def __init__(self, documents: Sequence[Mapping[str, Any]]) -> None:
         self.documents = documents
+        self._found: dict[Node, Found] = {}
         self.words = {
             field: [tokens(document[SOURCE.get(field, field)]) for document in documents]
             for field in ("title", "content", "author")
@@ -69,6 +70,12 @@ class Library:
                     self.holding[field][word].add(place)
 
     def find(self, node: Node) -> Found:
+        """Of each document, whether it is found."""
+        if node not in self._found:
+            self._found[node] = self._find(node)
+        return self._found[node]
+
+    def _find(self, node: Node) -> Found:
         match node:
             case And():
                 return np.logical_and.reduce([self.find(part) for part in node.parts])
