@@ -148,7 +148,7 @@ class CleanedTables:
         transactions = [commits.of_job(job_id, now), Transaction(MARK, mark)]
         schema, path = Schema.from_json(staged.schema), f"{self._folder}/{staged.table}"
         try:
-            table = DeltaTable.create(path, schema, mode="ignore", configuration=dict(commits.PROPERTIES))
+            table = commits.opened(path, schema)
             newest = table.transaction_version(MARK)
             if not commits.has(table, job_id) and (newest is None or newest <= mark):
                 self._check_parts(staged)

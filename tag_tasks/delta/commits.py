@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
+import pyarrow as pa
 from deltalake import CommitProperties, DeltaTable, Schema, Transaction
 from deltalake.exceptions import CommitFailedError
 from deltalake.transaction import AddAction, RemoveAction
@@ -23,6 +24,20 @@ FASTER = "the table changed while it was written"
 FENCE = "fence commit"
 FENCES = frozenset({FENCE, "SHUT THE DOOR"})  # the second is what earlier releases wrote
 UPKEEP_OPERATIONS = frozenset({"VACUUM START", "VACUUM END"})
+
+
+def opened(path: str, schema: pa.Schema | Schema, partition_by: Sequence[str] = ()) -> DeltaTable:
+    """The table, which is made where it is not there."""
+    try:
+        return DeltaTable.create(
+            path,
+            schema,
+            mode="ignore",
+            partition_by=list(partition_by) or None,
+            configuration=dict(PROPERTIES),
+        )
+    except CommitFailedError:  # somebody else made it at the same moment
+        return DeltaTable(path)
 
 
 def commit(

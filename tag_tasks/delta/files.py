@@ -63,13 +63,23 @@ def _described(files: FileSystem, root: str, name: str, size: int) -> DataFile:
     return DataFile(name, size, footer.num_rows)
 
 
-def adding(file: DataFile, column: str | None, partition: Mapping[str, str | None], now: int) -> AddAction:
-    """The action that puts a file into its table, with the bounds of `column`; `now` is in milliseconds."""
+def adding(
+    file: DataFile,
+    column: str | None,
+    partition: Mapping[str, str | None],
+    now: int,
+    bounds: tuple[int, int] | None = None,
+) -> AddAction:
+    """The action that puts a file into its table, with the bounds of `column`; `now` is in milliseconds.
+
+    Those are the file's own, of a text, unless others are given.
+    """
     stats: dict[str, Any] = {"numRecords": file.rows}
     if column is not None:
         stats["nullCount"] = {column: 0}
-        if file.low is not None and file.high is not None:
-            stats |= {"minValues": {column: file.low}, "maxValues": {column: file.high}}
+        low, high = bounds or (file.low, file.high)
+        if low is not None and high is not None:
+            stats |= {"minValues": {column: low}, "maxValues": {column: high}}
     # Written as it is: escaped characters beyond the basic plane are misread by delta-rs.
     return AddAction(file.path, file.size, partition, now, True, json.dumps(stats, ensure_ascii=False))
 

@@ -60,13 +60,7 @@ class JobTable:
         """Held from the check for conflicts to the commit, so that jobs of one process do not collide."""
 
     def _open(self) -> DeltaTable:
-        return DeltaTable.create(
-            self.path,
-            self.schema,
-            mode="ignore",
-            partition_by=list(self.partition_by) or None,
-            configuration=dict(commits.PROPERTIES),
-        )
+        return commits.opened(self.path, self.schema, self.partition_by)
 
     def use(self, work: Callable[[DeltaTable], Answer], fresh: bool = True) -> Answer:
         """The answer of work on the open table, at its newest version unless told otherwise.

@@ -7,6 +7,7 @@ import os
 import time
 import uuid
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -33,6 +34,14 @@ def path(tmp_path: Path) -> Path:
 @pytest.fixture
 def table(path: Path) -> MembershipTable:
     return MembershipTable(str(path))
+
+
+def test_processes_that_use_it_first_at_the_same_moment_make_one(tmp_path: Path) -> None:
+    for number in range(10):
+        path = str(tmp_path / str(number))
+        tables = [MembershipTable(path) for _ in range(4)]
+        with ThreadPoolExecutor(len(tables)) as pool:
+            assert all(not snapshot.of(1) for snapshot in pool.map(MembershipTable.snapshot, tables))
 
 
 def rewrite(table: MembershipTable, base: Snapshot, tag_id: int, users: Iterable[str], job: str) -> Edit:

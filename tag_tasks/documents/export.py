@@ -1,0 +1,242 @@
+"""`export.documents`: copy the documents that a query finds into a collector, in order, each once.
+
+They come ordered by when they were published, and are delivered in steps, each of them one commit of the
+collectors' table: whoever goes on after a crash finds there how far the job is, and goes on behind that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from functools import reduce
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from tag_tasks.documents.collectors import DOCUMENTS, CollectorTable, Delivery, Key, Piece
+from tag_tasks.documents.lines import lines_of
+from tag_tasks.documents.ranges import Stretch, stretches
+from tag_tasks.documents.source import DOCUMENTS as TABLE
+from tag_tasks.documents.source import SCHEMA, TEXTS
+from tag_tasks.spark.session import Spark
+from tag_tasks.spark.sources import Sources
+from tag_tasks.spark.stream import arrow_pieces
+from tagapi.jobs.model import Json
+from tagapi.jobs.task import Task, TaskContext
+
+STEP = 10_000
+"""Documents of one commit, at most."""
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+RULE = "matched by rule "
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """Behind which document a job goes on, in the order of its export."""
+
+    published: datetime
+    document_id: str
+
+    def behind(self) -> Column:
+        at = F.lit(self.published)
+        same = (F.col("published") == at) & (F.col("id") > F.lit(self.document_id))
+        return (F.col("published") > at) | same
+
+
+class DocumentsExport(Task):
+    """Arguments: `owner`, `target`, `generation`, `start` and `stop` in ms, `every` and `any` queries, `limit`.
+
+    `every` is a list of queries that all have to find a document; `any` a list of `{"id", "query"}`, one of which has
+    to, where there is any. Result: `processed`, and whether the limit was reached before the end.
+    """
+
+    name = "export.documents"
+    max_attempts = 8
+    time_limit = 6 * 3600.0
+
+    def __init__(
+        self,
+        spark: Spark,
+        sources: Sources,
+        table: CollectorTable,
+        found_by: Callable[[str], Column],
+        credits_monthly: int,
+        step: int = STEP,
+    ) -> None:
+        """`found_by` makes a query a condition on the documents' columns."""
+        self._spark = spark
+        self._sources = sources
+        self._table = table
+        self._found_by = found_by
+        self._monthly = credits_monthly
+        self._step = step
+
+    def ready(self) -> bool:
+        return self._spark.ready()
+
+    def run(self, context: TaskContext) -> Json:
+        before = _Before.of(context)
+        delivery = self._delivery(context)
+        here = self._table.of_job(delivery.key, [*before.jobs, context.job_id])
+        kept = _Kept(before.jobs, before.processed, delivery.documents, self._position(here) or before.position)
+        context.grow(kept.told(context.job_id))
+        left = context.arguments["limit"] - before.processed - delivery.documents
+        more = False
+        with self._spark.session(context) as session:
+            for rows in self._rows(session, context, kept.position, self._seen(here)):
+                context.check()
+                if left <= 0:
+                    more = True
+                    break
+                taken = rows.slice(0, left)
+                left, more = left - taken.num_rows, taken.num_rows < rows.num_rows
+                while taken.num_rows:
+                    delivery = self._table.deliver(delivery, _delivered(taken))
+                    paid = delivery.documents - kept.documents  # there may be credits for some of them alone
+                    kept = replace(kept, documents=delivery.documents, position=_last(taken.slice(0, paid)))
+                    context.grow(kept.told(context.job_id))
+                    taken = taken.slice(paid)
+                if more:
+                    break
+        return {"success": True, "processed": kept.documents, "limit_reached": more}
+
+    def stop_growing(self, context: TaskContext) -> Json:
+        before, epoch = _Before.of(context), _epoch(context)
+        documents = self._table.stop(context.job_id, epoch)
+        asked = context.arguments
+        here = self._table.of_job(Key(asked["owner"], DOCUMENTS, asked["target"]), [*before.jobs, context.job_id])
+        position = self._position(here) or before.position
+        return _Kept(before.jobs, before.processed, documents, position).told(context.job_id)
+
+    def _delivery(self, context: TaskContext) -> Delivery:
+        asked = context.arguments
+        return Delivery(
+            key=Key(asked["owner"], DOCUMENTS, asked["target"]),
+            generation=asked["generation"],
+            job_id=context.job_id,
+            epoch=_epoch(context),
+            documents=self._table.delivered(context.job_id),
+            payer=asked["owner"],
+            monthly=self._monthly,
+        )
+
+    def _position(self, pieces: Sequence[Piece]) -> Position | None:
+        """Of the last document that was delivered, where it is kept still."""
+        if not pieces:
+            return None
+        return _last(self._table.read(pieces[-1], ["published", "id"]))
+
+    def _seen(self, pieces: Sequence[Piece]) -> set[str]:
+        """The ids of what was delivered before: a document counts once."""
+        return {one for piece in pieces for one in self._table.read(piece, ["id"])["id"].to_pylist()}
+
+    # -- reading ---------------------------------------------------------------------------
+
+    def _rows(
+        self, session: SparkSession, context: TaskContext, behind: Position | None, seen: set[str]
+    ) -> Iterator[pa.Table]:
+        """What is found, in order and each once, in tables of a step's size at most."""
+        asked = context.arguments
+        self._sources.check(session, TABLE, SCHEMA.names)
+        start, stop = _moment(asked["start"]), _moment(asked["stop"])
+        parts = stretches(self._sources, max(start, behind.published) if behind else start, stop)
+        context.phase("copy", len(parts))
+        for done, part in enumerate(parts, 1):
+            rows = self._found(session, asked, part)
+            if behind is not None:
+                rows = rows.filter(behind.behind())
+            for piece in arrow_pieces(session, rows.sort("published", "id"), self._step, context.check):
+                if (fresh := _unseen(piece, seen)).num_rows:
+                    yield fresh
+            context.progress(done, len(parts))
+
+    def _found(self, session: SparkSession, asked: Mapping[str, Any], part: Stretch) -> DataFrame:
+        if part.files is None:
+            rows = self._sources.read(session, TABLE)
+        else:
+            rows = self._sources.read_files(session, TABLE, part.files, SCHEMA.names)
+        published = F.col("published")
+        wanted = [published >= F.lit(part.start), published < F.lit(part.stop), F.col("id").isNotNull()]
+        wanted += [self._found_by(query) for query in asked["every"]]
+        rules = {f"{RULE}{rule['id']}": self._found_by(rule["query"]) for rule in asked["any"]}
+        if rules:
+            wanted.append(reduce(Column.__or__, rules.values()))
+        rows = rows.filter(reduce(Column.__and__, wanted))
+        return rows.select(*SCHEMA.names, *(column.alias(name) for name, column in rules.items()))
+
+
+@dataclass(frozen=True, slots=True)
+class _Before:
+    """What the jobs delivered that this one does again."""
+
+    jobs: Sequence[str] = ()
+    processed: int = 0
+    position: Position | None = None
+
+    @classmethod
+    def of(cls, context: TaskContext) -> _Before:
+        kept = context.kept_before
+        if kept is None:
+            return cls()
+        last = kept["last"]
+        position = None if last is None else Position(EPOCH + timedelta(microseconds=last[0]), last[1])
+        return cls(kept["jobs"], kept["before"] + kept["processed"], position)
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """What there is, as the job tells it."""
+
+    jobs: Sequence[str]
+    """Those before it."""
+    before: int
+    """Documents of theirs."""
+    documents: int
+    position: Position | None
+
+    def told(self, job_id: str) -> Json:
+        last = None
+        if self.position is not None:
+            last = [(self.position.published - EPOCH) // timedelta(microseconds=1), self.position.document_id]
+        return {"processed": self.documents, "before": self.before, "last": last, "jobs": [*self.jobs, job_id]}
+
+
+def _epoch(context: TaskContext) -> int:
+    return int(context.attempt_name.rpartition("-")[2])
+
+
+def _moment(milliseconds: int) -> datetime:
+    return EPOCH + timedelta(milliseconds=milliseconds)
+
+
+def _unseen(rows: pa.Table, seen: set[str]) -> pa.Table:
+    """Those whose id has not come before, of several the first; `seen` is told of them."""
+    keep = []
+    for document_id in rows["id"].to_pylist():
+        keep.append(document_id not in seen)
+        seen.add(document_id)
+    return rows if all(keep) else rows.filter(pa.array(keep, pa.bool_()))
+
+
+def _delivered(rows: pa.Table) -> pa.Table:
+    lines = lines_of(rows.select(SCHEMA.names).cast(SCHEMA), _rules(rows)).cast(pa.string())
+    return pa.table([rows["id"], rows["published"], lines], names=["id", "published", "line"])
+
+
+def _rules(rows: pa.Table) -> pa.Array:
+    """The ids of the rules that found each row, as lists."""
+    names = [name for name in rows.column_names if name.startswith(RULE)]
+    found: list[list[str]] = [[] for _ in range(rows.num_rows)]
+    for name in names:
+        for place in pc.indices_nonzero(rows[name]).to_pylist():
+            found[place].append(name.removeprefix(RULE))
+    return pa.array(found, TEXTS)
+
+
+def _last(rows: pa.Table) -> Position:
+    last = rows.slice(rows.num_rows - 1).to_pylist()[0]
+    return Position(last["published"], last["id"])
