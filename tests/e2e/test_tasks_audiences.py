@@ -129,6 +129,28 @@ def test_an_audience_can_be_read_and_removed(outside: Server, books: Any) -> Non
     assert not any("Corta" in str(thing.get("name")) for thing in books[1].things.values())
 
 
+def test_no_raw_identifier_leaves_the_service(outside: Server, books: Any, sample: Path) -> None:
+    """Neither in what a platform is sent, nor in what the service logs, answers or keeps of jobs and audiences."""
+    for platform in ("meta", "google"):
+        job = sync(outside, platform, name="Privada")
+        done(outside, f"/api/tasks/audiences/users/{min(carriers(outside, 1) & carriers(outside, 3))}", method="DELETE")
+        told = [outside.get(f"/api/tasks/{place}/{job['task_id']}").text for place in ("status", "events", "progress")]
+    places = [
+        *told,
+        *(str((one.path, one.query, one.headers, one.body)) for book in books[:2] for one in book.requests),
+    ]
+    kept = [outside.log_file, *(outside.folder / "data" / "audiences").rglob("*"), *outside.folder.glob("data/*.db*")]
+    files = [file for file in kept if file.is_file()]
+    assert len(files) > 10
+    places += [str(pq.read_table(file).to_pylist()) for file in files if file.suffix == ".parquet"]
+    places += [file.read_bytes().decode(errors="replace") for file in files if file.suffix != ".parquet"]
+    whole = "\n".join(places).lower()
+    users = pq.read_table(sample / "user_basic_info", columns=["email", "phone"]).to_pylist()
+    secrets = {value.strip().lower().lstrip("+") for row in users for value in row.values() if value}
+    assert len(secrets) > 1000
+    assert not [secret for secret in secrets if secret in whole]
+
+
 def test_a_simulated_audience_can_be_removed_alone(outside: Server) -> None:
     for simulate in (False, True):
         sync(outside, "meta", name="Doble", simulate=simulate)
