@@ -111,6 +111,8 @@ class AudienceSync(Task):
         return f"se enviaron {held.added} altas y {held.removed} bajas" if held.added or held.removed else None
 
     def look_again(self, job: Job) -> str | None:
+        if not may_be_there(job.journal, STEP):
+            return None
         audience, platform = self._accounts.asked(job.request.arguments)
         gone = self._remove_unknown(audience, platform, job.id)
         return f"se borró la audiencia {', '.join(map(str, gone))}" if gone else None

@@ -6,6 +6,7 @@ import hashlib
 import itertools
 import random
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -331,9 +332,8 @@ def test_an_attempt_that_stood_still_records_no_audience_that_is_gone(there: Aud
 def test_an_audience_that_appears_late_is_deleted_later(there: AudienceWorld) -> None:
     context = there.context()
     there.attempt(context)
-    accepted = changes.accept(
-        Request(job_id=context.job_id, task=AudienceSync.name, owner="ana", arguments=context.arguments), NOON
-    )
+    request = Request(job_id=context.job_id, task=AudienceSync.name, owner="ana", arguments=context.arguments)
+    accepted = replace(changes.accept(request, NOON), journal=tuple(context.entries))
     account = there.accounts.real["meta"]
     late = account.create(name_for(NAME, context.job_id))
     copied = account.create(f"{name_for(NAME, context.job_id)} - Copy")
