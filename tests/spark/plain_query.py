@@ -1,149 +1,241 @@
-"""What a query finds, said a second time: over plain values, without Spark and without the product's own folding."""
+"""Queries over documents once more, by sets of rows: no patterns, no Spark, nothing of how the product searches.
+
+A text becomes words by a walk over its characters; each word knows where it is; AND, OR and NOT are those of sets.
+Beside it the same in SQL, for what DuckDB can say by itself.
+"""
 
 from __future__ import annotations
 
-import re
 import unicodedata
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from fnmatch import fnmatchcase
 from functools import cache
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
+from tag_tasks.documents.query.tree import And, Has, Near, Node, Not, Or, Phrase, Range, Term, Word
 
-from tag_tasks.documents.query.tree import And, Has, Near, Node, Not, Or, Range, Value, Words
+COLUMNS = {
+    "text": ("title", "content"),
+    "hashtag": ("title", "content"),
+    "mention": ("title", "content"),
+    "title": ("title",),
+    "content": ("content",),
+    "author": ("author_name",),
+    "author_id": ("author_id",),
+    "source_id": ("source_id",),
+    "lang": ("lang",),
+    "sourcetype": ("source_type",),
+    "posttype": ("post_type",),
+    "domainurl": ("domain_url",),
+    "host_url": ("host_url",),
+    "root_url": ("root_url",),
+    "sourcecountry": ("country_code",),
+    "tag": ("tags",),
+    "gender": ("author_gender",),
+}
+IDS = ("author_id", "source_id")
+URLS = ("domainurl", "host_url", "root_url")
+STROKES = str.maketrans("øłđħŧı", "oldhti")
 
-Found = NDArray[np.bool_]
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-SOURCE = {"sourcetype": "source_type", "posttype": "post_type", "domainurl": "domain_url", "tag": "tags"}
-SOURCE |= {"sourcecountry": "country_code", "gender": "author_gender", "author": "author_name"}
+Row = Mapping[str, Any]
+Rows = frozenset[int]
+Places = dict[int, list[tuple[int, int]]]
+"""Of what was sought in a text: by row, its first and its last word's number."""
 
 
 @cache
+def plain(char: str) -> str:
+    """Nothing, for what is to be ignored; else one character."""
+    code = ord(char)
+    if code == 0xAD or 0x300 <= code <= 0x36F or 0x20D0 <= code <= 0x20FF or 0xFE00 <= code <= 0xFE0F:
+        return ""
+    letters = [one for one in unicodedata.normalize("NFD", char.casefold()) if plain_mark(one)]
+    return letters[0].translate(STROKES) if len(letters) == 1 else char.lower()
+
+
+def plain_mark(char: str) -> bool:
+    return not 0x300 <= ord(char) <= 0x36F
+
+
 def fold(text: str) -> str:
-    """Lower case, and of Latin, Greek and Cyrillic letters none with an accent; no marks of any script."""
-    found = []
-    for one in text.lower().replace("ς", "σ"):
-        script = unicodedata.name(one, "").split(" ")[0]
-        parts = unicodedata.normalize("NFD", one) if script in ("LATIN", "GREEK", "CYRILLIC") else one
-        found.append("".join(part for part in parts if unicodedata.category(part)[0] != "M"))
-    return "".join(found)
+    return "".join(map(plain, text))
 
 
-def tokens(text: str | None) -> list[str]:
-    found: list[str] = []
-    word = ""
-    for one in fold(text or "") + " ":
-        if one == "_" or unicodedata.category(one)[0] in "LN":
-            word += one
-            continue
-        if word.strip("#@"):
-            found.append(word)
-        word = one if one in "#@" else ""
+def split(text: str) -> list[str]:
+    found, current = [], ""
+    for char in f"{fold(text)} ":
+        if char == "_" or unicodedata.category(char)[0] in "LNM":
+            current += char
+        else:
+            if current not in ("", "#", "@"):
+                found.append(current)
+            current = char if char in "#@" else ""
     return found
 
 
-def like(pattern: str) -> Callable[[str], bool]:
-    """Whether a word is like this."""
-    if not set("*?") & set(pattern):
-        return pattern.__eq__
-    wild = "".join(".*" if one == "*" else "." if one == "?" else re.escape(one) for one in pattern)
-    return lambda word: re.fullmatch(wild, word, re.DOTALL) is not None
+class Plain:
+    """Documents, and what finds which of them, by their numbers."""
 
+    def __init__(self, rows: Sequence[Row]) -> None:
+        self.rows = rows
+        self._all: Rows = frozenset(range(len(rows)))
+        self._words = {column: _places(rows, column) for column in ("title", "content", "author_name")}
+        self._known: dict[Node, Rows] = {}
+        self._known_places: dict[tuple[str, str], Places] = {}
+        self._by_value: dict[str, dict[Any, set[int]]] = {}
 
-class Library:
-    """Documents, and where each word stands."""
+    def find(self, node: Node) -> Rows:
+        if node not in self._known:
+            self._known[node] = self._find(node)
+        return self._known[node]
 
-    def __init__(self, documents: Sequence[Mapping[str, Any]]) -> None:
-        self.documents = documents
-        self._found: dict[Node, Found] = {}
-        self.words = {
-            field: [tokens(document[SOURCE.get(field, field)]) for document in documents]
-            for field in ("title", "content", "author")
-        }
-        self.holding: dict[str, dict[str, set[int]]] = {field: defaultdict(set) for field in self.words}
-        for field, texts in self.words.items():
-            for place, words in enumerate(texts):
-                for word in words:
-                    self.holding[field][word].add(place)
+    def _find(self, node: Node) -> Rows:
+        if isinstance(node, And):
+            return frozenset.intersection(*map(self.find, node.parts))
+        if isinstance(node, Or):
+            return frozenset.union(*map(self.find, node.parts))
+        if isinstance(node, Not):
+            return self._all - self.find(node.part)
+        if isinstance(node, Has):
+            return self._where("image_urls", bool)
+        if isinstance(node, Range):
+            return self._where(node.field, lambda value: _within(node, value))
+        if isinstance(node, Term):
+            return self._where(COLUMNS[node.field][0], lambda value: _has_term(node, value))
+        columns = COLUMNS[node.left.field if isinstance(node, Near) else node.field]
+        return frozenset().union(*(self._sought(column, node) for column in columns))
 
-    def find(self, node: Node) -> Found:
-        """Of each document, whether it is found."""
-        if node not in self._found:
-            self._found[node] = self._find(node)
-        return self._found[node]
+    def _where(self, column: str, holds: Callable[[Any], bool]) -> Rows:
+        if column not in self._by_value:
+            numbers: dict[Any, set[int]] = defaultdict(set)
+            for number, row in enumerate(self.rows):
+                value = row[column]
+                numbers[tuple(value) if isinstance(value, list) else value].add(number)
+            self._by_value[column] = numbers
+        found = [rows for value, rows in self._by_value[column].items() if value is not None and holds(value)]
+        return frozenset().union(*found)
 
-    def _find(self, node: Node) -> Found:
-        match node:
-            case And():
-                return np.logical_and.reduce([self.find(part) for part in node.parts])
-            case Or():
-                return np.logical_or.reduce([self.find(part) for part in node.parts])
-            case Not():
-                return ~self.find(node.part)
-            case Words():
-                return self._texts(node.field, node.words, lambda words: bool(_ends(words, node.words, node.slop)))
-            case Near():
-                return self._texts(node.field, node.first + node.second, lambda words: _near(words, node))
-            case Value():
-                return self._each(lambda document: _is(document, node))
-            case Range():
-                return self._each(lambda document: _within(document, node))
-            case Has():
-                return self._each(lambda document: bool(document["image_urls"]))
+    def _sought(self, column: str, node: Word | Phrase | Near) -> Iterable[int]:
+        if not isinstance(node, Near):
+            return self._found(column, node)
+        left, right = self._found(column, node.left), self._found(column, node.right)
+        return {row for row in left.keys() & right.keys() if _close(node, left[row], right[row])}
 
-    def _each(self, test: Callable[[Mapping[str, Any]], bool]) -> Found:
-        return np.array([test(document) for document in self.documents])
+    def _found(self, column: str, node: Word | Phrase) -> Places:
+        words = (node.text,) if isinstance(node, Word) else node.words
+        slop = 0 if isinstance(node, Word) else node.slop
+        found = self._of_word(column, words[0])
+        for word in words[1:]:
+            nexts = self._of_word(column, word)
+            joined: Places = {}
+            for row in found.keys() & nexts.keys():
+                both = [(a, d) for a, b in found[row] for c, d in nexts[row] if 1 <= c - b <= slop + 1]
+                if both:
+                    joined[row] = both
+            found = joined
+        return found
 
-    def _texts(self, field: str | None, needed: Sequence[str], test: Callable[[list[str]], bool]) -> Found:
-        found = np.zeros(len(self.documents), bool)
-        for name in ("title", "content") if field is None else (field,):
-            places: set[int] | None = None
-            for pattern in needed:
-                wanted = like(pattern)
-                held: set[int] = set().union(*(at for word, at in self.holding[name].items() if wanted(word)))
-                places = held if places is None else places & held
-            for place in places or ():
-                found[place] = found[place] or test(self.words[name][place])
+    def _of_word(self, column: str, wanted: str) -> Places:
+        if (column, wanted) not in self._known_places:
+            self._known_places[column, wanted] = self._look_up(column, wanted)
+        return self._known_places[column, wanted]
+
+    def _look_up(self, column: str, wanted: str) -> Places:
+        """A wildcard never reaches over a sigil: `#` stands at a word's beginning alone."""
+        found: Places = defaultdict(list)
+        for word, places in self._words[column].items():
+            is_one = fnmatchcase(word, wanted) and (word[0] in "#@") == (wanted[0] in "#@")
+            if is_one:
+                for row, number in places:
+                    found[row].append((number, number))
         return found
 
 
-def _ends(words: Sequence[str], patterns: Sequence[str], slop: int = 0) -> set[tuple[int, int]]:
-    """Where a run begins and ends, in all the ways that it can."""
-    runs = {(place, place) for place, word in enumerate(words) if like(patterns[0])(word)}
-    for pattern in patterns[1:]:
-        wanted = like(pattern)
-        runs = {
-            (first, place)
-            for first, last in runs
-            for place in range(last + 1, min(len(words), last + 2 + slop))
-            if wanted(words[place])
-        }
-    return runs
+def _places(rows: Sequence[Row], column: str) -> dict[str, list[tuple[int, int]]]:
+    places: dict[str, list[tuple[int, int]]] = defaultdict(list)
+    for number, row in enumerate(rows):
+        for at, word in enumerate(split(row[column] or "")):
+            places[word].append((number, at))
+    return places
 
 
-def _near(words: Sequence[str], node: Near) -> bool:
-    firsts, seconds = _ends(words, node.first), _ends(words, node.second)
-
-    def follow(left: set[tuple[int, int]], right: set[tuple[int, int]]) -> bool:
-        return any(0 <= begin - end - 1 <= node.within for _, end in left for begin, _ in right)
-
-    return follow(firsts, seconds) or (not node.ordered and follow(seconds, firsts))
-
-
-def _is(document: Mapping[str, Any], node: Value) -> bool:
-    value = document[SOURCE.get(node.field, node.field)]
-    values = value if isinstance(value, list) else [value]
-    return any(like(node.value)(fold(one)) for one in values if one is not None)
+def _close(node: Near, left: list[tuple[int, int]], right: list[tuple[int, int]]) -> bool:
+    for first, last in left:
+        for other_first, other_last in right:
+            if 1 <= other_first - last <= node.distance:
+                return True
+            if not node.ordered and 1 <= first - other_last <= node.distance:
+                return True
+    return False
 
 
-def _within(document: Mapping[str, Any], node: Range) -> bool:
-    value = document[node.field]
+def _within(node: Range, value: Any) -> bool:
+    if isinstance(value, datetime):
+        value = round((value - datetime(1970, 1, 1, tzinfo=UTC)).total_seconds() * 1_000_000)
+    return (node.low is None or node.low <= value) and (node.high is None or value <= node.high)
+
+
+def _has_term(node: Term, value: Any) -> bool:
+    return any(_is_term(node, one) for one in (value if isinstance(value, tuple) else [value]))
+
+
+def _is_term(node: Term, value: str | None) -> bool:
     if value is None:
         return False
-    if node.field != "published":
-        return (node.low is None or node.low <= value) and (node.high is None or value <= node.high)
-    at = (value - EPOCH) / timedelta(milliseconds=1)
-    return (node.low is None or node.low <= at) and (node.high is None or at < node.high)
+    told = value if node.field in IDS else fold(value)
+    if node.field in URLS:
+        told = told.removeprefix("http://").removeprefix("https://")
+    forms = {told, told.removesuffix("/")} if node.field in URLS else {told}
+    return any(one == node.value if node.literal else fnmatchcase(one, _globbed(node.value)) for one in forms)
+
+
+def _globbed(value: str) -> str:
+    return value.replace("[", "[[]")
+
+
+# -- DuckDB -----------------------------------------------------------------------------------
+
+WORDS_TABLE = """
+CREATE TABLE documents AS SELECT *,
+    regexp_extract_all(plain(title), '[#@]?[\\p{L}\\p{N}_]+') AS title_words,
+    regexp_extract_all(plain(content), '[#@]?[\\p{L}\\p{N}_]+') AS content_words,
+    regexp_extract_all(plain(author_name), '[#@]?[\\p{L}\\p{N}_]+') AS author_name_words
+FROM read_parquet($path)
+"""
+PLAIN = (
+    "CREATE MACRO plain(text) AS lower(strip_accents("
+    "regexp_replace(text, '[\\x{ad}\\x{300}-\\x{36f}\\x{fe00}-\\x{fe0f}]', '', 'g')))"
+)
+
+
+def sql(node: Node) -> str:
+    """What DuckDB can say: AND, OR and NOT of words, values and ranges, all of them without wildcards."""
+    if isinstance(node, And | Or):
+        return "(" + f" {type(node).__name__.upper()} ".join(map(sql, node.parts)) + ")"
+    if isinstance(node, Not):
+        return f"(NOT {sql(node.part)})"
+    if isinstance(node, Range):
+        column = f"epoch_us({node.field})" if node.field == "published" else node.field
+        bounds = [f"{column} >= {node.low}"] * (node.low is not None) + [f"{column} <= {node.high}"] * (
+            node.high is not None
+        )
+        return f"coalesce({' AND '.join([*bounds, f'{column} IS NOT NULL'])}, false)"
+    if isinstance(node, Has):
+        return "coalesce(len(image_urls) > 0, false)"
+    if isinstance(node, Word):
+        found = [f"coalesce(list_contains({one}_words, '{node.text}'), false)" for one in COLUMNS[node.field]]
+        return f"({' OR '.join(found)})"
+    assert isinstance(node, Term)
+    return f"coalesce({_sql_term(node, COLUMNS[node.field][0])}, false)"
+
+
+def _sql_term(node: Term, column: str) -> str:
+    if node.field in IDS:
+        return f"{column} = '{node.value}'"
+    if node.field in URLS:
+        return f"rtrim(regexp_replace(plain({column}), '^https?://', ''), '/') = '{node.value}'"
+    if COLUMNS[node.field][0] in ("tags", "source_type", "post_type"):
+        return f"list_contains(list_transform({column}, lambda one: plain(one)), '{node.value}')"
+    return f"plain({column}) = '{node.value}'"

@@ -1,172 +1,314 @@
-"""The query language as a grammar: what each sign means, and where a mistake is said to be."""
+"""The query language: what a text means, and where one that means nothing goes wrong."""
 
 from __future__ import annotations
 
 import random
+import re
+import time
+from datetime import UTC, datetime
+from threading import Thread
 
 import pytest
 
-from tag_tasks.documents.query.parse import LONGEST, MOST_OPERANDS, QueryError, parse
-from tag_tasks.documents.query.tree import And, Has, Near, Node, Not, Or, Range, Value, Words
+from tag_tasks.documents.query.fields import FIELDS
+from tag_tasks.documents.query.fold import fold, words
+from tag_tasks.documents.query.parse import DEEPEST, MOST_OPERANDS, QueryError, parse
+from tag_tasks.documents.query.tokens import LONGEST
+from tag_tasks.documents.query.tree import ANY_TEXT, And, Has, Near, Node, Not, Or, Phrase, Range, Term, Word
+from tests.unit.malformed_queries import MALFORMED
 
-A, B, C = (Words((word,)) for word in "abc")
-DAY = 86_400_000
-FIRST = 1_640_995_200_000  # 2022-01-01, in milliseconds
-
-MEANINGS: list[tuple[str, Node]] = [
-    ("a", A),
-    ("  a  ", A),
-    ("A", A),
-    ("a b", And((A, B))),
-    ("a AND b", And((A, B))),
-    ("a OR b", Or((A, B))),
-    ("a b OR c", Or((And((A, B)), C))),
-    ("a OR b c", Or((A, And((B, C))))),
-    ("a (b OR c)", And((A, Or((B, C))))),
-    ("NOT a", Not(A)),
-    ("-a", Not(A)),
-    ("a -b", And((A, Not(B)))),
-    ("a NOT b", And((A, Not(B)))),
-    ("a AND NOT b", And((A, Not(B)))),
-    ("a AND -b", And((A, Not(B)))),
-    ("-(a OR b)", Not(Or((A, B)))),
-    ("NOT NOT a", Not(Not(A))),
-    ("a and or not b", And((A, Words(("and",)), Words(("or",)), Words(("not",)), B))),
-    ("Ñandú", Words(("nandu",))),
-    ("ΣΊΣΥΦΟΣ", Words(("σισυφοσ",))),
-    ("Ёж", Words(("еж",))),
-    ("北京", Words(("北京",))),
-    ("don't", Words(("don", "t"))),
-    ("reddit.com", Words(("reddit", "com"))),
-    ("#Foo @bar", And((Words(("#foo",)), Words(("@bar",))))),
-    ('"a b"', Words(("a", "b"))),
-    ('"a, b!"', Words(("a", "b"))),
-    ('"a AND b"', Words(("a", "and", "b"))),
-    ('"a b"~3', Words(("a", "b"), slop=3)),
-    ("te*", Words(("te*",))),
-    ("t?st", Words(("t?st",))),
-    ("a NEAR/3 b", Near(("a",), ("b",), 3, False)),
-    ('a ONEAR/1 "b c"', Near(("a",), ("b", "c"), 1, True)),
-    ("a NEAR/3 b c", And((Near(("a",), ("b",), 3, False), C))),
-    ("title:a", Words(("a",), "title")),
-    ("TITLE:a", Words(("a",), "title")),
-    ('content:"a b"', Words(("a", "b"), "content")),
-    ("title:(a OR b)", Or((Words(("a",), "title"), Words(("b",), "title")))),
-    ("title:(a b) c", And((And((Words(("a",), "title"), Words(("b",), "title"))), C))),
-    ("title:a NEAR/2 b", Near(("a",), ("b",), 2, False, "title")),
-    ("author:García", Words(("garcia",), "author")),
-    ("domainurl:reddit.com", Value("domainurl", "reddit.com")),
-    ('domainurl:"reddit.com"', Value("domainurl", "reddit.com")),
-    ("sourcetype:SOCIALMEDIA_*", Value("sourcetype", "socialmedia_*")),
-    ("-lang:es", Not(Value("lang", "es"))),
-    ("lang:(es OR EN)", Or((Value("lang", "es"), Value("lang", "en")))),
-    ("hashtag:Foo", Words(("#foo",))),
-    ("hashtag:#Foo", Words(("#foo",))),
-    ("mention:bar*", Words(("@bar*",))),
-    ("has:image", Has("image")),
-    ("engagement:5", Range("engagement", 5, 5)),
-    ("engagement:[10 TO *]", Range("engagement", 10, None)),
-    ("engagement:[* TO -10]", Range("engagement", None, -10)),
-    ("sentiment:>=-1", Range("sentiment", -1, None)),
-    ("sentiment:>1", Range("sentiment", 2, None)),
-    ("sentiment:<1", Range("sentiment", None, 0)),
-    ("word_count:<=7", Range("word_count", None, 7)),
-    ("published:2022-01-01", Range("published", FIRST, FIRST + DAY)),
-    ("published:[2022-01-01 TO 2022-01-02]", Range("published", FIRST, FIRST + 2 * DAY)),
-    ("published:>2022-01-01", Range("published", FIRST + DAY, None)),
-    ("published:>=2022-01-01", Range("published", FIRST, None)),
-    ("published:<2022-01-01", Range("published", None, FIRST)),
-    (f"published:[{FIRST} TO *]", Range("published", FIRST, None)),
-]
-
-WRONG: list[tuple[str, int]] = [
-    *[("", 0), ("   ", 3), ("(", 1), (")", 0), ("()", 1), ("(a", 2), ("a)", 1), ("((a)", 4), ("(a))", 3), ("a ()", 3)],
-    *[("AND", 0), ("OR", 0), ("NOT", 3), ("a AND", 5), ("a OR", 4), ("a NOT", 5), ("AND a", 0), ("OR a", 0)],
-    *[("a AND OR b", 6), ("a OR OR b", 5), ("a AND AND b", 6), ("NOT AND a", 4), ("(a OR)", 5), ("(OR a)", 1)],
-    *[("-", 1), ("- a", 2), ("a -", 3), ("--", 2), ("-AND", 1), ("NOT -", 5), ("-)", 1)],
-    *[('"', 0), ('"a', 0), ('a "b', 2), ('""', 0), ('" "', 0), ('"..."', 0), ('"a" "', 4), ('"!"~2', 0)],
-    *[('"a b"~0', 0), ('"a b"~101', 0), ('"a b"~999999999', 0), ('"a b c d e f g h i j k"~2', 0)],
-    *[("*", 0), ("?", 0), ("**", 0), ("?*", 0), ("-*", 1), ("...", 0), ("!", 0), ("#", 0), ("@*", 0), ("a *", 2)],
-    *[("NEAR/3", 0), ("NEAR/3 a", 0), ("a NEAR/3", 8), ("a NEAR/0 b", 2), ("a NEAR/101 b", 2), ("a NEAR/3 AND", 9)],
-    *[("a NEAR/3 (b)", 9), ("(a) NEAR/3 b", 4), ("a ONEAR/3", 9), ("a NEAR/3 -b", 9), ("a NEAR/3 NOT b", 9)],
-    *[("a NEAR/3 *", 9), ("a NEAR/3 b NEAR/3 c", 11), ("a ONEAR/0 b", 2), ("NOT NEAR/3 b", 4)],
-    *[("foo:bar", 0), ("a foo:bar", 2), ("http://a.b", 0), ("published_at:1", 0), ("-foo:bar", 1), ("a:", 0)],
-    *[("title:", 6), ("title:AND", 6), ("title:()", 7), ("title:(a", 8), ("title:(lang:es)", 7), ("title:[1 TO 2]", 6)],
-    *[("title:*", 6), ("title:title:a", 11), ("lang:", 5), ("lang:ESP", 5), ("lang:e", 5), ("lang:e1", 5)],
-    *[("lang:*", 5), ("sourcecountry:COL", 14), ("gender:m", 7), ("gender:[a TO b]", 7), ("has:video", 4), ("has:", 4)],
-    *[("has:*", 4), ("domainurl:*", 10), ("domainurl:a*b", 10), ("domainurl:...", 10), ("domainurl:(a", 12)],
-    *[("hashtag:#", 8), ("hashtag:a.b", 8), ("mention:", 8), ("mention:*", 8), ('hashtag:"a b"', 8)],
-    *[
-        ("engagement:", 11),
-        ("engagement:a", 11),
-        ("engagement:1.5", 11),
-        ("engagement:[1 TO 2", 11),
-        ("engagement:[1]", 11),
-    ],
-    *[("engagement:[a TO 2]", 12), ("engagement:[1 TO b]", 17), ("engagement:[1 to 2]", 11), ("engagement:>a", 12)],
-    *[("engagement:>", 11), ("engagement:>=", 11), ("engagement:99999999999999999999", 11), ("engagement:[ TO 1]", 11)],
-    *[
-        ("published:yesterday", 10),
-        ("published:2022-13-01", 10),
-        ("published:2022-1-1", 10),
-        ("published:9999-12-31", 10),
-    ],
-    *[("published:[2022-01-01 TO x]", 25), ("published:>x", 11), ("sentiment:--1", 10), ("word_count:(1 OR a)", 17)],
-    *[("[1 TO 2]", 0), ("a [b]", 2), ("]", 0), (":", 0), ("a : b", 2), ("a :b", 2), ("a b:", 2)],
-]
+A, B, C, D = (Word(ANY_TEXT, letter) for letter in "abcd")
+DAY = 86_400 * 1_000_000
 
 
-@pytest.mark.parametrize(("text", "node"), MEANINGS, ids=[text for text, _ in MEANINGS])
-def test_what_a_query_means(text: str, node: Node) -> None:
-    assert parse(text) == node
+def both(*parts: Node) -> And:
+    return And(parts)
 
 
-@pytest.mark.parametrize(("text", "position"), WRONG, ids=[repr(text) for text, _ in WRONG])
-def test_a_mistake_is_told_with_its_position(text: str, position: int) -> None:
-    with pytest.raises(QueryError) as told:
-        parse(text)
-    assert told.value.position == position, str(told.value)
-    assert told.value.expected and told.value.found and str(position) in str(told.value)
+def either(*parts: Node) -> Or:
+    return Or(parts)
 
 
-def test_there_are_a_hundred_mistakes() -> None:
-    assert len(WRONG) >= 100
+def micros(*moment: int) -> int:
+    return int(datetime(*moment, tzinfo=UTC).timestamp()) * 1_000_000
 
 
-def test_bounds() -> None:
-    assert parse(" ".join(["a"] * MOST_OPERANDS))
-    with pytest.raises(QueryError, match="50 operands"):
+def text(*found: str, slop: int = 0) -> Word | Phrase:
+    return Phrase(ANY_TEXT, found, slop) if len(found) > 1 else Word(ANY_TEXT, found[0])
+
+
+OPERATORS = {
+    "a": A,
+    "a AND b": both(A, B),
+    "a b": both(A, B),
+    "a b AND c": both(A, B, C),
+    "a OR b": either(A, B),
+    "a OR b AND c": either(A, both(B, C)),
+    "a b OR c d": either(both(A, B), both(C, D)),
+    "a AND (b OR c)": both(A, either(B, C)),
+    "(a OR b)(c OR d)": both(either(A, B), either(C, D)),
+    "((a))": A,
+    "(a AND b) AND c": both(both(A, B), C),
+    "NOT a": Not(A),
+    "-a": Not(A),
+    "--a": Not(Not(A)),
+    "NOT NOT a": Not(Not(A)),
+    "a AND NOT b": both(A, Not(B)),
+    "a NOT b": both(A, Not(B)),
+    "a -b": both(A, Not(B)),
+    "a OR -b": either(A, Not(B)),
+    "NOT a b": both(Not(A), B),
+    "-(a OR b)": Not(either(A, B)),
+    '-"a b"': Not(text("a", "b")),
+    "a NEAR/3 b": Near(A, B, 3, ordered=False),
+    "a ONEAR/100 b": Near(A, B, 100, ordered=True),
+    "NOT a NEAR/1 b": Not(Near(A, B, 1, ordered=False)),
+    '"a b" NEAR/3 c AND d': both(Near(text("a", "b"), C, 3, ordered=False), D),
+    "title:(a NEAR/2 b)": Near(Word("title", "a"), Word("title", "b"), 2, ordered=False),
+    "title:a NEAR/2 title:b": Near(Word("title", "a"), Word("title", "b"), 2, ordered=False),
+    "and or not near": both(text("and"), text("or"), text("not"), text("near")),
+    '"AND"': text("and"),
+    "ANDY NEARBY": both(text("andy"), text("nearby")),
+    " \n a\tb ": both(A, B),
+}
+
+WORDS = {
+    "CAFÉ": text("cafe"),
+    "cafe\u0301": text("cafe"),
+    "Ёлка": text("елка"),
+    "İSTANBUL": text("istanbul"),
+    "ΟΔΟΣ": text("οδοσ"),
+    "οδος": text("οδοσ"),
+    "Straße": text("straße"),
+    "łódź": text("lodz"),
+    "co\u00adoperate": text("cooperate"),
+    "हिन्दी": text("हिन्दी"),
+    "北京": text("北京"),
+    "foo_bar2": text("foo_bar2"),
+    "#Foo": text("#foo"),
+    "@Foo": text("@foo"),
+    "##foo": text("#foo"),
+    "foo@bar.com": text("foo", "@bar", "com"),
+    "it's": text("it", "s"),
+    "a-b": text("a", "b"),
+    "a,": A,
+    '"a, b!"': text("a", "b"),
+    "“a b”": text("a", "b"),
+    '"a"': A,
+    '"a"b': both(A, B),
+    '"a b"~5': text("a", "b", slop=5),
+    '"a* b?"': text("a", "b"),
+    "foo*": text("foo*"),
+    "f?o": text("f?o"),
+    "?oo*": text("?oo*"),
+    "#foo*": text("#foo*"),
+    "foo-ba*": text("foo", "ba*"),
+    "12:30": text("12", "30"),
+}
+
+NAMED = {
+    "title:foo": Word("title", "foo"),
+    "title: foo": Word("title", "foo"),
+    "content:(a OR -b)": either(Word("content", "a"), Not(Word("content", "b"))),
+    'author:"Íñigo García"': Phrase("author", ("inigo", "garcia")),
+    "author_id:Ab_1": Term("author_id", "Ab_1"),
+    'source_id:"a*"': Term("source_id", "a*", literal=True),
+    "lang:EN": Term("lang", "en"),
+    "lang:(es OR en)": either(Term("lang", "es"), Term("lang", "en")),
+    "sourcetype:SOCIALMEDIA_*": Term("sourcetype", "socialmedia_*"),
+    "posttype:image": Term("posttype", "image"),
+    "domainurl:reddit.com": Term("domainurl", "reddit.com"),
+    "host_url:https://WWW.Reddit.com/": Term("host_url", "www.reddit.com"),
+    "root_url:reddit.*": Term("root_url", "reddit.*"),
+    "sourcecountry:us": Term("sourcecountry", "us"),
+    'tag:"Très urgent"': Term("tag", "tres urgent"),
+    "tag:a-b": Term("tag", "a-b"),
+    "gender:female": Term("gender", "female"),
+    "hashtag:Foo": Word("hashtag", "#foo"),
+    "hashtag:#foo*": Word("hashtag", "#foo*"),
+    "mention:foo": Word("mention", "@foo"),
+    "has:image": Has("image"),
+    "-has:IMAGE": Not(Has("image")),
+    "sentiment:-3": Range("sentiment", -3, -3),
+    "-sentiment:-3": Not(Range("sentiment", -3, -3)),
+    "sentiment:(-3 OR -4)": either(Range("sentiment", -3, -3), Range("sentiment", -4, -4)),
+    "sentiment:[-5 TO -1]": Range("sentiment", -5, -1),
+    "sentiment:<0": Range("sentiment", None, -1),
+    "engagement:[10 TO *]": Range("engagement", 10, None),
+    "engagement:[* TO 10]": Range("engagement", None, 10),
+    "engagement:[* TO *]": Range("engagement", None, None),
+    "engagement:[ 1  TO  1 ]": Range("engagement", 1, 1),
+    "engagement:>=10": Range("engagement", 10, None),
+    "engagement:>= 10": Range("engagement", 10, None),
+    "engagement:>10": Range("engagement", 11, None),
+    "word_count:<=10": Range("word_count", None, 10),
+    "word_count:(>1 <9)": both(Range("word_count", 2, None), Range("word_count", None, 8)),
+    "published:2022-01-01": Range("published", micros(2022, 1, 1), micros(2022, 1, 2) - 1),
+    "published:[2022-01-01 TO 2022-02-01]": Range("published", micros(2022, 1, 1), micros(2022, 2, 2) - 1),
+    "published:>2022-01-01": Range("published", micros(2022, 1, 2), None),
+    "published:<2022-01-01": Range("published", None, micros(2022, 1, 1) - 1),
+    "published:1640995200000": Range("published", micros(2022, 1, 1), micros(2022, 1, 1) + 999),
+    "published:>=2022-01-01T01:00:00+01:00": Range("published", micros(2022, 1, 1), None),
+    "published:<=2022-01-01T00:00:00.5Z": Range("published", None, micros(2022, 1, 1) + 500_000),
+}
+
+
+@pytest.mark.parametrize(("query", "tree"), [*OPERATORS.items(), *WORDS.items(), *NAMED.items()])
+def test_a_query_means(query: str, tree: Node) -> None:
+    assert parse(query) == tree
+
+
+def test_every_field_has_an_example() -> None:
+    assert {name for name in FIELDS if not any(re.search(rf"\b{name}:", query) for query in NAMED)} == set()
+
+
+# -- refusals ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("query", "position", "expected"), MALFORMED)
+def test_what_is_wrong_is_said_with_its_place(query: str, position: int, expected: str) -> None:
+    with pytest.raises(QueryError) as refused:
+        parse(query)
+    error = refused.value
+    assert (error.position, expected in error.expected) == (position, True), error
+    assert str(error) == f"expected {error.expected} at position {position}, found {error.found}"
+
+
+def test_the_corpus_is_large_enough_and_names_every_field() -> None:
+    assert len(MALFORMED) >= 100
+    assert {name for name in FIELDS if not any(f"{name}:" in query for query, _, _ in MALFORMED)} == set()
+
+
+def test_operands_are_counted() -> None:
+    parse(" ".join(["a"] * MOST_OPERANDS))
+    with pytest.raises(QueryError, match=f"at most {MOST_OPERANDS} operands at position {2 * MOST_OPERANDS}"):
         parse(" ".join(["a"] * (MOST_OPERANDS + 1)))
-    with pytest.raises(QueryError, match="4096"):
-        parse("a" * (LONGEST + 1))
-    assert parse("(" * 20 + "a" + ")" * 20) == A
-    for deep in (
-        "(" * 21 + "a" + ")" * 21,
-        "NOT " * 21 + "a",
-        "-" * 1000 + "a",
-        "(" * 4000,
-        "title:(" + "(" * 20 + "a",
-    ):
-        with pytest.raises(QueryError, match="20 levels"):
-            parse(deep)
 
 
-ALPHABET = [
-    *("a", "b", "ñ", "界", "é", "_", "1", " ", "  ", "\t", "\n", "\x00", "\u2028", "🦜", "e\u0301"),
-    *("(", ")", '"', "*", "?", "~", "~2", ":", "[", "]", "-", "+", "/", "\\", "#", "@", ".", ",", "<", ">", "=", ">="),
-    *("AND", "OR", "NOT", " TO ", "NEAR/3", "ONEAR/1", "title:", "lang:", "published:", "engagement:", "has:", "x:"),
-    *("[1 TO 2]", "[* TO *]", "2022-01-01", "-5", "99999999999999999999", "'", ";", "--", "%", "DROP TABLE"),
+@pytest.mark.parametrize("opening", ["(", "-", "NOT ", "-(", "title:(("])
+def test_nesting_is_bounded(opening: str) -> None:
+    with pytest.raises(QueryError, match=f"at most {DEEPEST} levels" if ":" not in opening else "a value of title"):
+        parse(opening * (LONGEST // len(opening)))
+    depth = DEEPEST - 1
+    assert parse("(" * depth + "a" + ")" * depth) == A
+
+
+def test_a_query_is_as_long_as_it_may_be() -> None:
+    word = "a" * 80
+    longest = (f"{word} OR " * MOST_OPERANDS)[: LONGEST - 4].rstrip(" OR") + "    "
+    parse(longest)
+    with pytest.raises(QueryError, match=f"at most {LONGEST} characters"):
+        parse(" " * (LONGEST + 1))
+
+
+def test_an_error_shows_no_more_than_a_glimpse() -> None:
+    with pytest.raises(QueryError) as refused:
+        parse("lang:" + "x" * 4000)
+    assert len(str(refused.value)) < 120
+
+
+PIECES = [
+    *(
+        "AND",
+        "OR",
+        "NOT",
+        "NEAR/3",
+        "ONEAR/2",
+        "NEAR/",
+        "NEAR",
+        "NOT(",
+        "TO",
+        "a",
+        "foo",
+        "é",
+        "е\u0301",
+        "北京",
+        "\u0301",
+    ),
+    *(
+        "(",
+        ")",
+        '"',
+        "“",
+        "[",
+        "]",
+        "-",
+        "*",
+        "?",
+        "~",
+        "~3",
+        ":",
+        ">=",
+        "<",
+        "#",
+        "@",
+        "^",
+        "\\",
+        "'",
+        "{",
+        "}",
+        "/",
+        ".",
+    ),
+    *(" ", "  ", "\n", "\x00", "\u200b", "😀", "\ud800", "İ", "ß", "٣", "12", "-3", "2022-01-01", "9" * 30, "[1 TO 2]"),
+    *(f"{name}:" for name in FIELDS),
+    *("http:", "lang:en", "sentiment:[", "has:image", "title:(", "published:[*"),
 ]
 
 
-def test_no_text_ends_in_anything_but_a_tree_or_a_mistake() -> None:
-    chance = random.Random(7)
+def test_whatever_is_written_ends_in_a_tree_or_in_a_refusal() -> None:
+    chance = random.Random(20220316)
     understood = 0
     for _ in range(10_000):
-        text = "".join(chance.choices(ALPHABET, k=chance.randrange(1, 40)))
+        query = "".join(chance.choice(PIECES) + chance.choice(["", " "]) for _ in range(chance.randint(0, 30)))
+        if chance.random() < 0.05:
+            query *= 200
         try:
-            parse(text)
+            parse(query)
             understood += 1
         except QueryError as error:
-            assert 0 <= error.position <= len(text)
-    assert understood > 100
+            assert 0 <= error.position <= len(query), (query, error)
+    assert understood > 200
+
+
+def test_threads_do_not_disturb_each_other() -> None:
+    """Yacc-made parsers, such as luqum's, keep their state in a module."""
+    queries = [*OPERATORS, *NAMED]
+    found: list[bool] = []
+
+    def read(seed: int) -> None:
+        chance = random.Random(seed)
+        for _ in range(300):
+            query = chance.choice(queries)
+            found.append(parse(query) == {**OPERATORS, **NAMED}[query])
+
+    threads = [Thread(target=read, args=(seed,)) for seed in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(found) == 8 * 300
+    assert all(found)
+
+
+def test_the_longest_query_is_read_quickly() -> None:
+    query = " ".join(f"{'aeo' * 26}{number}" for number in range(MOST_OPERANDS))[:LONGEST]
+    parse(query)
+    started = time.perf_counter()
+    parse(query)
+    assert time.perf_counter() - started < 0.1
+
+
+# -- words ------------------------------------------------------------------------------------
+
+
+def test_folding_twice_changes_nothing() -> None:
+    letters = "".join(chr(code) for code in range(0x20000) if not 0xD800 <= code < 0xE000)
+    once = fold(letters)
+    assert fold(once) == once
+
+
+def test_words_of_a_text() -> None:
+    assert words("¡Niño! #Foo ##bar a@b.c_d e\u0301t\u00ade # x ❤️ y") == [
+        *("nino", "#foo", "#bar", "a", "@b", "c_d", "ete", "x", "y"),
+    ]

@@ -1,1 +1,1 @@
-"""The language in which documents are asked for: text to a tree, and a tree to a condition on Spark's columns."""
+"""The query language of the documents: text in, a tree of our own, and a condition on the documents' columns out."""

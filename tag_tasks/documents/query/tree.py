@@ -1,32 +1,25 @@
-"""What a query says, as a tree. Texts in it are folded: lower case, without accents, as words are compared."""
+"""What a query says, as values that can be compared and kept.
+
+Words are folded (lower case, without accents), and keep a `#` or `@` before them. Knows no Spark.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
-TEXT_FIELDS = ("title", "content", "author")
-"""Those whose words are looked at; a term without a field is about the first two."""
-VALUE_FIELDS = (
-    *("author_id", "source_id", "lang", "sourcetype", "posttype", "domainurl", "host_url", "root_url"),
-    *("sourcecountry", "tag", "gender"),
-)
-"""Those that are a value, or a list of such, compared whole."""
-SIGNED_FIELDS = {"hashtag": "#", "mention": "@"}
-"""Words of a text that have such a sign before them."""
-NUMBER_FIELDS = ("sentiment", "engagement", "word_count")
-MOMENT = "published"
-HAS = {"image": "image_urls"}
+ANY_TEXT = "text"
+"""The field of what names none: the title or the content."""
 
 
 @dataclass(frozen=True, slots=True)
 class And:
-    parts: Sequence[Node]
+    parts: tuple[Node, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Or:
-    parts: Sequence[Node]
+    parts: tuple[Node, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,42 +28,52 @@ class Not:
 
 
 @dataclass(frozen=True, slots=True)
-class Words:
-    """Words one after the other; `?` stands for one character in them, `*` at the end of one for any.
+class Word:
+    """A whole word of a text. `?` stands for one character, `*` at the end for any number of them."""
 
-    With `slop`, so many others may stand between each two of them.
-    """
+    field: str
+    text: str
 
+
+@dataclass(frozen=True, slots=True)
+class Phrase:
+    """At least two words of one text, in this order, at most `slop` others between one and the next."""
+
+    field: str
     words: tuple[str, ...]
-    field: str | None = None
+    """May hold wildcards where they were not quoted: `foo-ba*`."""
     slop: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Near:
-    """Two runs of words with at most so many others between them, in one text.
+    """Two words or phrases of one text, the second at most `distance` words behind the first (1: next to it).
 
-    `ordered` where the first comes first.
+    They do not overlap. Where it is not `ordered`, either may come first.
     """
 
-    first: tuple[str, ...]
-    second: tuple[str, ...]
-    within: int
+    left: Word | Phrase
+    right: Word | Phrase
+    distance: int
     ordered: bool
-    field: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Value:
-    """One of VALUE_FIELDS is this; wildcards as in words."""
+class Term:
+    """A whole value of a field, or of one in its list. `*` and `?` stand for themselves where `literal` is true."""
 
     field: str
     value: str
+    """Folded, unless the field's values are ids."""
+    literal: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Range:
-    """A number within bounds, both included; of `published`, milliseconds, the upper bound not included."""
+    """A number, or a moment in microseconds since 1970, from `low` to `high`, both included; None is open.
+
+    Without any bound it finds whatever has a value.
+    """
 
     field: str
     low: int | None
@@ -79,9 +82,8 @@ class Range:
 
 @dataclass(frozen=True, slots=True)
 class Has:
-    """There is any of these."""
-
     what: str
 
 
-Node = And | Or | Not | Words | Near | Value | Range | Has
+Leaf: TypeAlias = Word | Phrase | Near | Term | Range | Has
+Node: TypeAlias = And | Or | Not | Leaf
