@@ -85,8 +85,8 @@ def _document(chance: random.Random, number: int) -> dict[str, Any]:
     return {
         "id": f"doc{number:06}",
         "published": START + timedelta(microseconds=chance.randrange(40 * 86_400 * 1_000_000)),
-        "title": some(_text(chance, 5)),
-        "content": some(_text(chance, 14)),
+        "title": some(_text(chance, 4)),
+        "content": some(_text(chance, 11)),
         "domain_url": domain,
         "host_url": domain and f"https://www.{domain}/",
         "root_url": domain and f"http://{domain}",

@@ -130,6 +130,7 @@ MALFORMED: list[tuple[str, int, str]] = [
     ('root_url:" "', 9, "an address"),
     ("tag:a?????????", 4, "at most 8 times ?"),
     ('tag:""', 4, "a value"),
+    ('tag:"a\x1fb"', 4, "without control characters"),
     ("gender:x", 7, "MALE, FEMALE or UNKNOWN"),
     ("has:video", 4, "image"),
     ("has:", 4, "a value of has: image"),

@@ -120,7 +120,8 @@ def _term(term: Term) -> Column:
     else:
         pattern = patterns.value(term, is_folded=of.kind is not Kind.ID)
     if of.many:
-        return _there(column, lambda values: F.exists(values, lambda one: one.isNotNull() & one.rlike(pattern)))
+        # Not `exists`: Sail loses the column that it reads, once it is in a filter.
+        return _there(column, lambda values: F.array_join(values, patterns.SEPARATOR).rlike(pattern))
     return _there(column, _rlike(pattern))
 
 

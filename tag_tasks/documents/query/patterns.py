@@ -25,7 +25,10 @@ START = f"(?:^|{BEFORE}){SKIP}"
 END = f"(?:$|{OTHER})"
 BETWEEN = f"(?:{OTHER}|[{IGNORED}])*"
 
-ANY = r"[\s\S]"
+SEPARATOR = "\x1f"
+"""Between the values of a list that is searched as one text. A value that is asked for has none."""
+
+ANY = f"[^{SEPARATOR}]"
 
 # In a tidy text.
 TIDY_LETTER = f"[^ {SIGILS}]"
@@ -76,13 +79,14 @@ def loose(sought: Phrase) -> str:
 
 
 def value(sought: Term, is_folded: bool, before: str = "", behind: str = "") -> str:
-    """Finds a value that is all of a text, but for what may stand before and behind it."""
-    text, rest = sought.value, ""
-    if not sought.literal and text.endswith("*"):
-        text, rest = text[:-1], ANY + "*"
+    """Finds a value that is all of a text, or of one between separators, but for what may stand around it."""
+    chars, rest = sought.value, behind
+    if not sought.literal and chars.endswith("*"):
+        chars, rest = chars[:-1], ANY + "*"
     skip = SKIP if is_folded else ""
-    chars = [ANY if char == "?" and not sought.literal else _exactly(char, is_folded) for char in text]
-    return f"^{before}{skip}{''.join(char + skip for char in chars)}{rest or behind}$"
+    found = [ANY if char == "?" and not sought.literal else _exactly(char, is_folded) for char in chars]
+    text = "".join(char + skip for char in found)
+    return f"(?:^|{SEPARATOR}){before}{skip}{text}{rest}(?:$|{SEPARATOR})"
 
 
 def words_of(found: Word | Phrase) -> tuple[str, ...]:

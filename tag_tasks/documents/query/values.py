@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 from tag_tasks.documents.query.fields import FIELDS, Field, Kind, field
 from tag_tasks.documents.query.fold import SIGILS, fold, is_wordly, words
+from tag_tasks.documents.query.patterns import SEPARATOR
 from tag_tasks.documents.query.tokens import Kind as Tokens
 from tag_tasks.documents.query.tokens import QueryError, Token, shown
 from tag_tasks.documents.query.tree import Has, Leaf, Phrase, Range, Term, Word
@@ -108,6 +109,8 @@ def _term(name: str, of: Field, token: Token) -> Term:
         value = _scheme.sub("", value, count=1).removesuffix("/")
     if not value.strip("" if is_quoted else WILDCARDS):
         raise token.error(of.allowed)
+    if SEPARATOR in value:
+        raise token.error(f"{of.allowed}, without control characters")
     if (form := _forms.get(of.kind)) and not form.fullmatch(value):
         raise token.error(of.allowed)
     if is_quoted and of.kind is not Kind.NAME:
