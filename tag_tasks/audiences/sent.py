@@ -171,7 +171,7 @@ def _held(table: DeltaTable, key: str, job_id: str) -> Held:
     found: dict[str, list[DataFile]] = {}
     for row in pa.table(table.get_add_actions(flatten=True)).to_pylist():
         if row["partition.audience"] == key:
-            file = DataFile(row["path"], row["size_bytes"], row["num_records"])
+            file = files.of_action(row)
             found.setdefault(row["partition.state"], []).append(file)
     by_state = {state: tuple(sorted(ones, key=lambda file: file.path)) for state, ones in found.items()}
     if not job_id:

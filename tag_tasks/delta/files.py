@@ -29,6 +29,11 @@ class DataFile:
         return (self.low is None or self.low <= value) and (self.high is None or value <= self.high)
 
 
+def of_action(row: Mapping[str, Any]) -> DataFile:
+    """The file of a row of a table's flattened actions, without its bounds."""
+    return DataFile(row["path"], row["size_bytes"], row["num_records"])
+
+
 def found(files: FileSystem, root: str, folder: str) -> tuple[DataFile, ...]:
     """The files below a folder of the table at `root`, by name; those without rows are left out."""
     wanted = FileSelector(f"{root}/{folder}", recursive=True, allow_not_found=True)

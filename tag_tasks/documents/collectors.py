@@ -344,12 +344,12 @@ def _actions(table: DeltaTable, **partition: str) -> pa.Table:
 
 def _definitions(table: DeltaTable, key: Key) -> tuple[int, Sequence[DataFile]]:
     rows = _actions(table, owner=key.owner, kind=key.kind, name=key.name).to_pylist()
-    return table.version(), [DataFile(row["path"], row["size_bytes"], row["num_records"]) for row in rows]
+    return table.version(), [files.of_action(row) for row in rows]
 
 
 def _named(table: DeltaTable, owner: str, kind: str) -> Mapping[str, DataFile]:
     rows = _actions(table, owner=owner, kind=kind).to_pylist()
-    found = {row["partition.name"]: DataFile(row["path"], row["size_bytes"], row["num_records"]) for row in rows}
+    found = {row["partition.name"]: files.of_action(row) for row in rows}
     return dict(sorted(found.items()))
 
 
@@ -357,7 +357,7 @@ def _pieces(table: DeltaTable, key: Key) -> tuple[int, Sequence[Piece]]:
     rows = _actions(table, owner=key.owner, kind=key.kind, name=key.name).to_pylist()
     found = [
         Piece(
-            DataFile(row["path"], row["size_bytes"], row["num_records"]),
+            files.of_action(row),
             row["min.offset"],
             row["max.offset"],
             _milliseconds(row["modification_time"]),
@@ -381,7 +381,7 @@ def _older(table: DeltaTable, before: int) -> tuple[int, Sequence[tuple[Key, Dat
     return table.version(), [
         (
             Key(row["partition.owner"], DOCUMENTS, row["partition.name"]),
-            DataFile(row["path"], row["size_bytes"], row["num_records"]),
+            files.of_action(row),
         )
         for row in rows
         if _milliseconds(row["modification_time"]) < before

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from itertools import pairwise
 
 import pyarrow.parquet as pq
@@ -22,7 +22,6 @@ ROWS = 250_000
 """Of which a stretch has about so many."""
 READ_AGAIN = 1.5
 """Times that a file is read on average from which on there is nothing to be won."""
-LONGEST = datetime(9999, 12, 31, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +79,7 @@ def _planned(within: Sequence[_File], start: datetime, stop: datetime) -> list[S
 
 def _bounds(name: str) -> _File | None:
     """When the documents of a file were published, by its footer; None where that does not say."""
-    system, path = FileSystem.from_uri(name) if "://" in name else FileSystem.from_uri(f"file://{name}")
+    system, path = FileSystem.from_uri(name)
     with system.open_input_file(path) as source:
         footer = pq.read_metadata(source)
     if "published" not in footer.schema.names:

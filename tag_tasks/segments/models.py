@@ -69,6 +69,6 @@ class ModelTable(JobTable):
 def _versions(table: DeltaTable) -> Mapping[str, Versions]:
     found: dict[str, dict[int, DataFile]] = {}
     for row in pa.table(table.get_add_actions(flatten=True)).to_pylist():
-        file = DataFile(row["path"], row["size_bytes"], row["num_records"])
+        file = files.of_action(row)
         found.setdefault(row["partition.model"], {})[int(row["partition.version"])] = file
     return found

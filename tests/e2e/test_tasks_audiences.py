@@ -15,6 +15,7 @@ import pytest
 from tests.e2e.server import Client, Server, until
 from tests.platforms import google as google_books
 from tests.platforms import meta as meta_books
+from tests.platforms.accounts import settings_for
 from tests.platforms.server import PlatformServer
 
 FINAL = ("SUCCESS", "FAILURE", "REVOKED")
@@ -34,27 +35,9 @@ def books() -> Iterator[tuple[meta_books.Meta, google_books.Google, dict[str, st
     """Both platforms, and the settings of a service that has an account at each."""
     meta, google = meta_books.Meta(), google_books.Google()
     with PlatformServer(meta) as at_meta, PlatformServer(google) as at_google:
-        yield (
-            meta,
-            google,
-            {
-                "TAGAPI_META__BASE_URL": at_meta.url,
-                "TAGAPI_META__ACCOUNT_ID": meta_books.ACCOUNT,
-                "TAGAPI_META__PAGE_ID": meta_books.PAGE,
-                "TAGAPI_META__ACCESS_TOKEN": meta_books.TOKEN,
-                "TAGAPI_META__SETTLE_SECONDS": "1",
-                "TAGAPI_GOOGLE__BASE_URL": at_google.url,
-                "TAGAPI_GOOGLE__DATA_MANAGER_URL": at_google.url,
-                "TAGAPI_GOOGLE__TOKEN_URL": f"{at_google.url}/token",
-                "TAGAPI_GOOGLE__CUSTOMER_ID": google_books.CUSTOMER,
-                "TAGAPI_GOOGLE__LOGIN_CUSTOMER_ID": google_books.MANAGER,
-                "TAGAPI_GOOGLE__DEVELOPER_TOKEN": google_books.DEVELOPER,
-                "TAGAPI_GOOGLE__CLIENT_ID": google_books.CLIENT,
-                "TAGAPI_GOOGLE__CLIENT_SECRET": google_books.SECRET,
-                "TAGAPI_GOOGLE__REFRESH_TOKEN": google_books.REFRESH,
-                "TAGAPI_GOOGLE__SETTLE_SECONDS": "1",
-            },
-        )
+        settings = {**settings_for("meta", at_meta.url, SETTLE_SECONDS="1")}
+        settings |= settings_for("google", at_google.url, SETTLE_SECONDS="1")
+        yield meta, google, settings
 
 
 @pytest.fixture(scope="module")
