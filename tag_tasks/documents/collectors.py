@@ -14,8 +14,8 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from functools import partial
-from typing import Any
+from functools import lru_cache, partial
+from typing import Any, TypeVar
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -35,6 +35,10 @@ LINES = pa.schema(
     [("offset", pa.int64()), ("id", pa.string()), ("published", pa.timestamp("us", tz="UTC")), ("line", pa.string())]
 )
 COMMITS_TRIED = 200  # while others commit: each try is a hundredth of a second
+TOLD_KEPT = 1000  # definitions in memory
+ROW_GROUP = 1000  # documents: what a reader has in memory at once
+
+Answer = TypeVar("Answer")
 
 
 class TargetGone(TaskFailed):
@@ -138,134 +142,139 @@ class CollectorTable(JobTable):
     def __init__(self, path: str, now: Callable[[], datetime] = lambda: datetime.now(UTC), **more: Any) -> None:
         super().__init__(path, **more)
         self.now = now
-        self._known: dict[str, Mapping[str, Any]] = {}
-        """Definitions by their files, which never change."""
+        self._told_in = lru_cache(TOLD_KEPT)(self._read_told)
+        """A definition by its file, which never changes."""
 
     # -- definitions -----------------------------------------------------------------------
 
     def definition(self, key: Key) -> Mapping[str, Any] | None:
         """What was said of it; None where there is none."""
         _, found = self.use(partial(_definitions, key=key))
-        return None if not found else self._read_told(found[0])
+        return None if not found else self._told_in(found[0].path)
 
     def definitions(self, owner: str, kind: str) -> Mapping[str, Mapping[str, Any]]:
         """All of an owner's, by name."""
-        return {name: self._read_told(file) for name, file in self.use(partial(_named, owner=owner, kind=kind)).items()}
+        found = self.use(partial(_named, owner=owner, kind=kind))
+        return {name: self._told_in(file.path) for name, file in found.items()}
 
     def define(self, key: Key, change: Callable[[Mapping[str, Any] | None], Mapping[str, Any]]) -> Mapping[str, Any]:
         """Put what `change` makes of what is there in its place; where it is the same, nothing is written."""
-        for _ in range(COMMITS_TRIED):
+
+        def step() -> Mapping[str, Any]:
             version, there = self.use(partial(_definitions, key=key))
-            before = self._read_told(there[0]) if there else None
+            before = self._told_in(there[0].path) if there else None
             if (told := change(before)) == before:
                 return told
             text = json.dumps(told, ensure_ascii=False)
             file = self.write_file(key.folder, pa.table({"told": pa.array([text], pa.string())}))
             actions: list[AddAction | RemoveAction] = [files.adding(file, None, key.partition, self._millis())]
             actions += [files.removing(old, key.partition, self._millis()) for old in there]
-            if self._committed(version, f"define {file.path}", actions):
-                return told
-        raise Contended(reason=commits.FASTER)
+            self._commit(version, f"define {file.path}", actions)
+            return told
+
+        return _tried(step)
 
     def remove(self, key: Key) -> Mapping[str, Any] | None:
         """Remove a definition, and with a collector all that it holds. Answers with what it was."""
-        for _ in range(COMMITS_TRIED):
+
+        def step() -> Mapping[str, Any] | None:
             version, there = self.use(partial(_definitions, key=key))
             if not there:
                 return None
-            told = self._read_told(there[0])
+            told = self._told_in(there[0].path)
             going = [files.removing(file, key.partition, self._millis()) for file in there]
             if key.kind == COLLECTOR:
                 documents = replace(key, kind=DOCUMENTS)
                 pieces = self.use(partial(_pieces, key=documents))[1]
                 going += [files.removing(one.file, documents.partition, self._millis()) for one in pieces]
-            if self._committed(version, f"remove {there[0].path}", going):
-                return told
-        raise Contended(reason=commits.FASTER)
+            self._commit(version, f"remove {there[0].path}", going)
+            return told
 
-    def _committed(self, version: int, name: str, actions: Sequence[AddAction | RemoveAction]) -> bool:
-        """Whether it was: else somebody was faster, and it has to be looked at again."""
+        return _tried(step)
+
+    def _commit(self, version: int, name: str, actions: Sequence[AddAction | RemoveAction], **more: Any) -> None:
+        """Raises _Faster where somebody else was: it has to be looked at again."""
         try:
-            self.commit_on(version, name, actions, {})
-        except Contended:
-            return False
-        return True
+            self.commit_on(version, name, actions, {}, **more)
+        except Contended as error:
+            raise _Faster from error
 
-    def _read_told(self, file: DataFile) -> Mapping[str, Any]:
+    def _read_told(self, path: str) -> Mapping[str, Any]:
         def read() -> Mapping[str, Any]:
-            with self._files.open_input_file(f"{self._root}/{file.path}") as source:
+            with self._files.open_input_file(f"{self._root}/{path}") as source:
                 told: Mapping[str, Any] = json.loads(pq.read_table(source, columns=["told"])["told"][0].as_py())
             return told
 
-        if (known := self._known.get(file.path)) is None:
-            known = self._known[file.path] = answered(self._threads, read, self._unusable)
-        return known
+        return answered(self._threads, read, self._unusable)
 
     # -- documents -------------------------------------------------------------------------
 
     def collected(self, name: Key) -> Collected | None:
         """The collector as it is now; None where there is none."""
-        for _ in range(COMMITS_TRIED):
+
+        def step() -> Collected | None:
             version, there = self.use(partial(_definitions, key=name))
             if not there:
                 return None
-            told = self._read_told(there[0])
+            told = self._told_in(there[0].path)
             documents = replace(name, kind=DOCUMENTS)
             offsets = _offsets_of(documents, str(told["generation"]))
             at, pieces, following = self.use(partial(_pieces_and_next, key=documents, offsets=offsets))
-            if at == version:
-                return Collected(version, told, pieces, following)
-        raise Contended(reason=commits.FASTER)
+            if at != version:
+                raise _Faster
+            return Collected(version, told, pieces, following)
+
+        return _tried(step)
 
     def deliver(self, delivery: Delivery, rows: pa.Table) -> Delivery:
         """Commit rows (`id, published, line`) as the next documents: all of them, or as many as there are credits for.
 
         Raises TargetGone, NoCredits where not one could be paid, and Contended where a later attempt is at work.
         """
-        for _ in range(COMMITS_TRIED):
-            target = self.collected(replace(delivery.key, kind=COLLECTOR))
-            if target is None or target.generation != delivery.generation:
-                raise TargetGone(name=delivery.key.name)
-            month = self.credits_of(delivery.payer)
-            used, epoch = self.use(partial(_used_and_epoch, month=month, job_id=delivery.job_id))
-            if epoch > delivery.epoch:
-                raise Contended(reason="another attempt of the job is at work")
-            paid = rows.slice(0, _payable(delivery, used, rows.num_rows))
-            file = self._write_lines(delivery, paid, target.next)
-            done = replace(delivery, documents=delivery.documents + paid.num_rows, steps=delivery.steps + 1)
-            now = self._millis()
-            last = target.next + paid.num_rows
-            transactions = [
-                Transaction(delivery.job_id, delivery.epoch, _of_today()),
-                Transaction(f"{delivery.job_id}/documents", done.documents, _of_today()),
-                Transaction(_offsets_of(delivery.key, delivery.generation), last),
-            ]
-            if delivery.payer is not None:
-                transactions.append(Transaction(month, used + paid.num_rows))
-            adding = files.adding(file, "offset", delivery.key.partition, now, (target.next, last - 1))
-            try:
-                self.commit_on(target.version, delivery.attempt, [adding], {}, transactions, step=done.steps)
-            except Contended:
-                self.discard_files([file])
-                continue
-            return done
-        raise Contended(reason=commits.FASTER)
+        return _tried(partial(self._deliver, delivery, rows))
+
+    def _deliver(self, delivery: Delivery, rows: pa.Table) -> Delivery:
+        target = self.collected(replace(delivery.key, kind=COLLECTOR))
+        if target is None or target.generation != delivery.generation:
+            raise TargetGone(name=delivery.key.name)
+        month = self.credits_of(delivery.payer)
+        used, epoch = self.use(partial(_used_and_epoch, month=month, job_id=delivery.job_id))
+        if epoch > delivery.epoch:
+            raise Contended(reason="another attempt of the job is at work")
+        paid = rows.slice(0, _payable(delivery, used, rows.num_rows))
+        file = self._write_lines(delivery, paid, target.next)
+        done = replace(delivery, documents=delivery.documents + paid.num_rows, steps=delivery.steps + 1)
+        last = target.next + paid.num_rows
+        transactions = [
+            Transaction(delivery.job_id, delivery.epoch, _of_today()),
+            Transaction(f"{delivery.job_id}/documents", done.documents, _of_today()),
+            Transaction(_offsets_of(delivery.key, delivery.generation), last),
+        ]
+        if delivery.payer is not None:
+            transactions.append(Transaction(month, used + paid.num_rows))
+        adding = files.adding(file, "offset", delivery.key.partition, self._millis(), (target.next, last - 1))
+        try:
+            self._commit(target.version, delivery.attempt, [adding], transactions=transactions, step=done.steps)
+        except _Faster:
+            self.discard_files([file])
+            raise
+        return done
 
     def _write_lines(self, delivery: Delivery, rows: pa.Table, first: int) -> DataFile:
         offsets = pa.array(range(first, first + rows.num_rows), pa.int64())
         lines = pa.table([offsets, *(rows[name] for name in LINES.names[1:])], schema=LINES)
-        return self.write_file(f"{delivery.key.folder}/{delivery.attempt}", lines, use_dictionary=False)
+        folder = f"{delivery.key.folder}/{delivery.attempt}"
+        return self.write_file(folder, lines, use_dictionary=False, row_group_size=ROW_GROUP)
 
     def stop(self, job_id: str, epoch: int) -> int:
         """See to it that no earlier attempt of the job delivers any more; answers with how many documents it has."""
-        for _ in range(COMMITS_TRIED):
+
+        def step() -> int:
             version, documents = self.use(lambda table: (table.version(), _transaction(table, f"{job_id}/documents")))
-            try:
-                self.commit_on(version, f"{job_id}-{epoch}", [], {}, [Transaction(job_id, epoch, _of_today())])
-                return documents
-            except Contended:
-                continue
-        raise Contended(reason=commits.FASTER)
+            self._commit(version, f"{job_id}-{epoch}", [], transactions=[Transaction(job_id, epoch, _of_today())])
+            return documents
+
+        return _tried(step)
 
     def delivered(self, job_id: str) -> int:
         """How many documents are there of a job's, by its commits."""
@@ -296,14 +305,15 @@ class CollectorTable(JobTable):
     def forget(self, days: float) -> int:
         """Remove documents that were committed more than so many days ago; answers with how many files that were."""
         before = int((self.now() - timedelta(days=days)).timestamp() * 1000)
-        for _ in range(COMMITS_TRIED):
+
+        def step() -> int:
             version, old = self.use(partial(_older, before=before))
-            if not old:
-                return 0
-            going = [files.removing(file, key.partition, self._millis()) for key, file in old]
-            if self._committed(version, f"forget {before}", going):
-                return len(going)
-        raise Contended(reason=commits.FASTER)
+            if old:
+                going = [files.removing(file, key.partition, self._millis()) for key, file in old]
+                self._commit(version, f"forget {before}", going)
+            return len(old)
+
+        return _tried(step)
 
     def discard_files(self, written: Sequence[DataFile]) -> None:
         """Remove files that no commit refers to."""
@@ -312,6 +322,20 @@ class CollectorTable(JobTable):
 
     def _millis(self) -> int:
         return int(self.now().timestamp() * 1000)
+
+
+class _Faster(Exception):
+    """Somebody else committed in between."""
+
+
+def _tried(step: Callable[[], Answer]) -> Answer:
+    """The answer of a step that is done anew where somebody else was faster. Raises Contended where they always are."""
+    for _ in range(COMMITS_TRIED):
+        try:
+            return step()
+        except _Faster:
+            continue
+    raise Contended(reason=commits.FASTER)
 
 
 def _of_today() -> int:

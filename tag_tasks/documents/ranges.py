@@ -12,8 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from itertools import pairwise
 
-import pyarrow.parquet as pq
-from pyarrow.fs import FileSystem
+from pyarrow.parquet import FileMetaData
 
 from tag_tasks.documents.source import DOCUMENTS
 from tag_tasks.spark.sources import Sources
@@ -48,7 +47,7 @@ def stretches(sources: Sources, start: datetime, stop: datetime) -> Sequence[Str
     names = None if files is None else sources.names(DOCUMENTS, files)
     if names is None:
         return whole
-    found = [_bounds(name) for name in names]
+    found = [_bounds(name, footer) for name, footer in zip(names, sources.footers(DOCUMENTS, names), strict=True)]
     if None in found:
         return whole
     within = sorted(
@@ -77,11 +76,8 @@ def _planned(within: Sequence[_File], start: datetime, stop: datetime) -> list[S
     return parts
 
 
-def _bounds(name: str) -> _File | None:
-    """When the documents of a file were published, by its footer; None where that does not say."""
-    system, path = FileSystem.from_uri(name)
-    with system.open_input_file(path) as source:
-        footer = pq.read_metadata(source)
+def _bounds(name: str, footer: FileMetaData) -> _File | None:
+    """When the documents of a file were published; None where its footer does not say."""
     if "published" not in footer.schema.names:
         return None
     place = footer.schema.names.index("published")

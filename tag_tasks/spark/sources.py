@@ -111,13 +111,17 @@ class Sources:
             rows = session.read.schema(self.read(session, table).schema).format("parquet").load(list(names))
         return rows
 
-    def rows_in(self, table: str, names: Sequence[str]) -> int:
-        """How many rows the footers of these files say. Raises Transient where one is not there any more."""
-        problem = f"new files of the source {table} cannot be read"
+    def footers(self, table: str, names: Sequence[str]) -> Sequence[pq.FileMetaData]:
+        """What these files say of themselves. Raises Transient where one is not there any more."""
+        problem = f"files of the source {table} cannot be read"
         try:
-            return answered(self._threads, lambda: sum(map(_rows_in, names)), problem)
+            return answered(self._threads, lambda: [_footer(name) for name in names], problem)
         except TaskFailed as error:  # it was there when the table was listed: the next attempt lists it again
             raise Transient(reason=str(error)) from error
+
+    def rows_in(self, table: str, names: Sequence[str]) -> int:
+        """How many rows the footers of these files say. Raises as `footers` does."""
+        return sum(footer.num_rows for footer in self.footers(table, names))
 
     def _source(self, table: str) -> Source:
         source = self._tables.get(table)
@@ -144,11 +148,10 @@ def _listed(path: str) -> frozenset[SourceFile] | None:
     return frozenset(file for file in files if not _hidden(file.path)) or None
 
 
-def _rows_in(name: str) -> int:
+def _footer(name: str) -> pq.FileMetaData:
     system, path = FileSystem.from_uri(name)
     with system.open_input_file(path) as file:
-        rows: int = pq.read_metadata(file).num_rows
-    return rows
+        return pq.read_metadata(file)
 
 
 def _hidden(path: str) -> bool:
