@@ -14,6 +14,8 @@ import click
 
 from tag_tasks.datasets.sample import write_sample as write_bookings
 from tag_tasks.datasets.tables import TABLES as DATASETS
+from tag_tasks.documents.sample import write_sample as write_documents
+from tag_tasks.documents.source import DOCUMENTS
 from tag_tasks.tags.sample import TABLES, write_sample
 from tagapi.settings import ENVIRONMENTS, SettingsError, load_settings
 
@@ -22,13 +24,16 @@ from tagapi.settings import ENVIRONMENTS, SettingsError, load_settings
 @click.option("--env", "environment", type=click.Choice(ENVIRONMENTS), default="local", show_default=True)
 @click.option("--users", type=click.IntRange(1), help="How many users; by default sample.users.")
 @click.option("--bookings", type=click.IntRange(1), help="How many bookings; by default sample.bookings.")
+@click.option("--documents", type=click.IntRange(1), help="How many documents; by default sample.documents.")
 @click.option(
     "--today",
     type=click.DateTime(["%Y-%m-%d"]),
     help="The day that dates are counted back from; by default this one, UTC.",
 )
-def main(environment: str, users: int | None, bookings: int | None, today: datetime | None) -> None:
-    """Write seeded sample users and bookings into <data.dir>/sources, unless there is something already."""
+def main(
+    environment: str, users: int | None, bookings: int | None, documents: int | None, today: datetime | None
+) -> None:
+    """Write seeded sample users, bookings and documents into <data.dir>/sources, unless there is something already."""
     try:
         settings = load_settings(environment)
     except SettingsError as error:
@@ -39,6 +44,7 @@ def main(environment: str, users: int | None, bookings: int | None, today: datet
     day = (today or datetime.now(UTC)).date()
     _make(folder, TABLES, "users", users or settings.sample.users, day, write_sample)
     _make(folder, DATASETS, "bookings", bookings or settings.sample.bookings, day, write_bookings)
+    _make(folder, [DOCUMENTS], "documents", documents or settings.sample.documents, day, write_documents)
 
 
 def _make(

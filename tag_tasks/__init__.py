@@ -7,12 +7,20 @@ from collections.abc import Mapping
 from tag_tasks.audiences.family import tasks as tasks_of_audiences
 from tag_tasks.campaigns.family import tasks as tasks_of_campaigns
 from tag_tasks.datasets.family import tasks as tasks_of_datasets
+from tag_tasks.documents.family import tasks as tasks_of_documents
 from tag_tasks.means import Means
 from tag_tasks.segments.family import tasks as tasks_of_segments
 from tag_tasks.tags.family import tasks as tasks_of_tags
 from tagapi.jobs.task import Task
 
-FAMILIES = (tasks_of_tags, tasks_of_datasets, tasks_of_campaigns, tasks_of_audiences, tasks_of_segments)
+FAMILIES = (
+    tasks_of_tags,
+    tasks_of_datasets,
+    tasks_of_campaigns,
+    tasks_of_audiences,
+    tasks_of_segments,
+    tasks_of_documents,
+)
 """Each says what it can do, given the means."""
 
 

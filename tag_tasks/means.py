@@ -10,6 +10,8 @@ from tag_tasks.audiences.sent import SentTable
 from tag_tasks.datasets.cleaned import CleanedTables
 from tag_tasks.datasets.results import ResultFolder
 from tag_tasks.datasets.tables import TABLES as BUSINESS
+from tag_tasks.documents.collectors import CollectorTable
+from tag_tasks.documents.source import DOCUMENTS
 from tag_tasks.platforms.google import GoogleAccount
 from tag_tasks.platforms.meta import MetaAccount
 from tag_tasks.segments.assigned import SegmentTable
@@ -20,7 +22,7 @@ from tag_tasks.tags import TABLES as USERS
 from tag_tasks.tags.table import MembershipTable
 
 LATE = timedelta(hours=1)
-KNOWN_SOURCES = frozenset({*USERS, *BUSINESS})
+KNOWN_SOURCES = frozenset({*USERS, *BUSINESS, DOCUMENTS})
 """The tables that the work reads."""
 
 
@@ -36,14 +38,17 @@ class Means:
     sent: SentTable
     models: ModelTable
     segments: SegmentTable
+    collectors: CollectorTable
     meta: MetaAccount | None = None
     """Where campaigns and audiences are made; None where that is not configured."""
     google: GoogleAccount | None = None
     late: timedelta = LATE
     """By how much rows of users may come later than their time says."""
+    credits_monthly: int = 0
+    """Documents that a user may export in a month; 0 is without limit."""
 
     def vacuum(self, hours: float) -> None:
         """Remove what no version younger than so many hours needs of a table; one that is away stops no other."""
         with ExitStack() as every:
-            for table in (self.members, self.cleaned, self.sent, self.models, self.segments):
+            for table in (self.members, self.cleaned, self.sent, self.models, self.segments, self.collectors):
                 every.callback(table.vacuum, hours)

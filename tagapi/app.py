@@ -9,6 +9,7 @@ from flask import Flask
 
 from tag_tasks.audiences.family import reader as audience_reader
 from tag_tasks.datasets.tables import TABLES as DATASETS
+from tag_tasks.documents.family import reader as documents_reader
 from tag_tasks.segments.family import reader as segment_reader
 from tag_tasks.tags.family import reader as tag_reader
 from tagapi import __version__
@@ -16,6 +17,7 @@ from tagapi.auth import open_gate
 from tagapi.hosts import Hosts
 from tagapi.namespaces.base import Front, install
 from tagapi.namespaces.edge import Proxies
+from tagapi.namespaces.export.front import ExportFront
 from tagapi.namespaces.health.front import HealthFront
 from tagapi.namespaces.tags.front import TagsFront
 from tagapi.namespaces.tasks.front import TasksFront
@@ -53,5 +55,6 @@ def _fronts(world: World, settings: Settings) -> Sequence[Front]:
         TagsFront(service, tag_reader(means, at_once), settings.environment),
         WorkersFront(service, {table.name: table.filter_kinds() for table in DATASETS.values()}, means.results),
         TasksFront(service, limits, Live(world.hub, world.watch), orders),
+        ExportFront(service, documents_reader(means, at_once)),
         HealthFront(service, settings.environment, world.facts),
     ]

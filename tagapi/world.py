@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import socket
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from datetime import timedelta
 from typing import Any
@@ -18,6 +18,7 @@ from tag_tasks import every_task
 from tag_tasks.audiences.sent import SentTable
 from tag_tasks.datasets.cleaned import CleanedTables
 from tag_tasks.datasets.results import ResultFolder
+from tag_tasks.documents.collectors import CollectorTable
 from tag_tasks.means import KNOWN_SOURCES, Means
 from tag_tasks.platforms.countries import NUMBERS
 from tag_tasks.platforms.google import GoogleAccount
@@ -117,8 +118,7 @@ def build(settings: Settings) -> World:
     upkeep = Upkeep(
         registry,
         worker,
-        retention=dict.fromkeys(lanes, timedelta(days=jobs.retention_days_outside))
-        | {DEFAULT_LANE: timedelta(hours=jobs.retention_hours)},
+        retention=_retention(lanes, settings),
         max_recoveries=jobs.max_recoveries,
         tasks=tasks,
         remove_files=means.results.remove,
@@ -140,7 +140,9 @@ def _means(settings: Settings) -> Means:
         sent=SentTable(data.sent),
         models=ModelTable(data.models),
         segments=SegmentTable(data.user_segments),
+        collectors=CollectorTable(data.collectors),
         late=timedelta(seconds=settings.tags.late_seconds),
+        credits_monthly=settings.export.credits_monthly,
         meta=None if not_set(settings.meta) else MetaAccount(**_facts(settings.meta)),
         google=None if not_set(settings.google) else GoogleAccount(**_facts(settings.google)),
     )
@@ -159,7 +161,22 @@ def _facts(account: Meta | Google) -> dict[str, Any]:
 
 def _lanes(jobs: Jobs) -> Mapping[str, int]:
     """How many attempts at once, by lane."""
-    return {DEFAULT_LANE: jobs.max_concurrent, "platforms": jobs.max_publishing, "audiences": jobs.max_syncs}
+    return {
+        DEFAULT_LANE: jobs.max_concurrent,
+        "platforms": jobs.max_publishing,
+        "audiences": jobs.max_syncs,
+        "documents": jobs.max_exports,
+    }
+
+
+def _retention(lanes: Iterable[str], settings: Settings) -> Mapping[str, timedelta]:
+    """How long finished jobs are kept, by lane: an export at least for as long as what it left in a collector."""
+    jobs, briefly = settings.jobs, timedelta(hours=settings.jobs.retention_hours)
+    return {
+        **dict.fromkeys(lanes, timedelta(days=jobs.retention_days_outside)),
+        DEFAULT_LANE: briefly,
+        "documents": max(briefly, timedelta(days=settings.export.retention_days)),
+    }
 
 
 def _limits(jobs: Jobs) -> RunnerLimits:

@@ -157,6 +157,10 @@ class CollectorTable(JobTable):
         found = self.use(partial(_named, owner=owner, kind=kind))
         return {name: self._told_in(file.path) for name, file in found.items()}
 
+    def names(self, owner: str, kind: str) -> frozenset[str]:
+        """Of all of an owner's."""
+        return frozenset(self.use(partial(_named, owner=owner, kind=kind)))
+
     def define(self, key: Key, change: Callable[[Mapping[str, Any] | None], Mapping[str, Any]]) -> Mapping[str, Any]:
         """Put what `change` makes of what is there in its place; where it is the same, nothing is written."""
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from functools import reduce
 from typing import Any
 
@@ -18,6 +18,7 @@ from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from tag_tasks.documents.collectors import DOCUMENTS, CollectorTable, Delivery, Key, Piece
+from tag_tasks.documents.conditions import EPOCH, moment, published_within
 from tag_tasks.documents.lines import lines_of
 from tag_tasks.documents.ranges import Stretch, stretches
 from tag_tasks.documents.source import DOCUMENTS as TABLE
@@ -30,7 +31,6 @@ from tagapi.jobs.task import Task, TaskContext
 
 STEP = 10_000
 """Documents of one commit, at most."""
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 RULE = "matched by rule "
 
 
@@ -48,13 +48,14 @@ class Position:
 
 
 class DocumentsExport(Task):
-    """Arguments: `owner`, `target`, `generation`, `start` and `stop` in ms, `every` and `any` queries, `limit`.
+    """Arguments: `owner`, `target`, `generation`, `start` and `stop` in ms, the scope's `every` and `any`, `limit`.
 
-    `every` is a list of queries that all have to find a document; `any` a list of `{"id", "query"}`, one of which has
-    to, where there is any. Result: `processed`, and whether the limit was reached before the end.
+    Without `stop` the range ends where the job was submitted; what a scope is says `definitions.py`.
+    Result: `processed`, and whether the limit was reached before the end.
     """
 
     name = "export.documents"
+    lane = "documents"
     max_attempts = 8
     time_limit = 6 * 3600.0
 
@@ -142,7 +143,8 @@ class DocumentsExport(Task):
         """What is found, in order and each once, in tables of a step's size at most."""
         asked = context.arguments
         self._sources.check(session, TABLE, SCHEMA.names)
-        start, stop = _moment(asked["start"]), _moment(asked["stop"])
+        start = moment(asked["start"])
+        stop = context.submitted_at if asked["stop"] is None else moment(asked["stop"])
         parts = stretches(self._sources, max(start, behind.published) if behind else start, stop)
         context.phase("copy", len(parts))
         for done, part in enumerate(parts, 1):
@@ -159,14 +161,15 @@ class DocumentsExport(Task):
             rows = self._sources.read(session, TABLE)
         else:
             rows = self._sources.read_files(session, TABLE, part.files, SCHEMA.names)
-        published = F.col("published")
-        wanted = [published >= F.lit(part.start), published < F.lit(part.stop), F.col("id").isNotNull()]
-        wanted += [self._found_by(query) for query in asked["every"]]
-        rules = {f"{RULE}{rule['id']}": self._found_by(rule["query"]) for rule in asked["any"]}
+        wanted = [published_within(part.start, part.stop), *map(self._found_by, asked["every"])]
+        rules = {f"{RULE}{rule['id']}": self._rule(rule) for rule in asked["any"]}
         if rules:
             wanted.append(reduce(Column.__or__, rules.values()))
         rows = rows.filter(reduce(Column.__and__, wanted))
         return rows.select(*SCHEMA.names, *(column.alias(name) for name, column in rules.items()))
+
+    def _rule(self, rule: Mapping[str, Any]) -> Column:
+        return reduce(Column.__and__, map(self._found_by, [rule["query"], *rule["also"]]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,10 +210,6 @@ class _Kept:
 
 def _epoch(context: TaskContext) -> int:
     return int(context.attempt_name.rpartition("-")[2])
-
-
-def _moment(milliseconds: int) -> datetime:
-    return EPOCH + timedelta(milliseconds=milliseconds)
 
 
 def _unseen(rows: pa.Table, seen: set[str]) -> pa.Table:

@@ -164,6 +164,17 @@ class TimedOut(JobError):
     code = "timed_out"
 
 
+class Unusable(JobError):
+    message = "{field}: {reason}"
+    # A value of the right shape, with which nothing can be done.
+    code = "unusable"
+
+
+class NotUnderstood(Unusable):
+    message = "The query in {field} cannot be understood: expected {expected} at position {position}, found {found}."
+    code = "not_understood"
+
+
 class NotFoundInData(JobError):
     message = "There is no {thing} {name}."
     code = "not_found_in_data"

@@ -61,8 +61,8 @@ class Front(ABC):
     """Paths under which errors are this front's to tell."""
 
     error_schema: ClassVar[type[Schema]]
-    query_token: ClassVar[str | None] = None
-    """The query parameter in which this front takes a token, beside the header."""
+    every_query: ClassVar[type[Schema]] = NoQuery
+    """What a view takes in the query string where it does not say so itself."""
 
     fronts: Sequence[Front] = ()
     """All that are installed, itself among them."""
@@ -88,6 +88,10 @@ class Front(ABC):
     def status_of(self, problem: Problem) -> int:
         return self.statuses.get(problem.code, problem.status)
 
+    def answer(self, body: Mapping[str, Any], status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+        """A JSON answer, of a view or of what went wrong; a front may put something around it."""
+        return respond(body, status, headers)
+
 
 class NamespaceResource(Resource):  # type: ignore[misc]  # Flask-RESTX is untyped
     """A resource of a front, made anew for each request.
@@ -97,6 +101,9 @@ class NamespaceResource(Resource):  # type: ignore[misc]  # Flask-RESTX is untyp
 
     needs_store: ClassVar[bool] = True
     """Refused while the job store is away: half a service misleads more than none."""
+
+    query_token: ClassVar[str | None] = None
+    """The query parameter in which a token is taken, beside the header."""
 
     admission: Admission
     caller: Principal
@@ -115,25 +122,26 @@ class NamespaceResource(Resource):  # type: ignore[misc]  # Flask-RESTX is untyp
             if method is None:
                 raise MethodNotAllowed(valid_methods=[*self.methods])
             said = operation_of(method)
-            asked.environ[QUERY_TOKEN] = self.front.query_token
+            asked.environ[QUERY_TOKEN] = self.query_token
             if said.policy is not Policy.PUBLIC:
                 self.admission = self._admitted(said, asked)
                 self.caller = self.admission.principal
                 asked.environ[PRINCIPAL] = self.caller.name
             if self.needs_store:
                 self.front.service.check_store()
-            if asked.query_string and (said.query or NoQuery) is NoQuery:
-                load_query(NoQuery)
+            if asked.query_string and said.query is None:
+                load_query(self.front.every_query)
             answer = method(*args, **kwargs)
             if isinstance(answer, Response):
                 return answer
-            return respond(*answer) if isinstance(answer, tuple) else respond(answer)
+            told: Response = self.front.answer(*answer) if isinstance(answer, tuple) else self.front.answer(answer)
+            return told
         except Exception as error:
             return refuse(self.front, problem_of(error))
 
     def _admitted(self, said: Operation, asked: Request) -> Admission:
-        """By the header; by a token in the query, where the front takes one; or by a ticket, where the view does."""
-        authorization, query_token = asked.headers.get("Authorization"), self.front.query_token
+        """By the header; by a token in the query, where one is taken; or by a ticket, where the view takes one."""
+        authorization, query_token = asked.headers.get("Authorization"), self.query_token
         if authorization is None and query_token is not None and query_token in asked.args:
             authorization = f"Bearer {asked.args[query_token]}"
         if authorization is None and said.ticket and TICKET in asked.args:
@@ -149,7 +157,7 @@ Route = tuple[str, type[NamespaceResource]]
 
 
 def refuse(front: Front, problem: Problem) -> Response:
-    return respond(front.render_problem(problem), front.status_of(problem), problem.headers)
+    return front.answer(front.render_problem(problem), front.status_of(problem), problem.headers)
 
 
 # -- reading requests ----------------------------------------------------------------------

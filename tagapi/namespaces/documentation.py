@@ -219,6 +219,7 @@ class Told(Protocol):
     """What of a front the documentation asks."""
 
     error_schema: ClassVar[type[Schema]]
+    every_query: ClassVar[type[Schema]]
 
     def status_of(self, problem: Problem) -> int: ...
     def render_problem(self, problem: Problem) -> Mapping[str, Any]: ...
@@ -259,7 +260,7 @@ def describe(resource: type[Resource], namespace: Namespace, definitions: Defini
             namespace.produces([*said.produces])(method)
         if said.body is not None:
             namespace.expect(definitions.model(said.body), validate=False)(method)
-        for parameter in definitions.query(said.query) if said.query else ():
+        for parameter in definitions.query(said.query or front.every_query):
             rest = {key: value for key, value in parameter.items() if key not in ("in", "name", "description")}
             namespace.param(parameter["name"], parameter.get("description", ""), _in="query", **rest)(method)
         for parameter_name, text in said.path.items():

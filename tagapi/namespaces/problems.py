@@ -43,6 +43,7 @@ from tagapi.jobs.errors import (
     StoreUnavailable,
     TaskFailed,
     Transient,
+    Unusable,
 )
 
 log = logging.getLogger(__name__)
@@ -65,6 +66,7 @@ class Unavailable(JobError):
 STATUS: Mapping[type[JobError], int] = {
     JobNotFound: 404,
     NotFoundInData: 404,
+    Unusable: 400,
     AlreadyFinished: 409,
     NotParked: 409,
     NotRetryable: 409,

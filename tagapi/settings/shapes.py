@@ -11,6 +11,7 @@ from marshmallow import RAISE, Schema, ValidationError, fields, post_load, valid
 from tagapi.settings.values import (
     Auth,
     Data,
+    Export,
     Google,
     Jobs,
     Logs,
@@ -141,6 +142,7 @@ SECTIONS: Mapping[str, fields.Nested] = {
         retention_hours=_duration(),
         max_publishing=_count(1, 256),
         max_syncs=_count(1, 64),
+        max_exports=_count(1, 64),
         retention_days_outside=_duration(),
     ),
     "meta": _section(
@@ -167,5 +169,11 @@ SECTIONS: Mapping[str, fields.Nested] = {
         settle_seconds=_duration(least=0),
     ),
     "tags": _section(Tags, late_seconds=_duration(least=0)),
-    "sample": _section(Sample, users=_count(1, 100_000_000), bookings=_count(1, 100_000_000)),
+    "export": _section(Export, credits_monthly=_count(0), retention_days=_duration()),
+    "sample": _section(
+        Sample,
+        users=_count(1, 100_000_000),
+        bookings=_count(1, 100_000_000),
+        documents=_count(1, 100_000_000),
+    ),
 }

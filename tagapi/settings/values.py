@@ -47,6 +47,11 @@ class Data:
         return f"{self.dir}/audiences"
 
     @property
+    def collectors(self) -> str:
+        """Where what was exported is kept until it is read."""
+        return f"{self.dir}/collectors"
+
+    @property
     def models(self) -> str:
         return f"{self.dir}/models"
 
@@ -103,6 +108,7 @@ class Jobs:
     retention_hours: float
     max_publishing: int
     max_syncs: int
+    max_exports: int
     retention_days_outside: float
 
 
@@ -141,9 +147,18 @@ class Tags:
 
 
 @dataclass(frozen=True, slots=True)
+class Export:
+    credits_monthly: int
+    """Documents that a user may export in a month; 0 is without limit."""
+
+    retention_days: float
+
+
+@dataclass(frozen=True, slots=True)
 class Sample:
     users: int
     bookings: int
+    documents: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,4 +177,5 @@ class Settings:
     tags: Tags
     meta: Meta
     google: Google
+    export: Export
     sample: Sample

@@ -89,11 +89,11 @@ def run_python(
     )
 
 
-def make_sample(folder: Path, users: int, bookings: int = 1000) -> Path:
+def make_sample(folder: Path, users: int, bookings: int = 1000, documents: int = 2000) -> Path:
     """Sample data in `folder`/data; answers with the folder of the sources."""
-    made = run_python(
-        "sample_data.py", "--env", "local", "--users", str(users), "--bookings", str(bookings), folder=folder
-    )
+    counts = {"--users": users, "--bookings": bookings, "--documents": documents}
+    options = [part for option, count in counts.items() for part in (option, str(count))]
+    made = run_python("sample_data.py", "--env", "local", *options, folder=folder)
     assert made.returncode == 0, made.stderr
     return folder / "data" / "sources"
 

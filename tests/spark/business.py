@@ -22,6 +22,7 @@ from tag_tasks.audiences.sent import SentTable
 from tag_tasks.datasets.cleaned import CleanedTables
 from tag_tasks.datasets.results import ResultFolder
 from tag_tasks.datasets.tables import TABLES, Kind
+from tag_tasks.documents.collectors import CollectorTable
 from tag_tasks.means import Means
 from tag_tasks.segments.assigned import SegmentTable
 from tag_tasks.segments.models import ModelTable
@@ -63,6 +64,7 @@ class Business(JobsHere):
             sent=SentTable(str(folder / "audiences")),
             models=ModelTable(str(folder / "models")),
             segments=SegmentTable(str(folder / "user_segments")),
+            collectors=CollectorTable(str(folder / "collectors")),
             results=self.results,
             cleaned=self.cleaned,
         )

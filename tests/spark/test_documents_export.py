@@ -147,7 +147,7 @@ def test_days_queries_and_rules(there: There) -> None:
         start=day,
         stop=day + 5 * 86_400_000,
         every=["uno"],
-        any=[{"id": "r1", "query": "1"}, {"id": "r2", "query": "2"}],
+        any=[{"id": "r1", "query": "1", "also": []}, {"id": "r2", "query": "2", "also": []}],
     )
     condition = "contains(title, 'uno') AND (contains(title, '1') OR contains(title, '2'))"
     assert there.ids() == there.wanted(condition, "2026-03-10", "2026-03-15") != []

@@ -143,6 +143,9 @@ COUNTS = [
     "tags.late_seconds",
     "sample.users",
     "sample.bookings",
+    "sample.documents",
+    "jobs.max_exports",
+    "export.credits_monthly",
 ]
 SECONDS = [
     "server.head_seconds",
@@ -152,6 +155,7 @@ SECONDS = [
     "jobs.lease_seconds",
     "jobs.drain_seconds",
     "jobs.retention_hours",
+    "export.retention_days",
 ]
 TEXTS = ["auth.tokens_file", "data.dir", "data.user_tags", "logs.dir", "logs.level", "registry.url", "spark.remote"]
 
