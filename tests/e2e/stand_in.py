@@ -9,7 +9,8 @@ import hashlib
 import os
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,7 @@ from tagapi.jobs.watch import Watch
 from tagapi.logs import configure_logs
 from tagapi.namespaces.base import install
 from tagapi.namespaces.edge import Proxies
+from tagapi.namespaces.export.front import ExportFront
 from tagapi.namespaces.health.front import HealthFront
 from tagapi.namespaces.tags.front import TagsFront
 from tagapi.namespaces.tasks.front import TasksFront
@@ -207,6 +209,27 @@ class NoSegments:
         raise NotFoundInData(thing="model", name=name)
 
 
+class NoDocuments:
+    """What is read of documents and defined of them, where nobody has a collector, and every query is one."""
+
+    collector, stream, project = "collector", "stream", "project"
+
+    def define(self, what: Callable[[Any], Any]) -> Any:
+        raise NotFoundInData(thing="collector", name="collector_1")
+
+    def check_query(self, field: str, query: str) -> None:
+        """There is nothing to find."""
+
+    def credits(self, owner: str) -> Json:
+        return {"used": 0, "total": 0, "next": datetime(2026, 2, 1, tzinfo=UTC)}
+
+    def owner_key(self, owner: str) -> str:
+        return owner
+
+    def count(self, query: str, start: int, stop: int) -> Sequence[tuple[str, int]]:
+        return []
+
+
 def no_orders() -> Orders:
     """Nothing is known of other services."""
     return Orders(NoPlatforms(), NoAudiences(), NoSegments())
@@ -251,6 +274,7 @@ class StandIn(Server):
             TagsFront(world.service, NoTags(), "local"),
             WorkersFront(world.service, FILTERS, world.results),
             TasksFront(world.service, world.limits, world.live, no_orders()),
+            ExportFront(world.service, NoDocuments()),
             HealthFront(world.service, "local", world.facts),
         ]
         tokens = self._settings.auth.tokens_file

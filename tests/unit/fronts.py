@@ -12,11 +12,12 @@ from tagapi.hosts import Hosts
 from tagapi.jobs.model import JobState
 from tagapi.namespaces.base import Front, install
 from tagapi.namespaces.edge import Proxies
+from tagapi.namespaces.export.front import ExportFront
 from tagapi.namespaces.health.front import HealthFront
 from tagapi.namespaces.tags.front import TagsFront
 from tagapi.namespaces.tasks.front import TasksFront
 from tagapi.namespaces.workers.front import WorkersFront
-from tests.e2e.stand_in import FILTERS, Folder, NoTags, no_orders
+from tests.e2e.stand_in import FILTERS, Folder, NoDocuments, NoTags, no_orders
 from tests.unit.fakes import TASK, FakeTask, Sink, SinkDown, World, next_attempt, raising
 
 
@@ -27,6 +28,7 @@ def client_of(gate: Gate, *more: Front, world: World | None = None) -> FlaskClie
         TagsFront(service, NoTags(), "local"),
         WorkersFront(service, FILTERS, Folder(Path("/none"))),
         TasksFront(service, dict.fromkeys((*TASKS, TASK), 4), None, no_orders()),
+        ExportFront(service, NoDocuments()),
         HealthFront(service, "local", lambda: {"spark": "ready"}),
     ]
     app = Flask("tagapi", static_folder=None)

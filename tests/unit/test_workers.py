@@ -264,9 +264,9 @@ def test_an_error_that_nobody_foresaw_tells_nothing(caplog: pytest.LogCaptureFix
 
 
 def test_every_refusal_has_its_words() -> None:
-    """But those of reading Spark, which this front does not do, and those that only the tasks front meets."""
+    """But those of reading Spark, which this front does not do, and those that two other fronts meet."""
     codes = {error.code for error in STATUS} | {*HTTP_CODES.values(), "internal"}
-    of_tasks = {"not_retryable", "conflict", "right_needed", "unavailable", "ticket_invalid"}
+    of_tasks = {"not_retryable", "conflict", "right_needed", "unavailable", "ticket_invalid", "unusable"}
     untold = codes - {"not_found_in_data", "transient", "task_failed", "contended", "bad_request"} - of_tasks
     assert untold <= words.ERRORS.keys()
 

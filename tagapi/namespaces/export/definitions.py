@@ -9,15 +9,15 @@ from tagapi.auth import Policy
 from tagapi.jobs.errors import NotFoundInData, NotUnderstood
 from tagapi.namespaces.base import Route, load_body
 from tagapi.namespaces.documentation import WITH_BODY, Answer, operation
-from tagapi.namespaces.export import render
+from tagapi.namespaces.export import asked, render
 from tagapi.namespaces.export import schemas as shapes
 from tagapi.namespaces.export.front import BadOperation
 from tagapi.namespaces.export.views import ExportResource
 from tagapi.namespaces.problems import Invalid
 
-COLLECTOR_ID = {"collector_id": f"Its id: it {shapes.ID_FORM}"}
-STREAM_ID = {"stream_id": f"Its id: it {shapes.ID_FORM}"}
-PROJECT_ID = {"project_id": f"Its id: it {shapes.ID_FORM}"}
+COLLECTOR_ID = {"collector_id": f"Its id: it {asked.ID_FORM}"}
+STREAM_ID = {"stream_id": f"Its id: it {asked.ID_FORM}"}
+PROJECT_ID = {"project_id": f"Its id: it {asked.ID_FORM}"}
 NO_COLLECTOR = NotFoundInData(thing="collector", name="collector_1")
 NO_STREAM = NotFoundInData(thing="stream", name="stream_1")
 NO_PROJECT = NotFoundInData(thing="project", name="project_1")
@@ -34,17 +34,17 @@ class DefinitionResource(ExportResource):
 
 def check_id(name: str, kind: str) -> None:
     """Raises Invalid for what cannot be an id."""
-    if not shapes.ID.fullmatch(name):
-        raise Invalid(f"{kind}_id", shapes.ID_FORM)
+    if not asked.ID.fullmatch(name):
+        raise Invalid(f"{kind}_id", asked.ID_FORM)
 
 
 class Collector(DefinitionResource):
     @operation(
         policy=Policy.USER,
         path=COLLECTOR_ID,
-        body=shapes.CollectorRequest,
+        body=asked.CollectorRequest,
         answers={200: COLLECTOR},
-        errors=(Invalid("collector_id", shapes.ID_FORM), IN_RULE, NO_PROJECT, *WITH_BODY),
+        errors=(Invalid("collector_id", asked.ID_FORM), IN_RULE, NO_PROJECT, *WITH_BODY),
     )
     def put(self, collector_id: str) -> Any:
         """Make a collector, or change its query; what it holds stays.
@@ -52,7 +52,7 @@ class Collector(DefinitionResource):
         Without a query (`{}`) it receives what exports copy into it; with one, what arrives from now on and is found.
         """
         check_id(collector_id, "collector")
-        query, owner = load_body(shapes.CollectorRequest)["collector_query"], self.caller.name
+        query, owner = load_body(asked.CollectorRequest)["collector_query"], self.caller.name
         if query is not None:
             self.front.check_queries("collector_query.queries", query["queries"])
             for place, text in enumerate(query["filters"]):
@@ -98,14 +98,14 @@ class Stream(DefinitionResource):
     @operation(
         policy=Policy.USER,
         path=STREAM_ID,
-        body=shapes.StreamRequest,
+        body=asked.StreamRequest,
         answers={200: STREAM},
-        errors=(Invalid("stream_id", shapes.ID_FORM), IN_RULE, *WITH_BODY),
+        errors=(Invalid("stream_id", asked.ID_FORM), IN_RULE, *WITH_BODY),
     )
     def put(self, stream_id: str) -> Any:
         """Make a stream of rules, of which one has to find a document, or put these in the place of its rules."""
         check_id(stream_id, "stream")
-        body, kind, owner = load_body(shapes.StreamRequest), self.front.documents.stream, self.caller.name
+        body, kind, owner = load_body(asked.StreamRequest), self.front.documents.stream, self.caller.name
         self.front.check_queries("rules", body["rules"])
         return render.render_stream(stream_id, self.define(lambda known: known.put(owner, kind, stream_id, body)))
 
@@ -127,14 +127,14 @@ class Project(DefinitionResource):
     @operation(
         policy=Policy.USER,
         path=PROJECT_ID,
-        body=shapes.ProjectRequest,
+        body=asked.ProjectRequest,
         answers={200: PROJECT},
         errors=(Invalid("topics", "is required"), IN_RULE, *WITH_BODY),
     )
     def put(self, project_id: str) -> Any:
         """Make a project: a query, and topics of which one has to find a document; or change it."""
         check_id(project_id, "project")
-        body, kind, owner = load_body(shapes.ProjectRequest), self.front.documents.project, self.caller.name
+        body, kind, owner = load_body(asked.ProjectRequest), self.front.documents.project, self.caller.name
         if body["query"] is not None:
             self.front.documents.check_query("query", body["query"])
         self.front.check_queries("topics", body["topics"])

@@ -18,6 +18,7 @@ from tagapi.namespaces.base import Front, Route
 from tagapi.namespaces.edge import request_id
 from tagapi.namespaces.export import render
 from tagapi.namespaces.export import schemas as shapes
+from tagapi.namespaces.export.asked import ExportQuery
 from tagapi.namespaces.problems import Conflict, Invalid, Problem
 
 
@@ -62,7 +63,7 @@ class ExportFront(Front):
     )
     prefixes = ("/api/v3", "/api/v1/status")
     error_schema = shapes.ExportError
-    every_query = shapes.ExportQuery
+    every_query = ExportQuery
     statuses: ClassVar[Mapping[str, int]] = {"bad_operation": 400, "no_rules": 403, "reads_full": 429}
 
     def __init__(self, service: JobService, documents: Documents) -> None:

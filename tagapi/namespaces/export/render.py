@@ -10,14 +10,14 @@ from tagapi.jobs.lists import Page, task_label
 from tagapi.jobs.lists import Query as JobQuery
 from tagapi.jobs.model import Job, JobState, Json
 from tagapi.namespaces.export import words
-from tagapi.namespaces.export.schemas import ExportQuery, ResultsQuery, TasksQuery
+from tagapi.namespaces.export.asked import ExportQuery, ExportTasksQuery, ResultsQuery
 from tagapi.namespaces.fields import iso, parked
 from tagapi.namespaces.problems import Problem
 
 NAMESPACE = "export"
 TASK = f"{NAMESPACE}.documents"
 HIDDEN = "***"
-SHOWN = frozenset().union(*(schema._declared_fields for schema in (ExportQuery, ResultsQuery, TasksQuery)))
+SHOWN = frozenset().union(*(schema._declared_fields for schema in (ExportQuery, ResultsQuery, ExportTasksQuery)))
 """Parameters whose values are nobody's secret."""
 
 # -- around every answer -------------------------------------------------------------------

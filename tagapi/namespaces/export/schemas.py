@@ -1,272 +1,44 @@
-"""The shapes of the export API: what validates is what documents."""
+"""The shapes of the export API's answers, with an example of each."""
 
 from __future__ import annotations
 
-import re
-from datetime import UTC, datetime, timedelta
+from collections.abc import Mapping
 from typing import Any
 
-from marshmallow import Schema, ValidationError, fields, validate, validates_schema
+from marshmallow import Schema, fields, validate
 
-from tagapi.namespaces.fields import (
-    Input,
-    Moment,
-    Query,
-    QueryBoolean,
-    QueryInteger,
-    StrictInteger,
-    StrictList,
-    StrictText,
-)
+from tagapi.namespaces.export import words
+from tagapi.namespaces.fields import Moment
 
 EXAMPLE_ID = "a1b2c3d4-e5f6-7890-abcd-ef1234567890"
-ID = re.compile(r"[a-z][a-z0-9_-]{0,63}")
-ID_FORM = "must begin with a-z, then at most 63 of a-z, 0-9, _ and -"
-MOST_EXPORTED = 1_000_000
-MOST_LISTED = 1000
-MOST_RULES = 100  # of a stream, a project or a collector: each is looked for in every document
-LONGEST_TITLE = 255
-DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
-MILLISECONDS = re.compile(r"\d{1,15}")
-LATEST = 253_402_300_800_000  # milliseconds: the end of the year 9999
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+EXAMPLE_TIME = "2026-01-20T10:30:00+00:00"
 NULLABLE = {"x-nullable": True}
 
 
-class Instant(fields.Field[int]):
-    """Milliseconds since 1970, or a day, which begins at midnight in UTC; loaded as milliseconds."""
-
-    default_error_messages = {
-        "required": "is required",
-        "null": "must not be null",
-        "invalid": "must be milliseconds since 1970, or a day as YYYY-MM-DD, of the years 1970 to 9999",
-    }
-
-    def __init__(self, **kwargs: Any) -> None:
-        super().__init__(metadata={"type": "string", "example": "2022-04-01", **kwargs.pop("metadata", {})}, **kwargs)
-
-    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> int:
-        found = _milliseconds(value)
-        if found is None or not 0 <= found <= LATEST:
-            raise self.make_error("invalid")
-        return found
+def _example(result: str, data: Any, request: str = "GET /api/v3/stream/c/collector_1?access_token=***") -> Any:
+    said = {"status_code": words.OK, "status_message": words.MESSAGES[words.OK], "request": request}
+    return {**said, "request_id": "#9f86d081884c7d65#", result: data}
 
 
-def _milliseconds(value: Any) -> int | None:
-    if isinstance(value, int) and not isinstance(value, bool):
-        return value
-    if not isinstance(value, str):
-        return None
-    if MILLISECONDS.fullmatch(value) and value.isascii():
-        return int(value)
-    if not DAY.fullmatch(value) or not value.isascii():
-        return None
-    try:
-        return (datetime.strptime(value, "%Y-%m-%d").replace(tzinfo=UTC) - EPOCH) // timedelta(milliseconds=1)
-    except ValueError:
-        return None
-
-
-def _id(**more: Any) -> StrictText:
-    return StrictText(validate=validate.Regexp(f"(?:{ID.pattern})\\Z", error=ID_FORM), **more)
-
-
-def _query_text(**more: Any) -> StrictText:
-    example = {"example": '"electric cars" AND lang:en'}
-    return StrictText(metadata={"description": "in the query language", **example}, **more)
-
-
-def _rules(of: type[Schema], **more: Any) -> StrictList:
-    told = f"must be at most {MOST_RULES}"
-    return StrictList(fields.Nested(of), validate=validate.Length(0, MOST_RULES, error=told), **more)
-
-
-def _check_unlike(rules: list[dict[str, Any]], key: str, field: str) -> None:
-    seen: set[str] = set()
-    for place, rule in enumerate(rules):
-        if rule[key] in seen:
-            raise ValidationError({field: {place: {key: ["is there twice"]}}})
-        seen.add(rule[key])
-
-
-# -- what comes in -------------------------------------------------------------------------
-
-
-class ExportQuery(Query):
-    """What every operation takes."""
-
-    pretty = QueryBoolean(load_default=False, metadata={"description": "indent the answer"})
-
-
-class TasksQuery(ExportQuery):
-    target = fields.String(
-        load_default=None,
-        validate=validate.Regexp(f"(?:{ID.pattern})\\Z", error=ID_FORM),
-        metadata={"description": "only those into this collector"},
-    )
-    page_size = QueryInteger(
-        load_default=MOST_LISTED, validate=validate.Range(1, MOST_LISTED, error=f"must be from 1 to {MOST_LISTED}")
-    )
-    cursor = QueryInteger(
-        load_default=None,
-        validate=validate.Range(1, error="must be the `next` of another page"),
-        metadata={"description": "the `next` of the page before"},
-    )
-
-
-class ResultsQuery(ExportQuery):
-    resume_offset = fields.String(
-        load_default="earliest",
-        metadata={"description": "earliest, latest, or an offset that was told before: reading goes on behind it"},
-    )
-    end_behaviour = fields.String(
-        load_default="wait",
-        validate=validate.OneOf(("stop", "wait"), error="must be stop or wait"),
-        metadata={"description": "at the end: stop, or wait for more"},
-    )
-    max_hits = QueryInteger(
-        load_default=None,
-        validate=validate.Range(1, error="must be at least 1"),
-        metadata={"description": "documents, after which reading ends"},
-    )
-
-
-class IdentifiedQuery(Input):
-    id = _id(required=True)
-    query = _query_text(required=True)
-
-
-class ProjectTopics(Input):
-    project = _id(required=True)
-    topics = StrictList(
-        _id(), load_default=None, validate=validate.Length(1, MOST_RULES, error=f"must be 1 to {MOST_RULES}")
-    )
-
-
-class CollectorQuery(Input):
-    queries = _rules(IdentifiedQuery, load_default=list)
-    project_topics = fields.Nested(ProjectTopics, load_default=None)
-    filters = StrictList(
-        _query_text(),
-        load_default=list,
-        validate=validate.Length(0, MOST_RULES, error=f"must be at most {MOST_RULES}"),
-    )
-
-    @validates_schema
-    def _check(self, values: dict[str, Any], **_: Any) -> None:
-        if not any(values.values()):
-            raise ValidationError({"queries": ["is required"]})
-        _check_unlike(values["queries"], "id", "queries")
-
-
-class CollectorRequest(Input):
-    collector_query = fields.Nested(
-        CollectorQuery,
-        load_default=None,
-        metadata={"description": "what of the documents that arrive from now on is added; without it, nothing is"},
-    )
-
-    example = {"collector_query": {"queries": [{"id": "cars", "query": '"electric cars"'}], "filters": ["lang:en"]}}
-
-
-class StreamRule(Input):
-    rule_id = _id(required=True)
-    query = _query_text(required=True)
-
-
-class StreamRequest(Input):
-    rules = _rules(StreamRule, load_default=list)
-
-    example = {"rules": [{"rule_id": "cars", "query": '"electric cars"'}]}
-
-    @validates_schema
-    def _check(self, values: dict[str, Any], **_: Any) -> None:
-        _check_unlike(values["rules"], "rule_id", "rules")
-
-
-class Topic(Input):
-    id = _id(required=True)
-    title = StrictText(load_default=None, validate=validate.Length(1, LONGEST_TITLE, error="must be 1 to 255 long"))
-    query = _query_text(required=True)
-
-
-class ProjectRequest(Input):
-    title = StrictText(load_default=None, validate=validate.Length(1, LONGEST_TITLE, error="must be 1 to 255 long"))
-    query = _query_text(load_default=None)
-    topics = _rules(Topic, load_default=list)
-
-    example = {
-        "title": "Mobility",
-        "query": "lang:(en OR es)",
-        "topics": [{"id": "cars", "title": "Cars", "query": '"electric cars"'}],
-    }
-
-    @validates_schema
-    def _check(self, values: dict[str, Any], **_: Any) -> None:
-        if values["query"] is None and not values["topics"]:
-            raise ValidationError({"topics": ["is required"]})
-        _check_unlike(values["topics"], "id", "topics")
-
-
-class _Range(Input):
-    """What every export takes, in the order in which it is checked."""
-
-    start = Instant(required=True, metadata={"description": "from then on; of a day, all of it"})
-    stop = Instant(
-        load_default=None, metadata={"description": "before then; a day is not included; without it, until now"}
-    )
-
-    @validates_schema
-    def _check(self, values: dict[str, Any], **_: Any) -> None:
-        if values["stop"] is not None and values["stop"] <= values["start"]:
-            raise ValidationError({"stop": ["must be later than start"]})
-
-
-class StreamExportRequest(_Range):
-    target = _id(required=True, metadata={"description": "the collector that the documents are copied into"})
-    query = _query_text(load_default=None)
-    limit = StrictInteger(
-        load_default=MOST_EXPORTED,
-        validate=validate.Range(1, MOST_EXPORTED, error=f"must be from 1 to {MOST_EXPORTED}"),
-    )
-
-    example = {"start": "2022-04-01", "stop": "2022-05-01", "target": "collector_1", "limit": 1000}
-
-
-class ProjectExportRequest(StreamExportRequest):
-    topics = StrictList(
-        _id(), load_default=None, validate=validate.Length(1, MOST_RULES, error=f"must be 1 to {MOST_RULES}")
-    )
-
-    example = {
-        "start": "2022-04-01",
-        "stop": "2022-05-01",
+def _task(**more: Any) -> Mapping[str, Any]:
+    shown = {
+        "creation_date": EXAMPLE_TIME,
+        "type": "export",
+        "id": EXAMPLE_ID,
+        "processed": 0,
+        "ready": 0,
+        "progress": 0.0,
         "target": "collector_1",
-        "query": "domainurl:reddit.com OR sourcetype:SOCIALMEDIA_TWITTER",
-        "topics": ["cars"],
+        "status": "queued",
+        "state": "QUEUED",
+        "attempt": 0,
+        "started_at": None,
+        "completed_at": None,
+        "error": None,
+        "retry_of": None,
+        "processed_before": 0,
     }
-
-
-class QueryExportRequest(StreamExportRequest):
-    query = _query_text(required=True)
-
-    example = {**ProjectExportRequest.example, "topics": None}
-    example.pop("topics")
-
-
-class ValidateRequest(Input):
-    query = _query_text(required=True)
-
-    example = {"query": '"electric cars" AND lang:en'}
-
-
-class CountRequest(_Range):
-    query = _query_text(required=True)
-
-    example = {"query": '"electric cars" AND lang:en', "start": "2022-04-01", "stop": "2022-05-01"}
-
-
-# -- what goes out -------------------------------------------------------------------------
+    return {**shown, **more}
 
 
 class Envelope(Schema):
@@ -319,6 +91,20 @@ class CollectorsData(Schema):
 class CollectorResponse(Envelope):
     result_stream = fields.Nested(CollectorsData)
 
+    example = _example(
+        "result_stream",
+        {
+            "collectors": [
+                {
+                    "collector_id": "collector_1",
+                    "collector_query": {},
+                    "creation_date": EXAMPLE_TIME,
+                    "state": "PAUSED",
+                }
+            ]
+        },
+    )
+
 
 class StreamRuleShown(Schema):
     rule_id = fields.String()
@@ -337,6 +123,20 @@ class StreamData(Schema):
 
 class StreamResponse(Envelope):
     result_stream = fields.Nested(StreamData)
+
+    example = _example(
+        "result_stream",
+        {
+            "data": [
+                {
+                    "stream_id": "stream_1",
+                    "enabled": True,
+                    "rules": [{"rule_id": "coffee", "query": "coffee AND lang:en"}],
+                }
+            ]
+        },
+        "GET /api/v3/stream/s/stream_1?access_token=***",
+    )
 
 
 class StreamBrief(Schema):
@@ -363,6 +163,16 @@ class InfoData(Schema):
 class InfoResponse(Envelope):
     result_stream = fields.Nested(InfoData)
 
+    example = _example(
+        "result_stream",
+        {
+            "streams": [{"stream_id": "stream_1", "enabled": True}],
+            "collectors": [{"collector_id": "collector_1", "state": "PAUSED"}],
+            "projects": [{"project_id": "project_1", "title": "Coffee"}],
+        },
+        "GET /api/v3/stream/info?access_token=***",
+    )
+
 
 class TopicShown(Schema):
     id = fields.String()
@@ -384,16 +194,25 @@ class ProjectsData(Schema):
 class ProjectResponse(Envelope):
     result_project = fields.Nested(ProjectsData)
 
+    example = _example(
+        "result_project",
+        {
+            "projects": [
+                {
+                    "project_id": "project_1",
+                    "title": "Coffee",
+                    "query": "lang:(en OR es)",
+                    "topics": [{"id": "free", "title": "For free", "query": '"free coffee"'}],
+                }
+            ]
+        },
+        "GET /api/v3/stream/p/project_1?access_token=***",
+    )
+
 
 class TaskError(Schema):
     code = fields.String(metadata={"description": "of the catalogue of codes"})
     message = fields.String()
-
-
-class TaskProgress(Schema):
-    done = fields.Integer()
-    total = fields.Integer(metadata=NULLABLE)
-    percentage = fields.Float()
 
 
 class TaskShown(Schema):
@@ -424,6 +243,8 @@ class TasksData(Schema):
 class TasksResponse(Envelope):
     result_tasks = fields.Nested(TasksData)
 
+    example = _example("result_tasks", {"tasks": [_task()]}, "POST /api/v3/stream/export?access_token=***")
+
 
 class CreditInfo(Schema):
     used_credits_monthly = fields.Integer()
@@ -435,6 +256,17 @@ class CreditInfo(Schema):
 class CreditsResponse(Envelope):
     result_creditinfo = fields.Nested(CreditInfo)
 
+    example = _example(
+        "result_creditinfo",
+        {
+            "used_credits_monthly": 1000,
+            "remaining_credits_monthly": 9000,
+            "monthly_total": 10000,
+            "next_billing_period": "2026-02-01T00:00:00+00:00",
+        },
+        "GET /api/v1/status/credits",
+    )
+
 
 class QueryInfo(Schema):
     valid = fields.Boolean()
@@ -442,6 +274,8 @@ class QueryInfo(Schema):
 
 class QueryResponse(Envelope):
     result_query = fields.Nested(QueryInfo)
+
+    example = _example("result_query", {"valid": True}, "POST /api/v3/stream/query/validate?access_token=***")
 
 
 class DayCount(Schema):
@@ -456,3 +290,40 @@ class CountInfo(Schema):
 
 class CountResponse(Envelope):
     result_count = fields.Nested(CountInfo)
+
+    example = _example(
+        "result_count",
+        {"total": 3, "days": [{"day": "2022-04-01", "count": 2}, {"day": "2022-04-03", "count": 1}]},
+        "POST /api/v3/stream/count?access_token=***",
+    )
+
+
+def _ended(status: str, request: str) -> Any:
+    return _example("result_tasks", {"tasks": [{"id": EXAMPLE_ID, "status": status}]}, request)
+
+
+FINISHED = _example(
+    "result_tasks",
+    {
+        "tasks": [
+            _task(
+                processed=1000,
+                ready=1000,
+                progress=1.0,
+                status="finished",
+                state="FINISHED",
+                attempt=1,
+                started_at=EXAMPLE_TIME,
+                completed_at=EXAMPLE_TIME,
+            )
+        ]
+    },
+    f"GET /api/v3/tasks/export/{EXAMPLE_ID}?access_token=***",
+)
+DELETED = _ended("deleted", f"DELETE /api/v3/tasks/export/{EXAMPLE_ID}?access_token=***")
+STOPPING = _ended("running", f"DELETE /api/v3/tasks/export/{EXAMPLE_ID}?access_token=***")
+PAGE = _example(
+    "result_tasks",
+    {"tasks": [_task()], "total": 1, "next": None},
+    "GET /api/v3/tasks/export?access_token=***",
+)

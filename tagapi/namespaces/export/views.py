@@ -9,7 +9,7 @@ from tagapi.auth import Policy
 from tagapi.jobs.errors import JobNotFound, NotFoundInData, NotReady, NotUnderstood
 from tagapi.namespaces.base import NamespaceResource, Route, idempotency_key, load_body, load_query
 from tagapi.namespaces.documentation import SUBMITTING, WITH_BODY, Answer, operation
-from tagapi.namespaces.export import render
+from tagapi.namespaces.export import asked, render
 from tagapi.namespaces.export import schemas as shapes
 from tagapi.namespaces.export.front import ExportFront, NoRules
 from tagapi.namespaces.headers import KEY, REPLAYED
@@ -43,7 +43,7 @@ class StreamExport(ExportingResource):
     @operation(
         policy=Policy.USER,
         path={"stream_id": "The stream"},
-        body=shapes.StreamExportRequest,
+        body=asked.StreamExportRequest,
         headers=KEY_HEADER,
         answers={200: STARTED},
         errors=(
@@ -54,7 +54,7 @@ class StreamExport(ExportingResource):
     )
     def post(self, stream_id: str) -> Any:
         """Export what a stream's rules find, one of them at least, and the query."""
-        body, owner = load_body(shapes.StreamExportRequest), self.caller.name
+        body, owner = load_body(asked.StreamExportRequest), self.caller.name
         scope = self.front.documents.define(lambda known: known.scope_of_stream(owner, stream_id))
         if not scope["any"]:
             raise NoRules(name=stream_id)
@@ -65,14 +65,14 @@ class ProjectExport(ExportingResource):
     @operation(
         policy=Policy.USER,
         path={"project_id": "The project"},
-        body=shapes.ProjectExportRequest,
+        body=asked.ProjectExportRequest,
         headers=KEY_HEADER,
         answers={200: STARTED},
         errors=(*EXPORTING, NotFoundInData(thing="project", name="project_1")),
     )
     def post(self, project_id: str) -> Any:
         """Export what a project's query finds, one of its topics or of those named, and the query."""
-        body, owner = load_body(shapes.ProjectExportRequest), self.caller.name
+        body, owner = load_body(asked.ProjectExportRequest), self.caller.name
         topics = body["topics"]
         scope = self.front.documents.define(lambda known: known.scope_of_project(owner, project_id, topics))
         return self.export(body, scope, f"export.project {project_id}")
@@ -81,7 +81,7 @@ class ProjectExport(ExportingResource):
 class QueryExport(ExportingResource):
     @operation(
         policy=Policy.USER,
-        body=shapes.QueryExportRequest,
+        body=asked.QueryExportRequest,
         headers=KEY_HEADER,
         answers={200: STARTED},
         errors=EXPORTING,
@@ -92,26 +92,26 @@ class QueryExport(ExportingResource):
         Words and `"phrases"`, `AND`, `OR`, `NOT` (or `-word`), parentheses, `*` at a word's end, `?` for a letter,
         `"a b"~5`, `NEAR/5`, `ONEAR/5`, `field:value`, `field:(a OR b)`, `engagement:[10 TO *]`, `sentiment:>=1`.
         """
-        return self.export(load_body(shapes.QueryExportRequest), {"every": [], "any": []}, "export.query")
+        return self.export(load_body(asked.QueryExportRequest), {"every": [], "any": []}, "export.query")
 
 
-class Tasks(ExportResource):
+class ExportList(ExportResource):
     @operation(
         policy=Policy.USER,
-        query=shapes.TasksQuery,
-        answers={200: Answer("The newest first", shapes.TasksResponse)},
+        query=asked.ExportTasksQuery,
+        answers={200: Answer("The newest first", shapes.TasksResponse, shapes.PAGE)},
         errors=(Invalid("page_size", "must be from 1 to 1000"),),
     )
     def get(self) -> Any:
         """List exports: your own; an admin sees all."""
-        return self.front.find(load_query(shapes.TasksQuery), self.caller)
+        return self.front.find(load_query(asked.ExportTasksQuery), self.caller)
 
 
-class Task(ExportResource):
+class ExportStatus(ExportResource):
     @operation(
         policy=Policy.USER,
         path=TASK_ID,
-        answers={200: Answer("The task; one that is not known has the status unknown", shapes.TasksResponse)},
+        answers={200: Answer("The task; an unknown one is `unknown`", shapes.TasksResponse, shapes.FINISHED)},
     )
     def get(self, task_id: str) -> Any:
         """How far an export is."""
@@ -124,8 +124,8 @@ class Task(ExportResource):
         policy=Policy.USER,
         path=TASK_ID,
         answers={
-            200: Answer("It has stopped, and what was exported stays; or it was over before", shapes.TasksResponse),
-            202: Answer("It is still stopping", shapes.TasksResponse),
+            200: Answer("It has stopped: what was exported stays", shapes.TasksResponse, shapes.DELETED),
+            202: Answer("It is still stopping", shapes.TasksResponse, shapes.STOPPING),
         },
     )
     def delete(self, task_id: str) -> Any:
@@ -139,26 +139,26 @@ class Task(ExportResource):
 class QueryValidation(ExportResource):
     @operation(
         policy=Policy.USER,
-        body=shapes.ValidateRequest,
+        body=asked.ValidateRequest,
         answers={200: Answer("The query is understood", shapes.QueryResponse)},
         errors=(BAD_QUERY, *WITH_BODY),
     )
     def post(self) -> Any:
         """Check a query: where it is wrong, the position and what was expected there."""
-        self.front.documents.check_query("query", load_body(shapes.ValidateRequest)["query"])
+        self.front.documents.check_query("query", load_body(asked.ValidateRequest)["query"])
         return {"result_query": {"valid": True}}
 
 
 class Count(ExportResource):
     @operation(
         policy=Policy.USER,
-        body=shapes.CountRequest,
+        body=asked.CountRequest,
         answers={200: Answer("How many documents an export would find, by day in UTC", shapes.CountResponse)},
         errors=(Invalid("start", "is required"), BAD_QUERY, *WITH_BODY, NotReady(part="The data", retry_after=5)),
     )
     def post(self) -> Any:
         """Count what a query finds, by day, before it is exported. Costs no credits."""
-        return self.front.count(load_body(shapes.CountRequest))
+        return self.front.count(load_body(asked.CountRequest))
 
 
 class Credits(ExportResource):
@@ -174,8 +174,8 @@ ROUTES: Sequence[Route] = (
     ("/api/v3/stream/export", QueryExport),
     ("/api/v3/stream/s/<string:stream_id>/export", StreamExport),
     ("/api/v3/stream/p/<string:project_id>/export", ProjectExport),
-    ("/api/v3/tasks/export", Tasks),
-    ("/api/v3/tasks/export/<string:task_id>", Task),
+    ("/api/v3/tasks/export", ExportList),
+    ("/api/v3/tasks/export/<string:task_id>", ExportStatus),
     ("/api/v3/stream/query/validate", QueryValidation),
     ("/api/v3/stream/count", Count),
     ("/api/v1/status/credits", Credits),
