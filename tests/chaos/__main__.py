@@ -1,8 +1,9 @@
 """`python -m tests.chaos [part ...]`: every part, or those that are named, at full size.
 
 KILLS and JOBS set the size of the kills on each store, PUBLICATIONS how many campaigns are published on each
-platform, SEED makes a run like another one, CHAOS_STORES names the stores ("sqlite redis"). Ends with 1 where any
-count is not zero; then the folder, with ledgers, logs, tables and registries, is kept.
+platform, EXPORTS how many exports of documents there are on each store, SEED makes a run like another one,
+CHAOS_STORES names the stores ("sqlite redis"). Ends with 1 where any count is not zero; then the folder, with
+ledgers, logs, tables and registries, is kept.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ def main(names: Sequence[str]) -> int:
         kills=int(os.environ.get("KILLS") or 200),
         jobs=int(os.environ.get("JOBS") or 10_000),
         publications=int(os.environ.get("PUBLICATIONS") or 300),
+        exports=int(os.environ.get("EXPORTS") or 200),
     )
     folder = Path(tempfile.mkdtemp(prefix="chaos-"))
     print(f"seed {seed}, in {folder}", flush=True)

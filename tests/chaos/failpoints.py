@@ -44,6 +44,10 @@ IN_STORAGE = ("storing", "before_commit", "after_commit", "asking")
 """Where the storage of the memberships can hesitate: while an attempt stages, before its commit is in the table,
 when it is and nobody has heard of it, and when the table is asked for it."""
 
+IN_EXPORTS = ("delivering", "delivered", "growing", "grown", "stopping", "stopped")
+"""Of an export of documents: before and after a step is in the table; before and after the job says so; before and
+after the fence that an attempt makes so that no step comes late."""
+
 KILL, KILL_WORKER, FREEZE, HOLD, LOSE, HICCUP = "kill", "kill_worker", "freeze", "hold", "lose", "hiccup"
 HOLD_EVERY = 0.01  # seconds between two looks of somebody held
 

@@ -13,6 +13,7 @@ from tests.chaos import (
     cancels,
     disk_full,
     drains,
+    exporting,
     hiccups,
     insisting,
     kills,
@@ -59,6 +60,8 @@ class Size:
     """Rounds of all kinds, on each store."""
     publications: int = 300
     """On each platform, on each store."""
+    exports: int = 200
+    """On each store."""
 
 
 Run = Callable[[Arena], Result]
@@ -132,6 +135,11 @@ def _publishing(size: Size, stores: Sequence[str]) -> Iterator[tuple[str, Run]]:
         yield store, partial(publishing.run, store_name=store, each=size.publications)
 
 
+def _exporting(size: Size, stores: Sequence[str]) -> Iterator[tuple[str, Run]]:
+    for store in stores:
+        yield store, partial(exporting.run, store_name=store, each=size.exports)
+
+
 PARTS: Mapping[str, Callable[[Size, Sequence[str]], Iterator[tuple[str, Run]]]] = {
     "kills": _kills,
     "redis_restart": _redis_restart,
@@ -146,6 +154,7 @@ PARTS: Mapping[str, Callable[[Size, Sequence[str]], Iterator[tuple[str, Run]]]] 
     "stalled": _stalled,
     "hiccups": _hiccups,
     "publishing": _publishing,
+    "exporting": _exporting,
 }
 
 

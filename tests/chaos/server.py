@@ -19,6 +19,7 @@ from tests.chaos.failpoints import Failpoints
 
 FOLDER = "CHAOS_FOLDER"
 WORKER_HEADER = "Chaos-Worker"
+STEP = 50  # documents of a commit, instead of ten thousand: so that an export has several
 RECOVER_EVERY = 0.5  # seconds, instead of five: so that a life of a few seconds sees recoveries
 
 
@@ -45,6 +46,8 @@ def _arm(folder: Path) -> None:
     from tag_tasks.datasets.cleanup import DataCleanup
     from tag_tasks.datasets.export import Export
     from tag_tasks.delta import commits
+    from tag_tasks.documents.collectors import CollectorTable
+    from tag_tasks.documents.export import DocumentsExport
     from tag_tasks.tags.compute import ComputeTags
     from tag_tasks.tags.table import MembershipTable
     from tagapi import upkeep
@@ -68,6 +71,13 @@ def _arm(folder: Path) -> None:
     _wrap(ComputeTags, "_compute", after=lambda _draft, _task, _order, context, _: points.hit("mid_run", context.check))
     _wrap(Export, "_write", after=lambda _, _task, _file, _form, context: points.hit("mid_run", context.check))
     _wrap(DataCleanup, "_look", after=lambda _, _task, _spark, context, *__: points.hit("mid_run", context.check))
+    for owner, name, before, after in (
+        (CollectorTable, "_deliver", "delivering", "delivered"),
+        (Attempt, "grow", "growing", "grown"),
+        (CollectorTable, "stop", "stopping", "stopped"),
+    ):
+        _wrap(owner, name, before=_at(points, before), after=_at(points, after))
+    _wrap(DocumentsExport, "__init__", after=lambda _, task, *__, **___: setattr(task, "_step", STEP))
     _wrap(Attempt, "journal", before=_at_note(points, "noting"), after=_at_note(points, "noted", 1))
     _wrap(JobRunner, "_record", before=_at(points, "leaving"))
     _wrap_update(JobRegistry, points)

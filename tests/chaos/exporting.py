@@ -1,0 +1,95 @@
+"""The part `exporting`: documents are exported, and read, while the service is killed at every step and at random."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections import Counter
+from collections.abc import Sequence
+
+from tests.chaos.exports import Exports
+from tests.chaos.failpoints import KILL, KILL_WORKER, Order
+from tests.chaos.ground import Arena
+from tests.chaos.process import ChaosServer, open_store
+from tests.chaos.report import Result
+from tests.e2e.server import make_sample, until
+
+DOCUMENTS = 3000
+AT_ONCE = 3  # exports for each kill
+STEPS = 12  # of an export, at most, at whose how-manieth one it is killed
+RANDOM = "at random"
+MOMENTS = (
+    *("before_accept", "after_accept", "after_claim", "delivering", "before_commit", "after_commit", "delivered"),
+    *("growing", "grown", "stopping", "stopped", "leaving", "recovering", "recovered", "cancelling", RANDOM),
+)
+IN_STEPS = frozenset({"delivering", "before_commit", "after_commit", "delivered", "growing", "grown"})
+WAITED = 20.0  # seconds for which a moment is waited for
+RANDOM_WITHIN = 2.0  # seconds
+
+
+def run(arena: Arena, store_name: str, each: int, moments: Sequence[str] = MOMENTS) -> Result:
+    """At least `each` exports, and at least one kill at each of the moments."""
+    began, chance = time.monotonic(), random.Random(f"{arena.seed}-{store_name}")
+    kills: Counter[str] = Counter()
+    arena.folder.mkdir(parents=True, exist_ok=True)
+    exports = Exports(make_sample(arena.folder, 100, documents=DOCUMENTS), chance)
+    with open_store(store_name, arena.folder) as store:
+        server = ChaosServer(arena.folder, store)
+        try:
+            while len(exports.every) < each or set(moments) - kills.keys():
+                if len(exports.every) > 4 * each + 100:
+                    break
+                moment = min(moments, key=lambda one: (kills[one], chance.random()))
+                kills[moment] += _killed(server, exports, moment, chance)
+                if not server.answers():
+                    server.kill()
+                    server = ChaosServer(arena.folder, store)
+                arena.say(f"{len(exports.every)} exports, {kills.total()} kills")
+            server = _in_peace(server, exports)
+            verdict = exports.judge(server)
+            if code := server.stop():
+                verdict.failed.append(f"the exit code is {code}")
+        finally:
+            server.kill()
+    verdict.failed += [f"no kill {moment}" for moment in moments if not kills[moment]]
+    notes = {
+        "exports": len(exports.every),
+        "kills": ", ".join(f"{where} {count}" for where, count in sorted(kills.items())),
+        "kills in all": kills.total(),
+    }
+    return Result("exporting", store_name, verdict, time.monotonic() - began, notes)
+
+
+def _killed(server: ChaosServer, exports: Exports, moment: str, chance: random.Random) -> int:
+    """Have some exports begun, and the service killed at the moment; 1 where it was."""
+    server.wait_ready()
+    for _ in range(AT_ONCE):
+        one = exports.add()
+        one.stopped = one.stopped or moment in ("stopping", "stopped", "cancelling")
+    if moment == RANDOM:
+        exports.push(server)
+        time.sleep(chance.uniform(0, RANDOM_WITHIN))
+        server.kill()
+        return 1
+    hit = chance.randrange(1, STEPS) if moment in IN_STEPS else chance.randrange(1, AT_ONCE + 1)
+    server.orders.place(Order(moment, hit, chance.choice((KILL, KILL_WORKER))))
+    until_ = time.monotonic() + WAITED
+    while server.orders.done() is None and time.monotonic() < until_:
+        if exports.over(server):
+            break
+        exports.push(server)
+    met = server.orders.done() is not None
+    server.orders.place(None)
+    return int(met)
+
+
+def _in_peace(server: ChaosServer, exports: Exports) -> ChaosServer:
+    """Let everything end."""
+    server.wait_ready()
+
+    def settled() -> bool:
+        exports.push(server)
+        return exports.over(server)
+
+    until(settled, "every export ends", 120 + len(exports.every), every=0.2)
+    return server
