@@ -77,6 +77,16 @@ curl $API/api/tasks/status/TASK_ID
 curl -N -H "Accept: text/event-stream" $API/api/tasks/events/TASK_ID
 ```
 
+Copy what a query finds into a collector, follow the task, read it as a stream from any point:
+
+```
+curl -X PUT $API/api/v3/stream/c/coffee -H "Content-Type: application/json" -d '{}'
+curl -X POST $API/api/v3/stream/export -H "Content-Type: application/json" \\
+  -d '{"start": "2024-01-01", "target": "coffee", "query": "coffee lang:en"}'
+curl $API/api/v3/tasks/export
+curl -N "$API/api/v3/stream/c/coffee/results?end_behaviour=stop"
+```
+
 On this page: open an operation, *Try it out*, *Execute*. Where the service asks for tokens, press *Authorize* first.
 A POST that starts a task takes an `Idempotency-Key`: sent again under the same key, it starts nothing twice.
 """.strip()
