@@ -1,7 +1,7 @@
 """`make bench`: everything, or the parts that are named: `python -m benchmarks compute http`.
 
-BENCH_USERS (10,000,000), BENCH_BOOKINGS (5,000,000) and BENCH_JOBS (200) set the size. The data are
-made once and kept in the folder that BENCH_DIR names, by default one in the system's temporary folder.
+BENCH_USERS (10,000,000), BENCH_BOOKINGS (5,000,000), BENCH_DOCUMENTS (10,000,000) and BENCH_JOBS (200) set the size.
+The data are made once and kept in the folder that BENCH_DIR names, by default one in the system's temporary folder.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks import audiences, compute, exports, http, registries, report, segments
+from benchmarks import audiences, compute, documents, exports, http, registries, report, segments
 
 PARTS = {
     "compute": compute.run,
@@ -21,6 +21,7 @@ PARTS = {
     "exports": exports.run,
     "audiences": audiences.run,
     "segments": segments.run,
+    "documents": documents.run,
 }
 
 
