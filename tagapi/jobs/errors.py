@@ -167,3 +167,8 @@ class TimedOut(JobError):
 class NotFoundInData(JobError):
     message = "There is no {thing} {name}."
     code = "not_found_in_data"
+
+
+class BadOffset(JobError):
+    message = "{field} is none that this collector has given."
+    code = "bad_offset"

@@ -27,6 +27,7 @@ from tagapi.auth import (
 from tagapi.hosts import BadHost, ForeignOrigin, Misdirected
 from tagapi.jobs.errors import (
     AlreadyFinished,
+    BadOffset,
     JobError,
     JobNotFound,
     KeyReused,
@@ -65,6 +66,7 @@ class Unavailable(JobError):
 STATUS: Mapping[type[JobError], int] = {
     JobNotFound: 404,
     NotFoundInData: 404,
+    BadOffset: 400,
     AlreadyFinished: 409,
     NotParked: 409,
     NotRetryable: 409,
