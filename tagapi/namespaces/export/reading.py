@@ -80,6 +80,6 @@ class Readings:
             raise
 
     def _go_on(self, reading: Reading, asked: Asked, request_id: str, sock: socket.socket, ahead: bytes) -> None:
-        stream = ResultStream(sock, time.monotonic(), self._hub, self._fetching, reading, asked)
+        stream = ResultStream(sock, time.monotonic(), self._hub.news, self._fetching, reading, asked)
         stream.begin(request_id)
         self._hub.add(stream)

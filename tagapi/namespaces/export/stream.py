@@ -16,7 +16,7 @@ from tagapi.jobs.errors import JobError, NotFoundInData
 from tagapi.namespaces.export.fetching import Fetching
 from tagapi.namespaces.export.lines import control_line, error_line
 from tagapi.pushes.chunked import ChunkedStream, head
-from tagapi.pushes.hub import Hub
+from tagapi.pushes.push import Push
 
 log = logging.getLogger(__name__)
 
@@ -92,10 +92,17 @@ class ResultStream(ChunkedStream):
     """One reader's."""
 
     def __init__(
-        self, sock: socket.socket, now: float, hub: Hub, fetching: Fetching, reading: Reading, asked: Asked
+        self,
+        sock: socket.socket,
+        now: float,
+        news: Callable[[Push], None],
+        fetching: Fetching,
+        reading: Reading,
+        asked: Asked,
     ) -> None:
+        """`news` is the hub's."""
         super().__init__(sock, now, chunked=asked.chunked)
-        self._hub, self._fetching, self._reading, self._asked = hub, fetching, reading, asked
+        self._news, self._fetching, self._reading, self._asked = news, fetching, reading, asked
         self._offset = reading.token
         """The place behind the last document that was put here."""
         self._left = asked.max_hits
@@ -123,7 +130,7 @@ class ResultStream(ChunkedStream):
             self._fetched = self._reading.next(BATCH if self._left is None else min(BATCH, self._left))
         except Exception as error:  # which is told to the client
             self._fetched = error
-        self._hub.news(self)
+        self._news(self)
 
     # -- on the hub's thread -----------------------------------------------------------------
 
