@@ -18,6 +18,7 @@ from tagapi.hosts import Hosts
 from tagapi.namespaces.base import Front, install
 from tagapi.namespaces.edge import Proxies
 from tagapi.namespaces.export.front import ExportFront
+from tagapi.namespaces.export.reading import Readings
 from tagapi.namespaces.health.front import HealthFront
 from tagapi.namespaces.tags.front import TagsFront
 from tagapi.namespaces.tasks.front import TasksFront
@@ -50,11 +51,12 @@ def _fronts(world: World, settings: Settings) -> Sequence[Front]:
     service, means = world.service, world.means
     at_once = max(1, settings.server.threads * 3 // 4)
     limits = {name: task.max_attempts for name, task in world.tasks.items()}
+    documents = documents_reader(means, at_once)
     orders = Orders(world, audience_reader(means, at_once), segment_reader(means, at_once))
     return [
         TagsFront(service, tag_reader(means, at_once), settings.environment),
         WorkersFront(service, {table.name: table.filter_kinds() for table in DATASETS.values()}, means.results),
         TasksFront(service, limits, Live(world.hub, world.watch), orders),
-        ExportFront(service, documents_reader(means, at_once)),
+        ExportFront(service, documents, Readings(world.hub, documents)),
         HealthFront(service, settings.environment, world.facts),
     ]

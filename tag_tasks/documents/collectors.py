@@ -11,10 +11,11 @@ from __future__ import annotations
 import hashlib
 import json
 import time
+from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from functools import lru_cache, partial
+from functools import lru_cache, partial, reduce
 from typing import Any, TypeVar
 
 import pyarrow as pa
@@ -37,6 +38,11 @@ LINES = pa.schema(
 COMMITS_TRIED = 200  # while others commit: each try is a hundredth of a second
 TOLD_KEPT = 1000  # definitions in memory
 ROW_GROUP = 1000  # documents: what a reader has in memory at once
+TOLD_OF_FILES = (
+    *("path", "size_bytes", "num_records", "modification_time", "min.offset", "max.offset"),
+    *("partition.owner", "partition.name"),
+)
+"""The columns of Delta's list of files that are asked for here."""
 
 Answer = TypeVar("Answer")
 
@@ -106,6 +112,11 @@ class Collected:
     def behind(self, offset: int) -> Sequence[Piece]:
         """The pieces that hold this offset or a later one."""
         return [piece for piece in self.pieces if piece.last >= offset]
+
+    def at_or_behind(self, offset: int) -> Piece | None:
+        """The first piece that holds this offset or a later one."""
+        found = bisect_left(self.pieces, offset, key=lambda piece: piece.last)
+        return self.pieces[found] if found < len(self.pieces) else None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -291,10 +302,18 @@ class CollectorTable(JobTable):
 
     def read(self, piece: Piece, columns: Sequence[str]) -> pa.Table:
         def read() -> pa.Table:
-            with self._files.open_input_file(f"{self._root}/{piece.file.path}") as source:
+            with self.source(piece) as source:
                 return pq.read_table(source, columns=list(columns))
 
-        return answered(self._threads, read, self._unusable)
+        return self.ask(read)
+
+    def ask(self, work: Callable[[], Answer]) -> Answer:
+        """The answer of work on the table's files. Raises Transient and TaskFailed."""
+        return answered(self._threads, work, self._unusable)
+
+    def source(self, piece: Piece) -> pa.NativeFile:
+        """A piece's file, open; to be called within `ask`."""
+        return self._files.open_input_file(f"{self._root}/{piece.file.path}")
 
     # -- credits, and what is forgotten ------------------------------------------------------
 
@@ -365,9 +384,9 @@ def _offsets_of(key: Key, generation: str) -> str:
 def _actions(table: DeltaTable, **partition: str) -> pa.Table:
     """The files of some partitions."""
     every = pa.table(table.get_add_actions(flatten=True))
-    for name, value in partition.items():
-        every = every.filter(pc.equal(every[f"partition.{name}"], value))
-    return every
+    columns = [name for name in TOLD_OF_FILES if name in every.column_names]
+    wanted = [pc.equal(every[f"partition.{name}"], value) for name, value in partition.items()]
+    return every.select(columns).filter(reduce(pc.and_, wanted))  # once: most files are somebody else's
 
 
 def _definitions(table: DeltaTable, key: Key) -> tuple[int, Sequence[DataFile]]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 
 import numpy as np
-import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -126,8 +125,3 @@ def _texts(column: pa.Array, before: str = '"', behind: str = '"') -> pa.Array:
     filled = pc.not_equal(pc.list_value_length(lists), 0)
     told = pc.if_else(filled, joined(f"[{before}", between, f"{behind}]"), pa.scalar("[]", pa.large_string()))
     return pc.if_else(pc.is_valid(column), told, pa.scalar(None, pa.large_string()))
-
-
-def control_line(**told: object) -> bytes:
-    """A line that tells where a reader is."""
-    return orjson.dumps({"chunk_type": "CT_CONTROL", "chunk_control": told}) + b"\n"

@@ -13,6 +13,7 @@ from tag_tasks.documents.collectors import COLLECTOR, PROJECT, STREAM, owner_key
 from tag_tasks.documents.conditions import found_by, moment, published_within
 from tag_tasks.documents.definitions import Definitions
 from tag_tasks.documents.query.parse import QueryError, parse
+from tag_tasks.documents.reading import CollectorReader, Reading
 from tag_tasks.documents.source import DOCUMENTS
 from tag_tasks.means import Means
 from tag_tasks.reads import Reads
@@ -34,6 +35,7 @@ class DocumentsReader:
         """At most `at_once` reads are under way."""
         self._means = means
         self._definitions = definitions
+        self._collectors = CollectorReader(means.collectors)
         self._reads = Reads(at_once)
         self._counts = Reads(COUNTS, COUNT_SECONDS)
 
@@ -61,6 +63,14 @@ class DocumentsReader:
         used = self._reads.run(lambda: collectors.used(owner_key(owner)))
         following = datetime(now.year + now.month // 12, now.month % 12 + 1, 1, tzinfo=UTC)
         return {"used": used, "total": self._means.credits_monthly, "next": following}
+
+    def open(self, collector_id: str, owner: str, resume_offset: str | None) -> Reading:
+        """A place in a collector, that moves on. Raises NotFoundInData and BadOffset."""
+        return self._reads.run(lambda: self._collectors.open(collector_id, owner, resume_offset))
+
+    def version(self) -> int:
+        """Of all that is collected and defined: another one after each commit. Raises Transient."""
+        return self._collectors.version()
 
     def count(self, query: str, start: int, stop: int) -> list[tuple[str, int]]:
         """How many documents a query finds of each day that has any, `YYYY-MM-DD` in UTC; `start` and `stop` in ms."""

@@ -175,6 +175,11 @@ class NotUnderstood(Unusable):
     code = "not_understood"
 
 
+class BadOffset(Unusable):
+    message = "{field} is none that this collector has given."
+    code = "bad_offset"
+
+
 class NotFoundInData(JobError):
     message = "There is no {thing} {name}."
     code = "not_found_in_data"

@@ -63,6 +63,11 @@ class Unavailable(JobError):
     code = "unavailable"
 
 
+class NoPushes(Unavailable):
+    message = "This server cannot keep a connection open."
+    code = "no_pushes"
+
+
 STATUS: Mapping[type[JobError], int] = {
     JobNotFound: 404,
     NotFoundInData: 404,

@@ -18,6 +18,8 @@ class Gone(Exception):
 class Push(ABC):
     """A socket, and whatever protocol is spoken on it."""
 
+    most_unsent: float = MOST_UNSENT
+
     def __init__(self, sock: socket.socket) -> None:
         self.sock = sock
         self._unsent: deque[memoryview] = deque()
@@ -30,12 +32,12 @@ class Push(ABC):
         self.leaving: float | None = None
         """Since when, by the hub's clock, everything is sent."""
 
-    def send(self, data: bytes) -> None:
+    def send(self, data: bytes | memoryview) -> None:
         """Put it behind what waits. Raises Gone where that is too much."""
         if data and not self.closing:
             self._unsent.append(memoryview(data))
             self.unsent += len(data)
-            if self.unsent > MOST_UNSENT:
+            if self.unsent > self.most_unsent:
                 raise Gone
 
     def flush(self) -> None:

@@ -274,7 +274,7 @@ class StandIn(Server):
             TagsFront(world.service, NoTags(), "local"),
             WorkersFront(world.service, FILTERS, world.results),
             TasksFront(world.service, world.limits, world.live, no_orders()),
-            ExportFront(world.service, NoDocuments()),
+            ExportFront(world.service, NoDocuments(), None),
             HealthFront(world.service, "local", world.facts),
         ]
         tokens = self._settings.auth.tokens_file

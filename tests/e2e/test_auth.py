@@ -59,7 +59,7 @@ FRONTS: list[Front] = [
     TagsFront(NOTHING, NOTHING, ""),
     WorkersFront(NOTHING, NOTHING, NOTHING),
     TasksFront(NOTHING, NOTHING, NOTHING, NOTHING),
-    ExportFront(NOTHING, NOTHING),
+    ExportFront(NOTHING, NOTHING, NOTHING),
     HealthFront(NOTHING, "", NOTHING),
 ]
 BODIES: Mapping[str, Any] = {

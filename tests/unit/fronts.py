@@ -28,7 +28,7 @@ def client_of(gate: Gate, *more: Front, world: World | None = None) -> FlaskClie
         TagsFront(service, NoTags(), "local"),
         WorkersFront(service, FILTERS, Folder(Path("/none"))),
         TasksFront(service, dict.fromkeys((*TASKS, TASK), 4), None, no_orders()),
-        ExportFront(service, NoDocuments()),
+        ExportFront(service, NoDocuments(), None),
         HealthFront(service, "local", lambda: {"spark": "ready"}),
     ]
     app = Flask("tagapi", static_folder=None)

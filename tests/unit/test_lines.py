@@ -12,7 +12,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from tag_tasks.documents.lines import SNIPPET, control_line, lines_of
+from tag_tasks.documents.lines import SNIPPET, lines_of
 from tag_tasks.documents.source import SCHEMA, TEXTS
 
 NOON = datetime(2026, 6, 15, 12, 0, 0, 123_456, tzinfo=UTC)
@@ -105,13 +105,3 @@ def test_ten_thousand_documents_take_no_time() -> None:
     began = time.perf_counter()
     lines_of(rows, pa.array([["q"]] * 10_000, TEXTS))
     assert time.perf_counter() - began < 1.0
-
-
-def test_a_control_line_is_one_chunk() -> None:
-    line = control_line(connection_id="#a#", resume_offset="earliest", collector_id="c")
-    assert line.endswith(b"\n")
-    assert json.loads(line)["chunk_control"] == {
-        "connection_id": "#a#",
-        "resume_offset": "earliest",
-        "collector_id": "c",
-    }

@@ -15,10 +15,10 @@ from werkzeug.test import TestResponse
 from tagapi.auth import OpenGate, TokenGate
 from tagapi.jobs.errors import AlreadyFinished, JobError, NoResult, ResultNotReady
 from tagapi.jobs.model import EventKind, JobState
-from tagapi.namespaces.problems import HTTP_CODES, STATUS, UNREAD, Problem, problem_of, unread_problem
+from tagapi.namespaces.problems import HTTP_CODES, STATUS, UNREAD, NoPushes, Problem, problem_of, unread_problem
 from tagapi.namespaces.tasks import words
 from tagapi.namespaces.tasks.front import TasksFront
-from tagapi.namespaces.tasks.live import NoPushes, PushesFull
+from tagapi.namespaces.tasks.live import PushesFull
 from tagapi.namespaces.tasks.orders import NotConfigured
 from tagapi.namespaces.tasks.render import STATUS_AFTER, render_error
 from tagapi.tokens import Entry, Principal, Role, TokensFile, digest_of

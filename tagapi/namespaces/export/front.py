@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, ClassVar, Protocol
 
-from flask import Response, request
+from flask import Request, Response, request
 
-from tagapi.auth import Principal
+from tagapi.auth import Admission, Gate, Principal
 from tagapi.jobs.errors import AlreadyFinished, JobNotFound, NotFoundInData
 from tagapi.jobs.model import Job, Json
 from tagapi.jobs.registry import Added
@@ -19,7 +19,10 @@ from tagapi.namespaces.edge import request_id
 from tagapi.namespaces.export import render
 from tagapi.namespaces.export import schemas as shapes
 from tagapi.namespaces.export.asked import ExportQuery
-from tagapi.namespaces.problems import Conflict, Invalid, Problem
+from tagapi.namespaces.export.reading import Readings
+from tagapi.namespaces.export.stream import Reading
+from tagapi.namespaces.problems import Conflict, Invalid, NoPushes, Problem
+from tagapi.serving.records import TAKE_OVER
 
 
 class BadOperation(Conflict):
@@ -49,6 +52,9 @@ class Documents(Protocol):
         """Raises NotUnderstood."""
 
     def credits(self, owner: str) -> Json: ...
+    def open(self, collector_id: str, owner: str, resume_offset: str | None) -> Reading:
+        """Raises NotFoundInData and BadOffset."""
+
     def owner_key(self, owner: str) -> str: ...
     def count(self, query: str, start: int, stop: int) -> Sequence[tuple[str, int]]: ...
 
@@ -66,9 +72,11 @@ class ExportFront(Front):
     every_query = ExportQuery
     statuses: ClassVar[Mapping[str, int]] = {"bad_operation": 400, "no_rules": 403, "reads_full": 429}
 
-    def __init__(self, service: JobService, documents: Documents) -> None:
+    def __init__(self, service: JobService, documents: Documents, readings: Readings | None) -> None:
+        """`readings` is None where no connection can be kept open."""
         self.service = service
         self.documents = documents
+        self.readings = readings
 
     def routes(self) -> Sequence[Route]:
         # The views know their front, so it can name them only later.
@@ -158,6 +166,27 @@ class ExportFront(Front):
         told: Json = self.documents.define(lambda known: known.resume(caller.name, name))
         if told["collector_query"] is None:
             raise BadOperation(name=name)
+        return told
+
+    def read(self, asked: Request, name: str, options: Json, admission: Admission, gate: Gate) -> Response:
+        """Go on with the connection as a stream. Raises NotFoundInData, BadOffset, ReadsFull, NoPushes."""
+        if self.readings is None or TAKE_OVER not in asked.environ:
+            raise NoPushes
+        told = Response(status=200, mimetype="text/plain")
+        if asked.method == "HEAD":
+            self.documents.open(name, admission.principal.name, options["resume_offset"])
+            return told
+        take = self.readings.open(
+            name,
+            admission.principal.name,
+            options["resume_offset"],
+            options["end_behaviour"] == "wait",
+            options["max_hits"],
+            request_id=str(request_id()),
+            chunked=asked.environ["SERVER_PROTOCOL"] != "HTTP/1.0",
+            holds=lambda: gate.holds(admission),
+        )
+        asked.environ[TAKE_OVER].append(take)
         return told
 
     # -- queries ---------------------------------------------------------------------------

@@ -5,15 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
+from flask import request
+
 from tagapi.auth import Policy
-from tagapi.jobs.errors import JobNotFound, NotFoundInData, NotReady, NotUnderstood
+from tagapi.jobs.errors import BadOffset, JobNotFound, NotFoundInData, NotReady, NotUnderstood
 from tagapi.namespaces.base import NamespaceResource, Route, idempotency_key, load_body, load_query
 from tagapi.namespaces.documentation import SUBMITTING, WITH_BODY, Answer, operation
 from tagapi.namespaces.export import asked, render
 from tagapi.namespaces.export import schemas as shapes
 from tagapi.namespaces.export.front import ExportFront, NoRules
+from tagapi.namespaces.export.reading import ReadsFull
 from tagapi.namespaces.headers import KEY, REPLAYED
-from tagapi.namespaces.problems import Invalid
+from tagapi.namespaces.problems import Invalid, NoPushes
 
 TASK_ID = {"task_id": "The UUID of the task"}
 KEY_HEADER = {KEY: "1 to 255 visible ASCII characters: the same key and body, the same task"}
@@ -136,6 +139,29 @@ class ExportStatus(ExportResource):
             return render.render_unknown(task_id)
 
 
+class Results(ExportResource):
+    @operation(
+        policy=Policy.USER,
+        path={"collector_id": "The collector"},
+        query=asked.ResultsQuery,
+        answers={200: Answer("Lines of JSON: CT_RESULT has a document, CT_CONTROL where the reader is", None)},
+        errors=(
+            BadOffset(field="resume_offset"),
+            NotFoundInData(thing="collector", name="collector_1"),
+            ReadsFull(open=100, retry_after=5),
+            NoPushes(),
+        ),
+        produces=("text/plain",),
+    )
+    def get(self, collector_id: str) -> Any:
+        """Read a collector as a stream, from its beginning, its end, or any place that was told.
+
+        What was read before a CT_CONTROL is whole: keep it, and then its `resume_offset`, to go on there, whenever
+        and wherever. One is told after every thousand documents at most, at least every ten seconds, and at the end.
+        """
+        return self.front.read(request, collector_id, load_query(asked.ResultsQuery), self.admission, self.gate)
+
+
 class QueryValidation(ExportResource):
     @operation(
         policy=Policy.USER,
@@ -176,6 +202,7 @@ ROUTES: Sequence[Route] = (
     ("/api/v3/stream/p/<string:project_id>/export", ProjectExport),
     ("/api/v3/tasks/export", ExportList),
     ("/api/v3/tasks/export/<string:task_id>", ExportStatus),
+    ("/api/v3/stream/c/<string:collector_id>/results", Results),
     ("/api/v3/stream/query/validate", QueryValidation),
     ("/api/v3/stream/count", Count),
     ("/api/v1/status/credits", Credits),

@@ -16,9 +16,9 @@ from tagapi.jobs.registry import Added
 from tagapi.jobs.service import JobService
 from tagapi.namespaces.base import Front, Route
 from tagapi.namespaces.edge import request_id
-from tagapi.namespaces.problems import Invalid, Problem
+from tagapi.namespaces.problems import Invalid, NoPushes, Problem
 from tagapi.namespaces.tasks import schemas as shapes
-from tagapi.namespaces.tasks.live import Live, NoPushes
+from tagapi.namespaces.tasks.live import Live
 from tagapi.namespaces.tasks.orders import Orders
 from tagapi.namespaces.tasks.render import UUID, job_query, render_error, render_list
 from tagapi.serving.records import TAKE_OVER

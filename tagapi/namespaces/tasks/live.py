@@ -37,11 +37,6 @@ class PushesFull(Unavailable):
     code = "pushes_full"
 
 
-class NoPushes(Unavailable):
-    message = "This server cannot keep a connection open."
-    code = "no_pushes"
-
-
 class Heard:
     """What the watch told of jobs, until the hub's thread comes to it: the newest of each."""
 

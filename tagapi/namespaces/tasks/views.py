@@ -16,10 +16,10 @@ from tagapi.jobs.errors import AlreadyFinished, JobNotFound, NotParked, NotRetry
 from tagapi.namespaces.base import NamespaceResource, Route, idempotency_key, load_body, load_query
 from tagapi.namespaces.documentation import WITH_BODY, Answer, operation
 from tagapi.namespaces.headers import KEY
-from tagapi.namespaces.problems import Invalid
+from tagapi.namespaces.problems import Invalid, NoPushes
 from tagapi.namespaces.tasks import schemas as shapes
 from tagapi.namespaces.tasks.front import TasksFront
-from tagapi.namespaces.tasks.live import NoPushes, PushesFull
+from tagapi.namespaces.tasks.live import PushesFull
 from tagapi.namespaces.tasks.render import (
     PREFIX,
     UUID,
