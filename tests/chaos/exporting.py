@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from tests.chaos.exports import Exports
 from tests.chaos.failpoints import KILL, KILL_WORKER, Order
@@ -22,9 +22,12 @@ MOMENTS = (
     *("before_accept", "after_accept", "after_claim", "delivering", "before_commit", "after_commit", "delivered"),
     *("growing", "grown", "stopping", "stopped", "leaving", "recovering", "recovered", "cancelling", RANDOM),
 )
+AFTER_A_KILL = frozenset({"recovering", "recovered"})
+"""Moments that come when a job's process was lost before."""
 IN_STEPS = frozenset({"delivering", "before_commit", "after_commit", "delivered", "growing", "grown"})
 WAITED = 20.0  # seconds for which a moment is waited for
 RANDOM_WITHIN = 2.0  # seconds
+LOOK_EVERY = 0.05  # seconds
 
 
 def run(arena: Arena, store_name: str, each: int, moments: Sequence[str] = MOMENTS) -> Result:
@@ -36,16 +39,20 @@ def run(arena: Arena, store_name: str, each: int, moments: Sequence[str] = MOMEN
     with open_store(store_name, arena.folder) as store:
         server = ChaosServer(arena.folder, store)
         try:
-            while len(exports.every) < each or set(moments) - kills.keys():
+            while len(exports.every) < each or not all(kills[moment] for moment in moments):
                 if len(exports.every) > 4 * each + 100:
                     break
+                server = _up(server, lambda: ChaosServer(arena.folder, store))
                 moment = min(moments, key=lambda one: (kills[one], chance.random()))
-                kills[moment] += _killed(server, exports, moment, chance)
+                first = chance.choice(sorted(IN_STEPS)) if moment in AFTER_A_KILL else moment
+                kills[first] += _killed(server, exports, first, chance)
                 if not server.answers():
                     server.kill()
-                    server = ChaosServer(arena.folder, store)
+                    server = ChaosServer(arena.folder, store, order=Order(moment) if first != moment else None)
+                    kills[moment] += first != moment and _obeyed(server)
                 arena.say(f"{len(exports.every)} exports, {kills.total()} kills")
-            server = _in_peace(server, exports)
+            server = _up(server, lambda: ChaosServer(arena.folder, store))
+            _let_end(server, exports)
             verdict = exports.judge(server)
             if code := server.stop():
                 verdict.failed.append(f"the exit code is {code}")
@@ -62,7 +69,6 @@ def run(arena: Arena, store_name: str, each: int, moments: Sequence[str] = MOMEN
 
 def _killed(server: ChaosServer, exports: Exports, moment: str, chance: random.Random) -> int:
     """Have some exports begun, and the service killed at the moment; 1 where it was."""
-    server.wait_ready()
     for _ in range(AT_ONCE):
         one = exports.add()
         one.stopped = one.stopped or moment in ("stopping", "stopped", "cancelling")
@@ -74,22 +80,35 @@ def _killed(server: ChaosServer, exports: Exports, moment: str, chance: random.R
     hit = chance.randrange(1, STEPS) if moment in IN_STEPS else chance.randrange(1, AT_ONCE + 1)
     server.orders.place(Order(moment, hit, chance.choice((KILL, KILL_WORKER))))
     until_ = time.monotonic() + WAITED
-    while server.orders.done() is None and time.monotonic() < until_:
-        if exports.over(server):
-            break
+    while server.orders.done() is None and time.monotonic() < until_ and not exports.over(server):
         exports.push(server)
     met = server.orders.done() is not None
     server.orders.place(None)
     return int(met)
 
 
-def _in_peace(server: ChaosServer, exports: Exports) -> ChaosServer:
-    """Let everything end."""
-    server.wait_ready()
+def _obeyed(server: ChaosServer) -> bool:
+    """Whether it is killed at the moment that its order names; then it has to be started again."""
+    until_ = time.monotonic() + WAITED
+    while server.orders.done() is None and time.monotonic() < until_:
+        time.sleep(LOOK_EVERY)
+    met = server.orders.done() is not None
+    server.orders.place(None)
+    return met
 
+
+def _up(server: ChaosServer, start: Callable[[], ChaosServer]) -> ChaosServer:
+    """A service that is ready: this one, or the next where it was killed."""
+    if server.exit_code() is not None or not server.answers():
+        server.kill()
+        server = start()
+    server.wait_ready()
+    return server
+
+
+def _let_end(server: ChaosServer, exports: Exports) -> None:
     def settled() -> bool:
         exports.push(server)
         return exports.over(server)
 
     until(settled, "every export ends", 120 + len(exports.every), every=0.2)
-    return server
