@@ -184,6 +184,7 @@ def test_what_is_forgotten_meanwhile_is_told_where_it_was(talk: Talk, there: int
     (at,) = [number for number, chunk in enumerate(told) if "expired" in chunk.get("chunk_control", {})]
     assert told[at]["chunk_control"]["resume_offset"] == "o7"
     assert told[at - 1]["chunk_control"]["resume_offset"] == "o3"
+    assert controls(told)[-1] == f"o{there}"
 
 
 # -- errors --------------------------------------------------------------------------------
