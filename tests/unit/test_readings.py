@@ -39,7 +39,7 @@ class Conversation:
         for end in (self.ours, self.theirs):
             end.setblocking(False)
             end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 32 * 1024)
-        self.fetching = FetchingByHand(documents.version)
+        self.fetching = FetchingByHand(documents.states)
         facts = {"wait": False, "max_hits": None, "chunked": True, "holds": lambda: True, **more}
         asked = Asked(collector_id="c", resume_offset=resume_offset or "earliest", connection_id="#a#", **facts)
         self.heard_of: list[object] = []
