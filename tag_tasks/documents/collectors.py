@@ -37,7 +37,9 @@ LINES = pa.schema(
 )
 COMMITS_TRIED = 200  # while others commit: each try is a hundredth of a second
 TOLD_KEPT = 1000  # definitions in memory
-ROW_GROUP = 1000  # documents: what a reader has in memory at once
+ROW_GROUP = 1000  # documents: what a reader has in memory at once, or fewer where they are large
+GROUP_BYTES = 4 * 1024 * 1024  # of lines, of about the same size each
+WINDOW = 64  # pieces
 TOLD_OF_FILES = (
     *("path", "size_bytes", "num_records", "modification_time", "min.offset", "max.offset"),
     *("partition.owner", "partition.name"),
@@ -45,6 +47,8 @@ TOLD_OF_FILES = (
 """The columns of Delta's list of files that are asked for here."""
 
 Answer = TypeVar("Answer")
+State = tuple[str, int | None]
+"""Of a collector: the path of its definition, and the offset of its last document, where it has any."""
 
 
 class TargetGone(TaskFailed):
@@ -100,6 +104,13 @@ class Collected:
     """In the order of their offsets; older ones may have been forgotten."""
     next: int
     """The offset that the next document will have."""
+    definition: str
+    """The path of the file that has it."""
+
+    @property
+    def state(self) -> State:
+        """What looks the same as long as there is nothing new."""
+        return self.definition, self.pieces[-1].last if self.pieces else None
 
     @property
     def generation(self) -> str:
@@ -113,9 +124,17 @@ class Collected:
         """The pieces that hold this offset or a later one."""
         return [piece for piece in self.pieces if piece.last >= offset]
 
+    def window(self, offset: int) -> Collected:
+        """As much of it as is read in a while, from this offset on: whoever reads for hours holds no more."""
+        begin = self._first_behind(offset)
+        return replace(self, pieces=self.pieces[begin : begin + WINDOW])
+
+    def _first_behind(self, offset: int) -> int:
+        return bisect_left(self.pieces, offset, key=lambda piece: piece.last)
+
     def at_or_behind(self, offset: int) -> Piece | None:
         """The first piece that holds this offset or a later one."""
-        found = bisect_left(self.pieces, offset, key=lambda piece: piece.last)
+        found = self._first_behind(offset)
         return self.pieces[found] if found < len(self.pieces) else None
 
 
@@ -237,7 +256,7 @@ class CollectorTable(JobTable):
             at, pieces, following = self.use(partial(_pieces_and_next, key=documents, offsets=offsets))
             if at != version:
                 raise _Faster
-            return Collected(version, told, pieces, following)
+            return Collected(version, told, pieces, following, there[0].path)
 
         return _tried(step)
 
@@ -279,7 +298,7 @@ class CollectorTable(JobTable):
         offsets = pa.array(range(first, first + rows.num_rows), pa.int64())
         lines = pa.table([offsets, *(rows[name] for name in LINES.names[1:])], schema=LINES)
         folder = f"{delivery.key.folder}/{delivery.attempt}"
-        return self.write_file(folder, lines, use_dictionary=False, row_group_size=ROW_GROUP)
+        return self.write_file(folder, lines, use_dictionary=False, row_group_size=_group_of(lines["line"]))
 
     def stop(self, job_id: str, epoch: int) -> int:
         """See to it that no earlier attempt of the job delivers any more; answers with how many documents it has."""
@@ -372,6 +391,12 @@ def _payable(delivery: Delivery, used: int, rows: int) -> int:
     if used >= delivery.monthly:
         raise NoCredits(monthly=delivery.monthly)
     return min(rows, delivery.monthly - used)
+
+
+def _group_of(lines: pa.ChunkedArray) -> int:
+    """How many documents make a row group."""
+    size = max(1, int(lines.nbytes) // max(1, len(lines)))
+    return max(1, min(ROW_GROUP, GROUP_BYTES // size))
 
 
 def _offsets_of(key: Key, generation: str) -> str:

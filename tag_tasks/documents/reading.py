@@ -10,20 +10,32 @@ from __future__ import annotations
 
 import base64
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
+import pyarrow as pa
+import pyarrow.compute as pc
 from deltalake import DeltaTable
 
-from tag_tasks.documents.collectors import COLLECTOR, ROW_GROUP, Collected, CollectorTable, Key, Piece, owner_key
+from tag_tasks.documents.collectors import (
+    COLLECTOR,
+    DOCUMENTS,
+    ROW_GROUP,
+    Collected,
+    CollectorTable,
+    Key,
+    Piece,
+    State,
+    owner_key,
+)
 from tag_tasks.documents.pieces import MOST_BYTES, Lines
 from tagapi.jobs.errors import BadOffset, NotFoundInData, TaskFailed
 
 EARLIEST, LATEST = "earliest", "latest"
 FEW = 250  # documents: a batch of fewer takes more from the next piece, as each costs a way to the client
 LOOK_EVERY = 1.0  # seconds: older than that, what is known of a collector is looked at anew before it is read on
-SEEN_KEPT = 100  # collectors, as they were last
+SEEN_KEPT = 16  # collectors, as they were last
 
 
 class CollectorDeleted(NotFoundInData):
@@ -56,14 +68,14 @@ class Batch:
     lines: Sequence[memoryview]
     """Their bytes, put behind one another; they lie where Arrow has read them to."""
     documents: int
-    """0 where there is none behind `first`, as far as the table's `version` goes."""
+    """0 where there is none behind `first`, as the collector was in this `state`."""
     first: str
     """The token of the place before them."""
     next: str
     """The token of the place behind them."""
     expired: bool
     """Documents right before them were forgotten before they were read."""
-    version: int
+    state: State
 
 
 class CollectorReader:
@@ -74,6 +86,7 @@ class CollectorReader:
         self._now = now
         self._seen: dict[Key, Collected] = {}
         """Since many may read the same, and a look at a table that did not change is a fifth of the work."""
+        self._states: tuple[int, Mapping[Key, State]] = (-1, {})
 
     def open(self, collector_id: str, owner: str, resume_offset: str | None) -> Reading:
         """A reading from `earliest` (or None), `latest` or a token on; `owner` is a user's name.
@@ -85,16 +98,21 @@ class CollectorReader:
         if found is None:
             raise NotFoundInData(thing="collector", name=collector_id)
         begin = _begin(found, resume_offset)
-        return Reading(self._table, partial(self._look, key), self._now, collector_id, found, begin)
+        return Reading(self._table, partial(self._look, key), self._now, key, found, begin)
 
-    def version(self) -> int:
-        """Of the table: another one after each commit, whoever made it. Raises Transient."""
-        return self._table.use(_version)
+    def states(self) -> Mapping[Key, State]:
+        """Of all collectors: another one after each commit to a collector, whoever made it. Raises Transient.
+
+        One look for all who wait, and none at others' collectors for each of them.
+        """
+        if self._states[0] != self._table.use(_version):
+            self._states = self._table.use(states_of)
+        return self._states[1]
 
     def _look(self, key: Key) -> Collected | None:
         """The collector as it is now."""
         known = self._seen.get(key)
-        if known is not None and known.version == self.version():
+        if known is not None and known.version == self._table.use(_version):
             return known
         found = self._table.collected(key)
         if len(self._seen) >= SEEN_KEPT:
@@ -106,6 +124,23 @@ class CollectorReader:
 
 def _version(table: DeltaTable) -> int:
     return int(table.version())
+
+
+def states_of(table: DeltaTable) -> tuple[int, Mapping[Key, State]]:
+    """The table's version, and the state of each collector."""
+    every = pa.table(table.get_add_actions(flatten=True))
+    kinds = every["partition.kind"]
+    names = ["partition.owner", "partition.name"]
+    ends: dict[tuple[str, str], int] = {}
+    if "max.offset" in every.column_names:  # there are documents
+        documents = every.filter(pc.equal(kinds, DOCUMENTS)).group_by(names).aggregate([("max.offset", "max")])
+        ends = {(row[names[0]], row[names[1]]): row["max.offset_max"] for row in documents.to_pylist()}
+    defined = every.filter(pc.equal(kinds, COLLECTOR)).select([*names, "path"]).to_pylist()
+    return table.version(), {
+        Key(owner, COLLECTOR, name): (row["path"], ends.get((owner, name)))
+        for row in defined
+        for owner, name in [(row[names[0]], row[names[1]])]
+    }
 
 
 def _begin(found: Collected, resume_offset: str | None) -> int:
@@ -122,12 +157,13 @@ class Reading:
         table: CollectorTable,
         look: Callable[[], Collected | None],
         now: Callable[[], float],
-        name: str,
+        key: Key,
         found: Collected,
         offset: int,
     ) -> None:
-        self._look, self._now, self._name = look, now, name
-        self._found, self._looked_at = found, now()
+        self._look, self._now = look, now
+        self.key = key
+        self._found, self._state, self._looked_at = found.window(offset), found.state, now()
         self._offset = offset
         self._jumped = False
         """Documents at the offset were forgotten: it was moved behind them, and nobody was told yet."""
@@ -153,7 +189,7 @@ class Reading:
             first=self._token(start),
             next=self._token(start + documents),
             expired=expired,
-            version=self._found.version,
+            state=self._state,
         )
 
     def _gather(self, most: int) -> Iterator[tuple[memoryview, int]]:
@@ -190,8 +226,8 @@ class Reading:
     def _look_anew(self) -> None:
         found, self._looked_at = self._look(), self._now()
         if found is None or found.generation != self._found.generation:
-            raise CollectorDeleted(thing="collector", name=self._name)
-        self._found = found
+            raise CollectorDeleted(thing="collector", name=self.key.name)
+        self._found, self._state = found.window(self._offset), found.state
 
     def _find(self) -> None:
         """Move on to where documents are kept."""

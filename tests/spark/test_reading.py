@@ -11,13 +11,14 @@ from datetime import timedelta
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
-from tag_tasks.documents.collectors import ROW_GROUP, Collected, CollectorTable
+from tag_tasks.documents.collectors import ROW_GROUP, WINDOW, Collected, CollectorTable
 from tag_tasks.documents.reading import FEW, LOOK_EVERY, Batch, CollectorDeleted, CollectorReader, Reading, offset_token
 from tagapi.jobs.errors import BadOffset, NotFoundInData, TaskFailed
 from tests.clock import ManualClock
-from tests.spark.test_collectors import NAME, Clock, delivery, key, made, rows
+from tests.spark.test_collectors import BOB, NAME, Clock, delivery, key, made, rows
 
 MOST = 1000
 
@@ -100,6 +101,52 @@ def test_large_documents_make_small_batches(table: CollectorTable, reader: Colle
     assert told == [b"0", b"1", b"2", b"3", b"4"]
 
 
+def test_large_documents_are_not_in_memory_by_the_thousand(table: CollectorTable) -> None:
+    large = rows(0, 100).set_column(2, "line", pa.array([f"{number}" * 100_000 for number in range(100)]))
+    table.deliver(delivery(made(table)), large)
+    footer = table.ask(lambda: pq.read_metadata(table.source(made(table).pieces[0])))
+    assert max(footer.row_group(group).num_rows for group in range(footer.num_row_groups)) <= 42
+
+
+def test_more_pieces_than_are_looked_at_at_once(table: CollectorTable, reader: CollectorReader) -> None:
+    found = filled(table, *[1] * (WINDOW + 3))
+    for offset in (0, 1, WINDOW, WINDOW + 2, WINDOW + 3):
+        reading = reader.open(NAME, "ann", offset_token(found.generation, offset))
+        assert everything(reading) == list(range(offset, WINDOW + 3))
+
+
+def test_a_state_is_the_same_until_there_is_something_new(
+    table: CollectorTable, reader: CollectorReader, clock: Clock
+) -> None:
+    assert reader.states() == {}
+    seen = []
+
+    def changed() -> bool:
+        seen.append(reader.states().get(key()))
+        opened = None if seen[-1] is None else reader.open(NAME, "ann", "latest").next(MOST).state
+        assert opened == seen[-1], "a reading that finds nothing is of the same"
+        return len(seen) == 1 or seen[-1] != seen[-2]
+
+    step = delivery(made(table))
+    assert changed()
+    made(table, "another")
+    made(table, owner=BOB)
+    assert not changed(), "others' are no news"
+    step = table.deliver(step, rows(0, 3))
+    assert changed()
+    table.deliver(delivery(made(table, "another"), "another"), rows(0, 5))
+    assert not changed()
+    clock.now += timedelta(days=8)
+    table.deliver(step, rows(3, 3))
+    assert changed()
+    table.forget(7)
+    assert not changed(), "what is behind it is no news"
+    table.remove(key())
+    assert changed()
+    made(table)
+    assert changed()
+
+
 def test_what_is_no_offset_is_refused(table: CollectorTable, reader: CollectorReader) -> None:
     found = filled(table, 5)
     generation = found.generation
@@ -128,9 +175,9 @@ def test_the_end_is_where_nothing_new_was_committed(table: CollectorTable, reade
     filled(table, 2)
     reading = reader.open(NAME, "ann", "latest")
     end = reading.next(MOST)
-    assert (end.documents, end.lines, end.next, end.version) == (0, [], end.first, reader.version())
+    assert (end.documents, end.lines, end.next, end.state) == (0, [], end.first, reader.states()[key()])
     CollectorTable(table.path).deliver(delivery(made(table)), rows(2, 2))
-    assert reader.version() != end.version
+    assert reader.states()[key()] != end.state
     more = reading.next(MOST)
     assert (ids(more), more.first) == ([2, 3], end.next)
 
@@ -184,7 +231,7 @@ def test_a_gap_ends_a_batch(table: CollectorTable, time: ManualClock) -> None:
     """So that the place behind it is told before the place behind the gap."""
     found = filled(table, 2, 2, 2)
     gap = replace(found, pieces=[found.pieces[0], found.pieces[2]])
-    one, two = list(batches(Reading(table, lambda: gap, time.monotonic, NAME, gap, 0)))
+    one, two = list(batches(Reading(table, lambda: gap, time.monotonic, key(), gap, 0)))
     assert (ids(one), one.next, one.expired) == ([0, 1], offset_token(found.generation, 2), False)
     assert (ids(two), two.first, two.expired) == ([4, 5], offset_token(found.generation, 4), True)
 

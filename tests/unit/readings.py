@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import socket
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from tagapi.jobs.errors import BadOffset, NotFoundInData
-from tagapi.namespaces.export.fetching import Fetching
+from tagapi.namespaces.export.fetching import Fetching, States
 
 LINE = '{{"chunk_type":"CT_RESULT","number":{number},"content":"{content}"}}\n'
 
@@ -21,7 +21,7 @@ class ListBatch:
     first: str
     next: str
     expired: bool = False
-    version: int = 0
+    state: int = 0
 
 
 @dataclass
@@ -34,8 +34,6 @@ class Documents:
     earliest: int = 0
     at_once: int = 1000
     fails: Callable[[int], Exception | None] = lambda offset: None
-    versions: list[int] = field(default_factory=list)
-    """Which were asked for."""
 
     def open(self, collector_id: str, owner: str, resume_offset: str | None) -> ListReading:
         if (collector_id, owner) != ("c", "ann"):
@@ -45,9 +43,8 @@ class Documents:
             raise BadOffset(field="resume_offset")
         return ListReading(self, named[resume_offset] if resume_offset in named else int(str(resume_offset)[1:]))
 
-    def version(self) -> int:
-        self.versions.append(self.there)
-        return self.there
+    def states(self) -> States:
+        return {"c": self.there}
 
     def lines(self, first: int, behind: int) -> bytes:
         content = "x" * self.width
@@ -55,6 +52,8 @@ class Documents:
 
 
 class ListReading:
+    key = "c"
+
     def __init__(self, documents: Documents, offset: int) -> None:
         self._documents = documents
         self.expired = offset < documents.earliest
@@ -76,32 +75,32 @@ class ListReading:
             first=f"o{first}",
             next=f"o{behind}",
             expired=expired,
-            version=documents.there,
+            state=documents.there,
         )
 
 
 class FetchingByHand(Fetching):
     """Nothing is done before `turn`."""
 
-    def __init__(self, version: Callable[[], int]) -> None:
-        super().__init__(version)
+    def __init__(self, states: Callable[[], States]) -> None:
+        super().__init__(states)
         self.begun: list[Callable[[], None]] = []
-        self.waiting: dict[object, tuple[int, Callable[[], None]]] = {}
+        self.waiting: dict[object, tuple[Hashable, Hashable, Callable[[], None]]] = {}
 
     def begin(self, work: Callable[[], None]) -> None:
         self.begun.append(work)
 
-    def begin_after(self, who: object, version: int, work: Callable[[], None]) -> None:
-        self.waiting[who] = (version, work)
+    def begin_after(self, who: object, key: Hashable, state: Hashable, work: Callable[[], None]) -> None:
+        self.waiting[who] = (key, state, work)
 
     def forget(self, who: object) -> None:
         self.waiting.pop(who, None)
 
     def turn(self) -> bool:
         """Do what there is to do; answers with whether there was any."""
-        version = self._version()
-        due = [who for who, (seen, _) in self.waiting.items() if seen != version]
-        work = self.begun + [self.waiting.pop(who)[1] for who in due]
+        states = self._states()
+        due = [who for who, (key, seen, _) in self.waiting.items() if states.get(key) != seen]
+        work = self.begun + [self.waiting.pop(who)[2] for who in due]
         self.begun = []
         for one in work:
             one()

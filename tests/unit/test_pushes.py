@@ -10,6 +10,7 @@ import pytest
 from wsproto.connection import Connection, ConnectionType
 from wsproto.events import CloseConnection, Event, Ping, Pong, TextMessage
 
+from tagapi.pushes.chunked import SMALL, UNTAKEN, ChunkedStream
 from tagapi.pushes.events import COMMENT_EVERY, EventStream
 from tagapi.pushes.hub import GOING_AWAY, Hub
 from tagapi.pushes.push import MOST_UNSENT, Gone, Push
@@ -23,6 +24,16 @@ class Silent(EventStream):
     """A stream of whatever a test says."""
 
     def heard(self) -> None: ...
+
+    def left(self) -> None: ...
+
+
+class Chunks(ChunkedStream):
+    """Chunks of whatever a test puts."""
+
+    def heard(self) -> None: ...
+
+    def end(self, code: int, reason: str) -> None: ...
 
     def left(self) -> None: ...
 
@@ -99,6 +110,31 @@ def test_a_silent_client_is_asked_and_then_let_go(ends: Ends) -> None:
     assert push.unsent == 0, "once is enough"
     with pytest.raises(Gone):
         push.beat(NOW + SILENT + 1)
+
+
+def test_chunks_of_which_nothing_was_sent_are_taken_back(ends: Ends) -> None:
+    stream = Chunks(ends[0], NOW, chunked=True)
+    for place in ("a", "b"):
+        stream.put(place.encode(), place=place)
+    assert (stream.take_back(), stream.unsent, stream.take_back()) == ("a", 0, None)
+    stream.put(b"c" * 10, place="c")
+    stream.flush()
+    stream.put(b"d", b"e" * SMALL, place="d")
+    stream.put(b"f", place="f")
+    assert (stream.take_back(), stream.unsent) == ("d", 0)
+    stream.finish()
+    stream.flush()
+    assert ends[1].recv(100) == b"a\r\n" + b"c" * 10 + b"\r\n0\r\n\r\n"
+
+
+def test_chunks_are_let_go_when_they_are_not_taken(ends: Ends) -> None:
+    stream = Chunks(ends[0], NOW, chunked=True)
+    stream.beat(NOW + 2 * UNTAKEN)
+    stream.beat(NOW + 4 * UNTAKEN)
+    stream.put(b"a", place="a")
+    stream.beat(NOW + 5 * UNTAKEN)
+    with pytest.raises(Gone):
+        stream.beat(NOW + 5 * UNTAKEN + 1)
 
 
 def test_who_answers_a_ping_is_there(ends: Ends) -> None:

@@ -39,7 +39,7 @@ class Conversation:
         for end in (self.ours, self.theirs):
             end.setblocking(False)
             end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 32 * 1024)
-        self.fetching = FetchingByHand(documents.version)
+        self.fetching = FetchingByHand(documents.states)
         facts = {"wait": False, "max_hits": None, "chunked": True, "holds": lambda: True, **more}
         asked = Asked(collector_id="c", resume_offset=resume_offset or "earliest", connection_id="#a#", **facts)
         self.heard_of: list[object] = []
@@ -184,6 +184,7 @@ def test_what_is_forgotten_meanwhile_is_told_where_it_was(talk: Talk, there: int
     (at,) = [number for number, chunk in enumerate(told) if "expired" in chunk.get("chunk_control", {})]
     assert told[at]["chunk_control"]["resume_offset"] == "o7"
     assert told[at - 1]["chunk_control"]["resume_offset"] == "o3"
+    assert controls(told)[-1] == f"o{there}"
 
 
 # -- errors --------------------------------------------------------------------------------

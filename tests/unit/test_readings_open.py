@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from tagapi.jobs.errors import BadOffset, NotFoundInData, Transient
-from tagapi.namespaces.export.fetching import Fetching
+from tagapi.namespaces.export.fetching import Fetching, States
 from tagapi.namespaces.export.reading import Readings, ReadsFull
 from tagapi.namespaces.problems import problem_of
 from tagapi.pushes.hub import GOODBYE_SECONDS, Hub
@@ -160,8 +160,8 @@ def test_the_drain_tells_where_everybody_is(hub: Hub, begin: Open) -> None:
 
 
 @pytest.fixture
-def versions() -> list[int | Exception]:
-    """What the data is of, at the end of the list."""
+def states() -> list[int | Exception]:
+    """Of what is waited for, at the end of the list."""
     return [1]
 
 
@@ -171,55 +171,56 @@ def looked() -> SimpleQueue[None]:
 
 
 @pytest.fixture
-def fetching(versions: list[int | Exception], looked: SimpleQueue[None]) -> Iterator[Fetching]:
-    def version() -> int:
+def fetching(states: list[int | Exception], looked: SimpleQueue[None]) -> Iterator[Fetching]:
+    def look() -> States:
         looked.put(None)
-        if isinstance(versions[-1], Exception):
-            raise versions[-1]
-        return versions[-1]
+        if isinstance(states[-1], Exception):
+            raise states[-1]
+        return {"c": states[-1], "another": len(states)}
 
-    fetching = Fetching(version, threads=1, look_every=0.001)
+    fetching = Fetching(look, threads=1, look_every=0.001)
     yield fetching
     fetching.stop()
 
 
-def test_who_waits_is_woken_by_another_version(
-    fetching: Fetching, versions: list[int | Exception], looked: SimpleQueue[None]
+def test_who_waits_is_woken_by_another_state(
+    fetching: Fetching, states: list[int | Exception], looked: SimpleQueue[None]
 ) -> None:
     woken: SimpleQueue[str] = SimpleQueue()
-    fetching.begin_after("late", 1, lambda: woken.put("late"))
-    fetching.begin_after("early", 0, lambda: woken.put("early"))
+    fetching.begin_after("late", "c", 1, lambda: woken.put("late"))
+    fetching.begin_after("early", "c", 0, lambda: woken.put("early"))
     assert woken.get(timeout=PATIENCE) == "early", "it has missed what came before it waited"
+    states.append(1)
     for _ in range(3):
         looked.get(timeout=PATIENCE)
-    assert woken.empty()
-    versions.append(2)
+    assert woken.empty(), "it is something else that changed"
+    states.append(2)
     assert woken.get(timeout=PATIENCE) == "late"
 
 
 def test_nobody_looks_while_nobody_waits(
-    fetching: Fetching, versions: list[int | Exception], looked: SimpleQueue[None]
+    fetching: Fetching, states: list[int | Exception], looked: SimpleQueue[None]
 ) -> None:
     done = threading.Event()
     fetching.begin(done.set)
     assert done.wait(PATIENCE)
     assert looked.empty()
-    fetching.begin_after("one", 1, done.clear)
+    fetching.begin_after("one", "c", 1, done.clear)
     looked.get(timeout=PATIENCE)
     fetching.forget("one")
-    versions.append(2)
+    states.append(2)
     woken = threading.Event()
-    fetching.begin_after("two", 1, woken.set)
+    fetching.begin_after("two", "c", 1, woken.set)
     assert woken.wait(PATIENCE) and done.is_set(), "who was forgotten is not woken"
 
 
 @pytest.mark.parametrize("error", [Transient(reason="it hangs"), ValueError("a mistake")])
 def test_who_waits_while_nobody_can_look_meets_the_same(
-    fetching: Fetching, versions: list[int | Exception], error: Exception
+    fetching: Fetching, states: list[int | Exception], error: Exception
 ) -> None:
-    versions.append(error)
+    states.append(error)
     woken = threading.Event()
-    fetching.begin_after("one", 1, woken.set)
+    fetching.begin_after("one", "c", 1, woken.set)
     assert woken.wait(PATIENCE)
 
 
@@ -229,7 +230,7 @@ def _wait(hang: threading.Event) -> None:
 
 def test_one_that_hangs_keeps_no_other_from_its_turn() -> None:
     hang, done = threading.Event(), threading.Event()
-    fetching = Fetching(lambda: 1, threads=2)
+    fetching = Fetching(dict, threads=2)
     fetching.begin(partial(_wait, hang))
     fetching.begin(done.set)
     assert done.wait(PATIENCE)

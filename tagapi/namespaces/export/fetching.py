@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Hashable, Mapping
 from queue import SimpleQueue
 
 from tagapi.jobs.errors import JobError
@@ -15,6 +15,8 @@ from tagapi.jobs.errors import JobError
 log = logging.getLogger(__name__)
 
 Work = Callable[[], None]
+States = Mapping[Hashable, Hashable]
+"""Of what is read, by its key: another state where there is something new."""
 
 THREADS = 4
 LOOK_EVERY = 0.25  # seconds between two looks at whether something was committed, while somebody waits for it
@@ -23,13 +25,13 @@ LOOK_EVERY = 0.25  # seconds between two looks at whether something was committe
 class Fetching:
     """Of one process. Its threads begin with the first work, behind the fork. Safe to use from many threads."""
 
-    def __init__(self, version: Callable[[], int], threads: int = THREADS, look_every: float = LOOK_EVERY) -> None:
-        """`version` says of which version the data is; it may take long, and raise a JobError."""
-        self._version = version
+    def __init__(self, states: Callable[[], States], threads: int = THREADS, look_every: float = LOOK_EVERY) -> None:
+        """`states` may take long, and raise a JobError."""
+        self._states = states
         self._look_every = look_every
         self._queue: SimpleQueue[Work | None] = SimpleQueue()
         self._change = threading.Condition()
-        self._waiting: dict[object, tuple[int, Work]] = {}
+        self._waiting: dict[object, tuple[Hashable, Hashable, Work]] = {}
         self._stopped = threading.Event()
         self._started = False
         self._threads = [
@@ -50,11 +52,11 @@ class Fetching:
         self._start()
         self._queue.put(work)
 
-    def begin_after(self, who: object, version: int, work: Work) -> None:
-        """Do it when the data is of another version than this."""
+    def begin_after(self, who: object, key: Hashable, state: Hashable, work: Work) -> None:
+        """Do it when what has this key is in another state, or gone."""
         self._start()
         with self._change:
-            self._waiting[who] = (version, work)
+            self._waiting[who] = (key, state, work)
             self._change.notify_all()
 
     def forget(self, who: object) -> None:
@@ -87,19 +89,19 @@ class Fetching:
             self._change.wait_for(lambda: self._waiting or self._stopped.is_set())
             return not self._stopped.is_set()
 
-    def _seen(self) -> int | None:
-        """None where the storage does not say: then whoever waits is to meet that for themselves."""
+    def _seen(self) -> States:
+        """None of them where the storage does not say: then whoever waits is to meet that for themselves."""
         try:
-            return self._version()
+            return self._states()
         except JobError as error:
             log.warning("news_not_seen", extra={"error": str(error)})
         except Exception:
             log.exception("news_failed")
-        return None
+        return {}
 
-    def _due(self, version: int | None) -> list[Work]:
+    def _due(self, states: States) -> list[Work]:
         with self._change:
-            due = {who: work for who, (seen, work) in self._waiting.items() if seen != version}
+            due = {who: work for who, (key, seen, work) in self._waiting.items() if states.get(key) != seen}
             for who in due:
                 del self._waiting[who]
         return list(due.values())

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Protocol
 
-from tagapi.namespaces.export.fetching import Fetching
+from tagapi.namespaces.export.fetching import Fetching, States
 from tagapi.namespaces.export.stream import Asked, Reading, ResultStream
 from tagapi.namespaces.problems import Unavailable
 from tagapi.pushes.hub import Hub
@@ -29,8 +29,9 @@ class Reader(Protocol):
     def open(self, collector_id: str, owner: str, resume_offset: str | None) -> Reading:
         """`owner` is a user's name. Raises NotFoundInData, BadOffset, and Transient or TaskFailed of the storage."""
 
-    def version(self) -> int:
-        """Of the data: another one after each commit, whoever made it. Raises Transient."""
+    def states(self) -> States:
+        """Of all collectors, by the keys of their readings: another one after each commit to a collector, whoever
+        made it. Raises Transient."""
 
 
 class Readings:
@@ -38,7 +39,7 @@ class Readings:
 
     def __init__(self, hub: Hub, reader: Reader) -> None:
         self._hub, self._reader = hub, reader
-        self._fetching = Fetching(reader.version)
+        self._fetching = Fetching(reader.states)
 
     def stop(self) -> None:
         """To be called behind the hub's."""

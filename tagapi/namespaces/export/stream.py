@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -53,12 +53,16 @@ class Batch(Protocol):
         """Documents right before them are not kept any more, and were not read."""
 
     @property
-    def version(self) -> int:
-        """Of the data, as far as which it was looked for them."""
+    def state(self) -> Hashable:
+        """Of the collector, when it was looked for them."""
 
 
 class Reading(Protocol):
     """A place in a collector, that moves on."""
+
+    @property
+    def key(self) -> Hashable:
+        """Of the collector, among the states of all."""
 
     @property
     def token(self) -> str:
@@ -154,7 +158,7 @@ class ResultStream(ChunkedStream):
             self._left = None if self._left is None else self._left - batch.documents
         elif self._asked.wait:
             self._under_way = True
-            self._fetching.begin_after(self, batch.version, self._fetch)
+            self._fetching.begin_after(self, self._reading.key, batch.state, self._fetch)
         if self._left == 0 or not (batch.documents or self._asked.wait):
             self._say_last()
 
