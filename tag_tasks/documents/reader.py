@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import TypeVar
 
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
-from tag_tasks.documents.collectors import COLLECTOR, PROJECT, STREAM, owner_key
+from tag_tasks.documents.collectors import COLLECTOR, PROJECT, STREAM, Key, owner_key
 from tag_tasks.documents.conditions import found_by, moment, published_within
 from tag_tasks.documents.definitions import Definitions
 from tag_tasks.documents.query.parse import QueryError, parse
-from tag_tasks.documents.reading import CollectorReader, Reading
+from tag_tasks.documents.reading import CollectorReader, Reading, State
 from tag_tasks.documents.source import DOCUMENTS
 from tag_tasks.means import Means
 from tag_tasks.reads import Reads
@@ -68,9 +68,9 @@ class DocumentsReader:
         """A place in a collector, that moves on. Raises NotFoundInData and BadOffset."""
         return self._reads.run(lambda: self._collectors.open(collector_id, owner, resume_offset))
 
-    def version(self) -> int:
-        """Of all that is collected and defined: another one after each commit. Raises Transient."""
-        return self._collectors.version()
+    def states(self) -> Mapping[Key, State]:
+        """Of every collector: another one when it has more, or is another one. Raises Transient."""
+        return self._collectors.states()
 
     def count(self, query: str, start: int, stop: int) -> list[tuple[str, int]]:
         """How many documents a query finds of each day that has any, `YYYY-MM-DD` in UTC; `start` and `stop` in ms."""

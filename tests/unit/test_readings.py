@@ -154,7 +154,7 @@ def test_no_more_come_than_are_asked_for(talk: Talk, hits: int) -> None:
 
 def test_an_empty_collector_has_an_end(talk: Talk) -> None:
     one = talk(Documents(), resume_offset="latest")
-    assert controls(one.run()) == ["latest", "o0"]
+    assert controls(one.run()) == ["latest", "o0", "o0"]
     assert one.ended
 
 

@@ -9,13 +9,14 @@ import logging
 import threading
 from collections.abc import Callable, Hashable, Mapping
 from queue import SimpleQueue
+from typing import Any
 
 from tagapi.jobs.errors import JobError
 
 log = logging.getLogger(__name__)
 
 Work = Callable[[], None]
-States = Mapping[Hashable, Hashable]
+States = Mapping[Any, Hashable]
 """Of what is read, by its key: another state where there is something new."""
 
 THREADS = 4

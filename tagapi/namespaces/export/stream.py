@@ -25,6 +25,7 @@ FETCH_BELOW = 512 * 1024  # bytes unsent, about half a batch: then the next one 
 CONTROL_EVERY = 8.0  # seconds of silence: at least every 10 s a reader is told where it is, and beats are half a second
 HOLDS_EVERY = 2.0  # seconds between two looks at whether the client may read still
 REVOKED = 1008
+LATEST = "latest"
 GONE_CODE, INTERNAL_CODE = "15", "1"
 AWAY = "The documents cannot be read now. Read on from the last resume_offset in a moment."
 
@@ -121,6 +122,8 @@ class ResultStream(ChunkedStream):
         expired = self._reading.expired
         told = self._offset if expired else self._asked.resume_offset
         self.put(self._control(told, expired=expired), place=self._offset)
+        if told == LATEST:  # which will be another place when the client asks again
+            self.put(self._control(self._offset), place=self._offset)
         if self._left == 0:
             self._say_last()
 
