@@ -9,11 +9,11 @@ from typing import TypeVar
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
-from tag_tasks.documents.collectors import COLLECTOR, PROJECT, STREAM, Key, owner_key
+from tag_tasks.documents.collectors import COLLECTOR, PROJECT, STREAM, Key, State, owner_key
 from tag_tasks.documents.conditions import found_by, moment, published_within
 from tag_tasks.documents.definitions import Definitions
 from tag_tasks.documents.query.parse import QueryError, parse
-from tag_tasks.documents.reading import CollectorReader, Reading, State
+from tag_tasks.documents.reading import CollectorReader, Reading
 from tag_tasks.documents.source import DOCUMENTS
 from tag_tasks.means import Means
 from tag_tasks.reads import Reads
