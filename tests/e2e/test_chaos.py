@@ -15,6 +15,7 @@ from tests.chaos import (
     away,
     cancels,
     disk_full,
+    exporting,
     drains,
     hiccups,
     insisting,
@@ -143,6 +144,15 @@ def test_whoever_publishes_under_fire_makes_one_campaign_or_none(arena: Arena, s
 
     assert result.notes["kills in all"] != 0
     assert all(result.verdict.facts[f"{platform} SUCCESS"] > 0 for platform in ("meta", "google"))
+
+
+@pytest.mark.timeout(240)
+@pytest.mark.parametrize("store", STORES)
+def test_whoever_exports_under_fire_delivers_each_document_once(arena: Arena, store: str) -> None:
+    moments = exporting.MOMENTS[STORES.index(store) :: len(STORES)]
+    result = clean(exporting.run(arena, store, each=6, moments=moments))
+    assert result.verdict.facts["documents"] > 0
+    assert result.verdict.facts["cuts of readers"] > 0
 
 
 # -- the checker ---------------------------------------------------------------------------
