@@ -10,7 +10,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 from uuid import uuid4
 
-from tag_tasks.documents.collectors import COLLECTOR, PROJECT, STREAM, CollectorTable, Key, owner_key
+from tag_tasks.documents.collected import COLLECTOR, PROJECT, STREAM, Key, owner_key
+from tag_tasks.documents.collectors import CollectorTable
 from tagapi.jobs.errors import NotFoundInData, Unusable
 from tagapi.jobs.model import Json
 

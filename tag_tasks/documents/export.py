@@ -17,7 +17,8 @@ import pyarrow.compute as pc
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from tag_tasks.documents.collectors import DOCUMENTS, CollectorTable, Delivery, Key, Piece
+from tag_tasks.documents.collected import DOCUMENTS, Key, Piece
+from tag_tasks.documents.collectors import CollectorTable, Delivery
 from tag_tasks.documents.conditions import EPOCH, moment, published_within
 from tag_tasks.documents.lines import lines_of
 from tag_tasks.documents.ranges import Stretch, stretches

@@ -9,7 +9,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tag_tasks.datasets.files.text import flat
-from tag_tasks.documents.collectors import CollectorTable, Piece
+from tag_tasks.documents.collected import Piece
+from tag_tasks.documents.collectors import CollectorTable
 from tagapi.jobs.errors import TaskFailed
 
 MOST_BYTES = 2 * 1024 * 1024  # that are handed out at once, unless a single document is larger

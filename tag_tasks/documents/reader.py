@@ -9,7 +9,7 @@ from typing import TypeVar
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
-from tag_tasks.documents.collectors import COLLECTOR, PROJECT, STREAM, Key, State, owner_key
+from tag_tasks.documents.collected import COLLECTOR, PROJECT, STREAM, Key, State, owner_key
 from tag_tasks.documents.conditions import found_by, moment, published_within
 from tag_tasks.documents.definitions import Definitions
 from tag_tasks.documents.query.parse import QueryError, parse

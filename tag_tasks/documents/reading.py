@@ -18,17 +18,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from deltalake import DeltaTable
 
-from tag_tasks.documents.collectors import (
-    COLLECTOR,
-    DOCUMENTS,
-    ROW_GROUP,
-    Collected,
-    CollectorTable,
-    Key,
-    Piece,
-    State,
-    owner_key,
-)
+from tag_tasks.documents.collected import COLLECTOR, DOCUMENTS, Collected, Key, Piece, State, owner_key
+from tag_tasks.documents.collectors import ROW_GROUP, CollectorTable
 from tag_tasks.documents.pieces import MOST_BYTES, Lines
 from tagapi.jobs.errors import BadOffset, NotFoundInData, TaskFailed
 

@@ -20,6 +20,7 @@ import pyarrow.compute as pc
 from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 
+from tag_tasks.spark.seen import Seen
 from tag_tasks.spark.session import Spark
 from tag_tasks.spark.sources import Sources
 from tag_tasks.tags.catalogue import catalogue
@@ -28,7 +29,6 @@ from tag_tasks.tags.evaluate import USERS, Evaluator, Rows
 from tag_tasks.tags.model import Marks, Snapshot, TagChange, Touched
 from tag_tasks.tags.rewrite import Rewriter
 from tag_tasks.tags.scope import Scope, Scopes
-from tag_tasks.tags.seen import Seen
 from tag_tasks.tags.table import MembershipTable
 from tag_tasks.tags.tag import TagTask
 from tag_tasks.tags.verdicts import Verdicts

@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+from tag_tasks.spark.seen import BY_TIME, Seen, by_time
 from tag_tasks.spark.sources import Sources
 from tag_tasks.tags.model import Marks
-from tag_tasks.tags.seen import BY_TIME, Seen, by_time
 from tag_tasks.tags.table import MembershipTable
 from tag_tasks.tags.tag import TagTask
 

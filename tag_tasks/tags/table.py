@@ -18,10 +18,10 @@ from deltalake.transaction import AddAction, RemoveAction
 
 from tag_tasks.delta import commits, files
 from tag_tasks.delta.table import SECONDS, JobTable
+from tag_tasks.spark.seen import SeenStore
 from tag_tasks.storage import answered
 from tag_tasks.tags.catalogue import catalogue
 from tag_tasks.tags.model import Edit, Marks, MemberFile, Snapshot, Touched
-from tag_tasks.tags.seen import SeenStore
 
 MANY_COMMITS = 200  # since a job read the table: beyond this it is cheaper to compute anew than to compare
 USERS_NAMED = 100  # in a commit; one that touches more says that it touched everyone

@@ -119,6 +119,7 @@ class Exports:
         used = told(client.get(CREDITS))["result_creditinfo"]["used_credits_monthly"]
         if used != (paid := sum(shown["processed"] for shown in ended.values())):
             verdict.lied.append(f"{used} credits were taken for {paid} documents")
+        verdict.facts["acknowledged"] = len(ended)
         verdict.facts["documents"] = paid
         verdict.facts["cuts of readers"] = sum(one.reader.cuts for one in self.every)
         verdict.facts["more than one attempt"] = sum(shown["attempt"] > 1 for shown in ended.values())

@@ -14,19 +14,8 @@ import pyarrow as pa
 import pytest
 from deltalake import DeltaTable
 
-from tag_tasks.documents.collectors import (
-    COLLECTOR,
-    DOCUMENTS,
-    PROJECT,
-    STREAM,
-    Collected,
-    CollectorTable,
-    Delivery,
-    Key,
-    NoCredits,
-    TargetGone,
-    owner_key,
-)
+from tag_tasks.documents.collected import COLLECTOR, DOCUMENTS, PROJECT, STREAM, Collected, Key, owner_key
+from tag_tasks.documents.collectors import CollectorTable, Delivery, NoCredits, TargetGone
 from tagapi.jobs.errors import Contended
 
 ANN, BOB = owner_key("ann"), owner_key("bob")

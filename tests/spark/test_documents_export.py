@@ -18,16 +18,8 @@ import pyarrow.parquet as pq
 import pytest
 from pyspark.sql import functions as F
 
-from tag_tasks.documents.collectors import (
-    COLLECTOR,
-    DOCUMENTS,
-    CollectorTable,
-    Delivery,
-    Key,
-    NoCredits,
-    TargetGone,
-    owner_key,
-)
+from tag_tasks.documents.collected import COLLECTOR, DOCUMENTS, Key, owner_key
+from tag_tasks.documents.collectors import CollectorTable, Delivery, NoCredits, TargetGone
 from tag_tasks.documents.export import DocumentsExport
 from tag_tasks.documents.source import SCHEMA
 from tag_tasks.spark.session import Spark

@@ -14,7 +14,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tag_tasks.documents.collectors import ROW_GROUP, WINDOW, Collected, CollectorTable
+from tag_tasks.documents.collected import WINDOW, Collected
+from tag_tasks.documents.collectors import ROW_GROUP, CollectorTable
 from tag_tasks.documents.reading import FEW, LOOK_EVERY, Batch, CollectorDeleted, CollectorReader, Reading, offset_token
 from tagapi.jobs.errors import BadOffset, NotFoundInData, TaskFailed
 from tests.clock import ManualClock
