@@ -27,6 +27,7 @@ TABLES_FIRST = (
 )
 TABLES_HELD = TABLES_EVERY / 2  # seconds for which others leave the tables to the process that tends them
 PARKED_JOBS = Query(states=frozenset({JobState.PARKED}), limit=1)
+COLLECTORS_EVERY = 60  # seconds
 LOOK_AGAIN_EVERY = 300  # seconds
 LOOK_AGAIN_AFTER = (timedelta(hours=1), timedelta(days=1))
 """After the end of a job with effects outside: what was sent and not answered may arrive that late."""
@@ -49,6 +50,7 @@ class Upkeep:
         remove_files: Callable[[Sequence[str]], None],
         tend_tables: Callable[[], None],
         tasks: Mapping[str, Task] | None = None,
+        tend_collectors: Callable[[], None] = lambda: None,
     ) -> None:
         """`retention` is how long finished jobs are kept, by lane.
 
@@ -61,12 +63,14 @@ class Upkeep:
         self._worker = worker
         self._remove_files = remove_files
         self._tend_tables = tend_tables
+        self._tend_collectors = tend_collectors
         self._retention = retention if isinstance(retention, Mapping) else {DEFAULT_LANE: retention}
         self._max_recoveries = max_recoveries
         self._scheduler = BackgroundScheduler(timezone="UTC")
         self._every(RECOVER_EVERY, self.recover, RECOVER_EVERY)
         self._every(FORGET_EVERY, self.forget, FORGET_EVERY)
         self._every(TABLES_EVERY, self.tend, TABLES_FIRST)
+        self._every(COLLECTORS_EVERY, self.collect, COLLECTORS_EVERY / 6)
         self._every(LOOK_AGAIN_EVERY, self.look_again, LOOK_AGAIN_EVERY)
 
     def _every(self, seconds: float, step: Callable[[], None], first: float) -> None:
@@ -148,6 +152,11 @@ class Upkeep:
         if found:
             log.warning("late_effects_removed", extra={"job_id": job.id, "what": found})
         self._registry.update(job.id, partial(changes.looked_again, detail=found or NOTHING_LATE))
+
+    def collect(self) -> None:
+        """Tend the collectors, where no other process that shares the registry does."""
+        if self._registry.lock("collectors", self._worker, COLLECTORS_EVERY / 2):
+            self._tend_collectors()
 
     def tend(self) -> None:
         """Tend the tables, where no other process that shares the registry does.

@@ -19,6 +19,7 @@ from tag_tasks.audiences.sent import SentTable
 from tag_tasks.datasets.cleaned import CleanedTables
 from tag_tasks.datasets.results import ResultFolder
 from tag_tasks.documents.collectors import CollectorTable
+from tag_tasks.documents.family import arrivals
 from tag_tasks.means import KNOWN_SOURCES, Means
 from tag_tasks.platforms.countries import NUMBERS
 from tag_tasks.platforms.google import GoogleAccount
@@ -31,7 +32,8 @@ from tag_tasks.spark.sources import Source, Sources
 from tag_tasks.tags.table import MembershipTable
 from tagapi import __version__
 from tagapi.executors.thread_pool import ThreadPoolExecutor
-from tagapi.jobs.model import DEFAULT_LANE
+from tagapi.jobs.lists import Query, task_label
+from tagapi.jobs.model import DEFAULT_LANE, JobState
 from tagapi.jobs.registry import Bounds, JobRegistry
 from tagapi.jobs.runner import JobRunner, RunnerLimits
 from tagapi.jobs.service import JobService
@@ -44,6 +46,10 @@ from tagapi.upkeep import Upkeep
 
 log = logging.getLogger(__name__)
 
+ARRIVALS = "export.arrivals"
+UPKEEP = "upkeep"
+"""Who asks for what upkeep starts."""
+UNFINISHED = frozenset(state for state in JobState if not state.final)
 RENEWALS = 6  # of a lease before it lapses: five may be missed
 VACUUM_MARGIN = 24.0  # hours that a file stays after its version is gone, and longer than any job
 
@@ -123,9 +129,19 @@ def build(settings: Settings) -> World:
         tasks=tasks,
         remove_files=means.results.remove,
         tend_tables=lambda: means.vacuum(vacuum_hours),
+        tend_collectors=lambda: _tend_collectors(means, service, settings.export.retention_days),
     )
     watch, hub = Watch(registry), Hub(settings.server.max_pushes)
     return World(means, tasks, registry, watch, hub, service, executor, upkeep, settings)
+
+
+def _tend_collectors(means: Means, service: JobService, days: float) -> None:
+    """Forget what was kept for its days, and have what arrived added to live collectors, unless that is under way."""
+    if forgotten := means.collectors.forget(days):
+        log.info("documents_forgotten", extra={"files": forgotten})
+    under_way = Query(namespace="export", label=task_label(ARRIVALS), states=UNFINISHED, limit=1)
+    if arrivals(means).pending() and not service.find(under_way).total:
+        service.submit(ARRIVALS, {}, owner=UPKEEP, labels=(task_label(ARRIVALS),))
 
 
 def _means(settings: Settings) -> Means:

@@ -107,6 +107,23 @@ class Collected:
         return self.pieces[found] if found < len(self.pieces) else None
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Live:
+    """A live collector as it is now."""
+
+    key: Key
+    definition: str
+    """The path of the file that has it."""
+    told: Mapping[str, Any]
+    seen: int
+    """The reference of the files that it has seen."""
+
+    @property
+    def marker(self) -> str:
+        """The transaction that says what it has seen. Once it is made live anew, there is another one."""
+        return f"seen/{self.key.owner}/{self.key.name}/{self.told['live']['activation']}"
+
+
 def offsets_of(key: Key, generation: str) -> str:
     return f"offset/{key.owner}/{key.name}/{generation}"
 
@@ -152,6 +169,23 @@ def pieces_and_next(table: DeltaTable, key: Key, offsets: str) -> tuple[int, Seq
     return version, pieces, transaction(table, offsets)
 
 
+def states_of(table: DeltaTable) -> tuple[int, Mapping[Key, State]]:
+    """The table's version, and the state of each collector."""
+    every = pa.table(table.get_add_actions(flatten=True))
+    kinds = every["partition.kind"]
+    names = ["partition.owner", "partition.name"]
+    ends: dict[tuple[str, str], int] = {}
+    if "max.offset" in every.column_names:  # there are documents
+        documents = every.filter(pc.equal(kinds, DOCUMENTS)).group_by(names).aggregate([("max.offset", "max")])
+        ends = {(row[names[0]], row[names[1]]): row["max.offset_max"] for row in documents.to_pylist()}
+    defined = every.filter(pc.equal(kinds, COLLECTOR)).select([*names, "path"]).to_pylist()
+    return table.version(), {
+        Key(owner, COLLECTOR, name): (row["path"], ends.get((owner, name)))
+        for row in defined
+        for owner, name in [(row[names[0]], row[names[1]])]
+    }
+
+
 def used_and_epoch(table: DeltaTable, month: str, job_id: str) -> tuple[int, int]:
     return transaction(table, month), transaction(table, job_id)
 
@@ -166,6 +200,10 @@ def pieces_before(table: DeltaTable, before: int) -> tuple[int, Sequence[tuple[K
         for row in rows
         if _milliseconds(row["modification_time"]) < before
     ]
+
+
+def transactions(table: DeltaTable, names: Sequence[str]) -> tuple[int, Sequence[int]]:
+    return table.version(), [transaction(table, name) for name in names]
 
 
 def transaction(table: DeltaTable, name: str) -> int:

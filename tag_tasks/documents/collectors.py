@@ -29,6 +29,7 @@ from tag_tasks.documents.collected import (
     DOCUMENTS,
     Collected,
     Key,
+    Live,
     Piece,
     definitions_named,
     definitions_of,
@@ -36,15 +37,19 @@ from tag_tasks.documents.collected import (
     pieces_and_next,
     pieces_before,
     pieces_of,
+    states_of,
     transaction,
+    transactions,
     used_and_epoch,
 )
+from tag_tasks.spark.seen import SeenStore
 from tag_tasks.storage import answered
 from tagapi.jobs.errors import Contended, TaskFailed
 
 LINES = pa.schema(
     [("offset", pa.int64()), ("id", pa.string()), ("published", pa.timestamp("us", tz="UTC")), ("line", pa.string())]
 )
+SEEN = "_files_seen"  # Delta, and so its vacuum, leaves names alone that begin like this
 COMMITS_TRIED = 200  # while others commit: each try is a hundredth of a second
 TOLD_KEPT = 1000  # definitions in memory
 ROW_GROUP = 1000  # documents: what a reader has in memory at once, or fewer where they are large
@@ -96,7 +101,9 @@ class CollectorTable(JobTable):
     def __init__(self, path: str, now: Callable[[], datetime] = lambda: datetime.now(UTC), **more: Any) -> None:
         super().__init__(path, **more)
         self.now = now
-        self._told_in = lru_cache(TOLD_KEPT)(self._read_told)
+        self.seen = SeenStore(self._files, f"{self._root}/{SEEN}", self._threads)
+        """Lists of the source's files, which live collectors refer to."""
+        self.told_in = lru_cache(TOLD_KEPT)(self._read_told)
         """A definition by its file, which never changes."""
 
     # -- definitions -----------------------------------------------------------------------
@@ -104,12 +111,12 @@ class CollectorTable(JobTable):
     def definition(self, key: Key) -> Mapping[str, Any] | None:
         """What was said of it; None where there is none."""
         _, found = self.use(partial(definitions_of, key=key))
-        return None if not found else self._told_in(found[0].path)
+        return None if not found else self.told_in(found[0].path)
 
     def definitions(self, owner: str, kind: str) -> Mapping[str, Mapping[str, Any]]:
         """All of an owner's, by name."""
         found = self.use(partial(definitions_named, owner=owner, kind=kind))
-        return {name: self._told_in(file.path) for name, file in found.items()}
+        return {name: self.told_in(file.path) for name, file in found.items()}
 
     def names(self, owner: str, kind: str) -> frozenset[str]:
         """Of all of an owner's."""
@@ -120,17 +127,17 @@ class CollectorTable(JobTable):
 
         def step() -> Mapping[str, Any]:
             version, there = self.use(partial(definitions_of, key=key))
-            before = self._told_in(there[0].path) if there else None
+            before = self.told_in(there[0].path) if there else None
             if (told := change(before)) == before:
                 return told
             text = json.dumps(told, ensure_ascii=False)
             file = self.write_file(key.folder, pa.table({"told": pa.array([text], pa.string())}))
             actions: list[AddAction | RemoveAction] = [files.adding(file, None, key.partition, self._millis())]
             actions += [files.removing(old, key.partition, self._millis()) for old in there]
-            self._commit(version, f"define {file.path}", actions)
+            self.commit(version, f"define {file.path}", actions)
             return told
 
-        return _tried(step)
+        return tried(step)
 
     def remove(self, key: Key) -> Mapping[str, Any] | None:
         """Remove a definition, and with a collector all that it holds. Answers with what it was."""
@@ -139,23 +146,23 @@ class CollectorTable(JobTable):
             version, there = self.use(partial(definitions_of, key=key))
             if not there:
                 return None
-            told = self._told_in(there[0].path)
+            told = self.told_in(there[0].path)
             going = [files.removing(file, key.partition, self._millis()) for file in there]
             if key.kind == COLLECTOR:
                 documents = replace(key, kind=DOCUMENTS)
                 pieces = self.use(partial(pieces_of, key=documents))[1]
                 going += [files.removing(one.file, documents.partition, self._millis()) for one in pieces]
-            self._commit(version, f"remove {there[0].path}", going)
+            self.commit(version, f"remove {there[0].path}", going)
             return told
 
-        return _tried(step)
+        return tried(step)
 
-    def _commit(self, version: int, name: str, actions: Sequence[AddAction | RemoveAction], **more: Any) -> None:
-        """Raises _Faster where somebody else was: it has to be looked at again."""
+    def commit(self, version: int, name: str, actions: Sequence[AddAction | RemoveAction], **more: Any) -> None:
+        """Raises Faster where somebody else was: it has to be looked at again."""
         try:
             self.commit_on(version, name, actions, {}, **more)
         except Contended as error:
-            raise _Faster from error
+            raise Faster from error
 
     def _read_told(self, path: str) -> Mapping[str, Any]:
         def read() -> Mapping[str, Any]:
@@ -174,22 +181,40 @@ class CollectorTable(JobTable):
             version, there = self.use(partial(definitions_of, key=name))
             if not there:
                 return None
-            told = self._told_in(there[0].path)
+            told = self.told_in(there[0].path)
             documents = replace(name, kind=DOCUMENTS)
             offsets = offsets_of(documents, str(told["generation"]))
             at, pieces, following = self.use(partial(pieces_and_next, key=documents, offsets=offsets))
             if at != version:
-                raise _Faster
+                raise Faster
             return Collected(version, told, pieces, following, there[0].path)
 
-        return _tried(step)
+        return tried(step)
+
+    def every_live(self) -> tuple[int, Sequence[Live]]:
+        """The table's version, and all live collectors, of all owners."""
+
+        def step() -> tuple[int, Sequence[Live]]:
+            version, states = self.use(states_of)
+            told = {key: self.told_in(path) for key, (path, _) in states.items()}
+            lives = [
+                Live(key=key, definition=states[key][0], told=one, seen=one["live"]["since"])
+                for key, one in told.items()
+                if one.get("live")
+            ]
+            at, seen = self.use(partial(transactions, names=[live.marker for live in lives]))
+            if at != version:
+                raise Faster
+            return version, [replace(live, seen=one or live.seen) for live, one in zip(lives, seen, strict=True)]
+
+        return tried(step)
 
     def deliver(self, delivery: Delivery, rows: pa.Table) -> Delivery:
         """Commit rows (`id, published, line`) as the next documents: all of them, or as many as there are credits for.
 
         Raises TargetGone, NoCredits where not one could be paid, and Contended where a later attempt is at work.
         """
-        return _tried(partial(self._deliver, delivery, rows))
+        return tried(partial(self._deliver, delivery, rows))
 
     def _deliver(self, delivery: Delivery, rows: pa.Table) -> Delivery:
         target = self.collected(replace(delivery.key, kind=COLLECTOR))
@@ -200,28 +225,28 @@ class CollectorTable(JobTable):
         if epoch > delivery.epoch:
             raise Contended(reason="another attempt of the job is at work")
         paid = rows.slice(0, _payable(delivery, used, rows.num_rows))
-        file = self._write_lines(delivery, paid, target.next)
+        file = self.write_lines(f"{delivery.key.folder}/{delivery.attempt}", paid, target.next)
         done = replace(delivery, documents=delivery.documents + paid.num_rows, steps=delivery.steps + 1)
         last = target.next + paid.num_rows
         transactions = [
-            Transaction(delivery.job_id, delivery.epoch, _of_today()),
-            Transaction(f"{delivery.job_id}/documents", done.documents, _of_today()),
+            Transaction(delivery.job_id, delivery.epoch, of_today()),
+            Transaction(f"{delivery.job_id}/documents", done.documents, of_today()),
             Transaction(offsets_of(delivery.key, delivery.generation), last),
         ]
         if delivery.payer is not None:
             transactions.append(Transaction(month, used + paid.num_rows))
         adding = files.adding(file, "offset", delivery.key.partition, self._millis(), (target.next, last - 1))
         try:
-            self._commit(target.version, delivery.attempt, [adding], transactions=transactions, step=done.steps)
-        except _Faster:
+            self.commit(target.version, delivery.attempt, [adding], transactions=transactions, step=done.steps)
+        except Faster:
             self.discard_files([file])
             raise
         return done
 
-    def _write_lines(self, delivery: Delivery, rows: pa.Table, first: int) -> DataFile:
+    def write_lines(self, folder: str, rows: pa.Table, first: int) -> DataFile:
+        """Stage a file of documents (`id, published, line`), whose offsets begin with `first`."""
         offsets = pa.array(range(first, first + rows.num_rows), pa.int64())
         lines = pa.table([offsets, *(rows[name] for name in LINES.names[1:])], schema=LINES)
-        folder = f"{delivery.key.folder}/{delivery.attempt}"
         return self.write_file(folder, lines, use_dictionary=False, row_group_size=_group_of(lines["line"]))
 
     def stop(self, job_id: str, epoch: int) -> int:
@@ -229,10 +254,10 @@ class CollectorTable(JobTable):
 
         def step() -> int:
             version, documents = self.use(lambda table: (table.version(), transaction(table, f"{job_id}/documents")))
-            self._commit(version, f"{job_id}-{epoch}", [], transactions=[Transaction(job_id, epoch, _of_today())])
+            self.commit(version, f"{job_id}-{epoch}", [], transactions=[Transaction(job_id, epoch, of_today())])
             return documents
 
-        return _tried(step)
+        return tried(step)
 
     def delivered(self, job_id: str) -> int:
         """How many documents are there of a job's, by its commits."""
@@ -276,10 +301,19 @@ class CollectorTable(JobTable):
             version, old = self.use(partial(pieces_before, before=before))
             if old:
                 going = [files.removing(file, key.partition, self._millis()) for key, file in old]
-                self._commit(version, f"forget {before}", going)
+                self.commit(version, f"forget {before}", going)
             return len(old)
 
-        return _tried(step)
+        return tried(step)
+
+    def _vacuum(self, retention_hours: float) -> None:
+        super()._vacuum(retention_hours)
+        self.seen.vacuum(retention_hours, self._referenced)
+
+    def _referenced(self) -> frozenset[int]:
+        """The lists that are referred to."""
+        _, lives = self.every_live()
+        return frozenset(reference for live in lives for reference in (live.seen, live.told["live"]["since"]))
 
     def discard_files(self, written: Sequence[DataFile]) -> None:
         """Remove files that no commit refers to."""
@@ -290,21 +324,21 @@ class CollectorTable(JobTable):
         return int(self.now().timestamp() * 1000)
 
 
-class _Faster(Exception):
+class Faster(Exception):
     """Somebody else committed in between."""
 
 
-def _tried(step: Callable[[], Answer]) -> Answer:
+def tried(step: Callable[[], Answer]) -> Answer:
     """The answer of a step that is done anew where somebody else was faster. Raises Contended where they always are."""
     for _ in range(COMMITS_TRIED):
         try:
             return step()
-        except _Faster:
+        except Faster:
             continue
     raise Contended(reason=commits.FASTER)
 
 
-def _of_today() -> int:
+def of_today() -> int:
     """By the clock by which Delta forgets transactions."""
     return int(time.time() * 1000)
 

@@ -125,7 +125,7 @@ class Definitions:
 
 
 def _live(scope: Json | None, since: int | None) -> Json | None:
-    return None if scope is None else {**scope, "since": since}
+    return None if scope is None else {**scope, "since": since, "activation": uuid4().hex}
 
 
 def _rule(name: str, query: str, also: Sequence[str] = ()) -> dict[str, Any]:

@@ -6,24 +6,23 @@ collectors' table: whoever goes on after a crash finds there how far the job is,
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import reduce
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from tag_tasks.documents.collected import DOCUMENTS, Key, Piece
 from tag_tasks.documents.collectors import CollectorTable, Delivery
-from tag_tasks.documents.conditions import EPOCH, moment, published_within
-from tag_tasks.documents.lines import lines_of
+from tag_tasks.documents.conditions import EPOCH, FoundBy, moment, of_scope, published_within
 from tag_tasks.documents.ranges import Stretch, stretches
+from tag_tasks.documents.rendering import rendered, unseen
 from tag_tasks.documents.source import DOCUMENTS as TABLE
-from tag_tasks.documents.source import SCHEMA, TEXTS
+from tag_tasks.documents.source import SCHEMA
 from tag_tasks.spark.session import Spark
 from tag_tasks.spark.sources import Sources
 from tag_tasks.spark.stream import arrow_pieces
@@ -32,7 +31,6 @@ from tagapi.jobs.task import Task, TaskContext
 
 STEP = 10_000
 """Documents of one commit, at most."""
-RULE = "matched by rule "
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,11 +63,10 @@ class DocumentsExport(Task):
         spark: Spark,
         sources: Sources,
         table: CollectorTable,
-        found_by: Callable[[str], Column],
+        found_by: FoundBy,
         credits_monthly: int,
         step: int = STEP,
     ) -> None:
-        """`found_by` makes a query a condition on the documents' columns."""
         self._spark = spark
         self._sources = sources
         self._table = table
@@ -97,7 +94,7 @@ class DocumentsExport(Task):
                 taken = rows.slice(0, left)
                 left, more = left - taken.num_rows, taken.num_rows < rows.num_rows
                 while taken.num_rows:
-                    delivery = self._table.deliver(delivery, _delivered(taken))
+                    delivery = self._table.deliver(delivery, rendered(taken))
                     paid = delivery.documents - kept.documents  # there may be credits for some of them alone
                     kept = replace(kept, documents=delivery.documents, position=_last(taken.slice(0, paid)))
                     context.grow(kept.told(context.job_id))
@@ -153,7 +150,7 @@ class DocumentsExport(Task):
             if behind is not None:
                 rows = rows.filter(behind.behind())
             for piece in arrow_pieces(session, rows.sort("published", "id"), self._step, context.check):
-                if (fresh := _unseen(piece, seen)).num_rows:
+                if (fresh := unseen(piece, seen)).num_rows:
                     yield fresh
             context.progress(done, len(parts))
 
@@ -162,15 +159,9 @@ class DocumentsExport(Task):
             rows = self._sources.read(session, TABLE)
         else:
             rows = self._sources.read_files(session, TABLE, part.files, SCHEMA.names)
-        wanted = [published_within(part.start, part.stop), *map(self._found_by, asked["every"])]
-        rules = {f"{RULE}{rule['id']}": self._rule(rule) for rule in asked["any"]}
-        if rules:
-            wanted.append(reduce(Column.__or__, rules.values()))
-        rows = rows.filter(reduce(Column.__and__, wanted))
+        wanted, rules = of_scope(asked, self._found_by)
+        rows = rows.filter(reduce(Column.__and__, [published_within(part.start, part.stop), *wanted]))
         return rows.select(*SCHEMA.names, *(column.alias(name) for name, column in rules.items()))
-
-    def _rule(self, rule: Mapping[str, Any]) -> Column:
-        return reduce(Column.__and__, map(self._found_by, [rule["query"], *rule["also"]]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,30 +202,6 @@ class _Kept:
 
 def _epoch(context: TaskContext) -> int:
     return int(context.attempt_name.rpartition("-")[2])
-
-
-def _unseen(rows: pa.Table, seen: set[str]) -> pa.Table:
-    """Those whose id has not come before, of several the first; `seen` is told of them."""
-    keep = []
-    for document_id in rows["id"].to_pylist():
-        keep.append(document_id not in seen)
-        seen.add(document_id)
-    return rows if all(keep) else rows.filter(pa.array(keep, pa.bool_()))
-
-
-def _delivered(rows: pa.Table) -> pa.Table:
-    lines = lines_of(rows.select(SCHEMA.names).cast(SCHEMA), _rules(rows)).cast(pa.string())
-    return pa.table([rows["id"], rows["published"], lines], names=["id", "published", "line"])
-
-
-def _rules(rows: pa.Table) -> pa.Array:
-    """The ids of the rules that found each row, as lists."""
-    names = [name for name in rows.column_names if name.startswith(RULE)]
-    found: list[list[str]] = [[] for _ in range(rows.num_rows)]
-    for name in names:
-        for place in pc.indices_nonzero(rows[name]).to_pylist():
-            found[place].append(name.removeprefix(RULE))
-    return pa.array(found, TEXTS)
 
 
 def _last(rows: pa.Table) -> Position:

@@ -14,11 +14,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-import pyarrow as pa
-import pyarrow.compute as pc
 from deltalake import DeltaTable
 
-from tag_tasks.documents.collected import COLLECTOR, DOCUMENTS, Collected, Key, Piece, State, owner_key
+from tag_tasks.documents.collected import COLLECTOR, Collected, Key, Piece, State, owner_key, states_of
 from tag_tasks.documents.collectors import ROW_GROUP, CollectorTable
 from tag_tasks.documents.pieces import MOST_BYTES, Lines
 from tagapi.jobs.errors import BadOffset, NotFoundInData, TaskFailed
@@ -115,23 +113,6 @@ class CollectorReader:
 
 def _version(table: DeltaTable) -> int:
     return int(table.version())
-
-
-def states_of(table: DeltaTable) -> tuple[int, Mapping[Key, State]]:
-    """The table's version, and the state of each collector."""
-    every = pa.table(table.get_add_actions(flatten=True))
-    kinds = every["partition.kind"]
-    names = ["partition.owner", "partition.name"]
-    ends: dict[tuple[str, str], int] = {}
-    if "max.offset" in every.column_names:  # there are documents
-        documents = every.filter(pc.equal(kinds, DOCUMENTS)).group_by(names).aggregate([("max.offset", "max")])
-        ends = {(row[names[0]], row[names[1]]): row["max.offset_max"] for row in documents.to_pylist()}
-    defined = every.filter(pc.equal(kinds, COLLECTOR)).select([*names, "path"]).to_pylist()
-    return table.version(), {
-        Key(owner, COLLECTOR, name): (row["path"], ends.get((owner, name)))
-        for row in defined
-        for owner, name in [(row[names[0]], row[names[1]])]
-    }
 
 
 def _begin(found: Collected, resume_offset: str | None) -> int:

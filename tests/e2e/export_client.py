@@ -89,9 +89,14 @@ def export(client: Client, target: str, query: str | None = None, source: str = 
 
 def found(sources: Path, condition: str) -> list[str]:
     """The ids of the documents that fulfil a condition of SQL, in the order of an export, by DuckDB."""
+    return found_in(f"{sources}/documents/*.parquet", condition)
+
+
+def found_in(files: Path | str, condition: str) -> list[str]:
+    """The same of some files."""
     asked = f"SELECT id FROM read_parquet($files) WHERE {condition} ORDER BY published, id"
     with duckdb.connect() as db:
-        return [row[0] for row in db.execute(asked, {"files": f"{sources}/documents/*.parquet"}).fetchall()]
+        return [row[0] for row in db.execute(asked, {"files": str(files)}).fetchall()]
 
 
 def definition(client: Client, path: str) -> Mapping[str, Any]:

@@ -7,16 +7,29 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 import requests
 
+from tag_tasks.documents.sample import write_sample
 from tests.e2e.collector_reader import Chunk, CollectorReader, chunks, document_of
 from tests.e2e.conftest import served, write_tokens
-from tests.e2e.export_client import STREAM, ask, export, found, make_collector, refused, task, told, wait
+from tests.e2e.export_client import (
+    STREAM,
+    TASKS,
+    ask,
+    export,
+    found,
+    found_in,
+    make_collector,
+    refused,
+    task,
+    told,
+    wait,
+)
 from tests.e2e.server import Client, Server, make_sample, until
 
 DOCUMENTS = 30_000
@@ -286,3 +299,22 @@ def test_an_export_can_be_read_while_it_runs(service: Server) -> None:
     ready = until(lambda: task(service, begun)["ready"], "the first documents")
     assert len(ids(read(service, "early"))) >= ready
     wait(service, begun)
+
+
+def test_what_arrives_is_added_to_a_live_collector_and_read_at_once(tmp_path: Path, sample: Path) -> None:
+    """By upkeep, which looks for the first time ten seconds after the start, and every minute from then on."""
+    shutil.copytree(sample, tmp_path / "data" / "sources")
+    for server in served(Server(tmp_path)):
+        query = {"collector_query": {"queries": [{"id": "english", "query": "lang:en"}]}}
+        told(server.request("PUT", f"{STREAM}/c/live", json=query))
+        follower = Follower(server, "live")
+        arrived = tmp_path / "arrived"
+        write_sample(arrived, 500, datetime.now(UTC).date(), seed=1)
+        (part,) = (arrived / "documents").iterdir()
+        part.rename(server.sources / "documents" / "part-90000.parquet")
+        until(lambda follower=follower: ids(follower.chunks), "what arrived is added", 30)  # type: ignore[misc]
+        wanted = found_in(server.sources / "documents" / "part-90000.parquet", EN)
+        until(lambda f=follower, all_=wanted: ids(f.chunks) == all_, "all of it is there", 5)  # type: ignore[misc]
+        (job,) = server.read("/api/tasks", task="export.arrivals")["tasks"]
+        assert (job["owner"], job["result"]["documents"]) == ("upkeep", len(wanted))
+        assert told(server.get(TASKS))["result_tasks"]["tasks"] == [], "it is nobody's export"
