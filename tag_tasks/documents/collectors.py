@@ -13,6 +13,7 @@ import json
 import time
 from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache, partial, reduce
@@ -28,7 +29,7 @@ from tag_tasks.delta import commits, files
 from tag_tasks.delta.files import DataFile
 from tag_tasks.delta.table import JobTable
 from tag_tasks.storage import answered
-from tagapi.jobs.errors import Contended, TaskFailed
+from tagapi.jobs.errors import Contended, TaskFailed, Transient
 
 COLLECTOR, STREAM, PROJECT, DOCUMENTS = "collector", "stream", "project", "documents"
 """Kinds of rows: three of definitions, of which each is a file with one row, and the documents of collectors."""
@@ -160,6 +161,18 @@ class Delivery:
         return f"{self.job_id}-{self.epoch}"
 
 
+@dataclass(slots=True)
+class _Staged:
+    """The file of a step that is tried again: it stays as long as it would be written the same.
+
+    To write it takes longer than others take to commit, and a step that wrote one for each try would never be there.
+    """
+
+    file: DataFile | None = None
+    place: tuple[int, int] = (0, 0)
+    """Its first offset, and how many documents it has."""
+
+
 class CollectorTable(JobTable):
     """The table of this process. Safe to use from many threads."""
 
@@ -265,9 +278,14 @@ class CollectorTable(JobTable):
 
         Raises TargetGone, NoCredits where not one could be paid, and Contended where a later attempt is at work.
         """
-        return _tried(partial(self._deliver, delivery, rows))
+        staged = _Staged()
+        try:
+            return _tried(partial(self._deliver, delivery, rows, staged))
+        except (Contended, NoCredits, TargetGone):  # of which each says that nothing was committed
+            self._discard(staged)
+            raise
 
-    def _deliver(self, delivery: Delivery, rows: pa.Table) -> Delivery:
+    def _deliver(self, delivery: Delivery, rows: pa.Table, staged: _Staged) -> Delivery:
         target = self.collected(replace(delivery.key, kind=COLLECTOR))
         if target is None or target.generation != delivery.generation:
             raise TargetGone(name=delivery.key.name)
@@ -276,7 +294,9 @@ class CollectorTable(JobTable):
         if epoch > delivery.epoch:
             raise Contended(reason="another attempt of the job is at work")
         paid = rows.slice(0, _payable(delivery, used, rows.num_rows))
-        file = self._write_lines(delivery, paid, target.next)
+        if staged.file is None or staged.place != (target.next, paid.num_rows):
+            self._discard(staged)
+            staged.file, staged.place = self._write_lines(delivery, paid, target.next), (target.next, paid.num_rows)
         done = replace(delivery, documents=delivery.documents + paid.num_rows, steps=delivery.steps + 1)
         last = target.next + paid.num_rows
         transactions = [
@@ -286,13 +306,16 @@ class CollectorTable(JobTable):
         ]
         if delivery.payer is not None:
             transactions.append(Transaction(month, used + paid.num_rows))
-        adding = files.adding(file, "offset", delivery.key.partition, self._millis(), (target.next, last - 1))
-        try:
-            self._commit(target.version, delivery.attempt, [adding], transactions=transactions, step=done.steps)
-        except _Faster:
-            self.discard_files([file])
-            raise
+        adding = files.adding(staged.file, "offset", delivery.key.partition, self._millis(), (target.next, last - 1))
+        self._commit(target.version, delivery.attempt, [adding], transactions=transactions, step=done.steps)
         return done
+
+    def _discard(self, staged: _Staged) -> None:
+        """What cannot be removed is left to the vacuum."""
+        if staged.file is not None:
+            with suppress(Transient, TaskFailed):
+                self.discard_files([staged.file])
+            staged.file = None
 
     def _write_lines(self, delivery: Delivery, rows: pa.Table, first: int) -> DataFile:
         offsets = pa.array(range(first, first + rows.num_rows), pa.int64())
