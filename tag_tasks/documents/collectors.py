@@ -276,7 +276,8 @@ class CollectorTable(JobTable):
     def deliver(self, delivery: Delivery, rows: pa.Table) -> Delivery:
         """Commit rows (`id, published, line`) as the next documents: all of them, or as many as there are credits for.
 
-        Raises TargetGone, NoCredits where not one could be paid, and Contended where a later attempt is at work.
+        Raises TargetGone, NoCredits where not one could be paid, and Contended where another attempt is, or was, at
+        work since `delivery` was told how many documents there are.
         """
         staged = _Staged()
         try:
@@ -290,8 +291,9 @@ class CollectorTable(JobTable):
         if target is None or target.generation != delivery.generation:
             raise TargetGone(name=delivery.key.name)
         month = self.credits_of(delivery.payer)
-        used, epoch = self.use(partial(_used_and_epoch, month=month, job_id=delivery.job_id))
-        if epoch > delivery.epoch:
+        used, epoch, documents = self.use(partial(_used_and_attempted, month=month, job_id=delivery.job_id))
+        if epoch > delivery.epoch or documents != delivery.documents:
+            # An earlier one, too, may have been in the middle of its commit when this one looked.
             raise Contended(reason="another attempt of the job is at work")
         paid = rows.slice(0, _payable(delivery, used, rows.num_rows))
         if staged.file is None or staged.place != (target.next, paid.num_rows):
@@ -467,8 +469,9 @@ def _pieces_and_next(table: DeltaTable, key: Key, offsets: str) -> tuple[int, Se
     return version, pieces, _transaction(table, offsets)
 
 
-def _used_and_epoch(table: DeltaTable, month: str, job_id: str) -> tuple[int, int]:
-    return _transaction(table, month), _transaction(table, job_id)
+def _used_and_attempted(table: DeltaTable, month: str, job_id: str) -> tuple[int, int, int]:
+    """Credits used; the newest attempt of the job that has committed; the documents of all of its attempts."""
+    return _transaction(table, month), _transaction(table, job_id), _transaction(table, f"{job_id}/documents")
 
 
 def _older(table: DeltaTable, before: int) -> tuple[int, Sequence[tuple[Key, DataFile]]]:
