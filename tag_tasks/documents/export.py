@@ -32,6 +32,7 @@ from tagapi.jobs.task import Task, TaskContext
 STEP = 10_000
 """Documents of one commit, at most."""
 RULE = "matched by rule "
+PLACE = pa.schema([SCHEMA.field("published"), SCHEMA.field("id")])
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,8 +223,9 @@ def _unseen(rows: pa.Table, seen: set[str]) -> pa.Table:
 
 
 def _delivered(rows: pa.Table) -> pa.Table:
-    lines = lines_of(rows.select(SCHEMA.names).cast(SCHEMA), _rules(rows)).cast(pa.string())
-    return pa.table([rows["id"], rows["published"], lines], names=["id", "published", "line"])
+    told = rows.select(SCHEMA.names).cast(SCHEMA)
+    lines = lines_of(told, _rules(rows)).cast(pa.string())
+    return pa.table([told["id"], told["published"], lines], names=["id", "published", "line"])
 
 
 def _rules(rows: pa.Table) -> pa.Array:
@@ -237,5 +239,5 @@ def _rules(rows: pa.Table) -> pa.Array:
 
 
 def _last(rows: pa.Table) -> Position:
-    last = rows.slice(rows.num_rows - 1).to_pylist()[0]
+    last = rows.slice(rows.num_rows - 1).select(["published", "id"]).cast(PLACE).to_pylist()[0]
     return Position(last["published"], last["id"])
