@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
-from urllib.parse import parse_qsl, quote
+from urllib.parse import quote, unquote_plus
 
 from tagapi.jobs.lists import Page, task_label
 from tagapi.jobs.lists import Query as JobQuery
@@ -41,9 +41,16 @@ def envelope(body: Json, method: str, path: str, query: str, request_id: str) ->
 def _asked(path: str, query: str) -> str:
     """As it was asked, but for what may be a secret: the values of all parameters that are not documented."""
     shown = quote(path, safe="/:@!$&'()*+,;=~")
-    pairs = parse_qsl(query, keep_blank_values=True, errors="replace", max_num_fields=None)
-    told = (f"{quote(name)}={quote(value, safe=':') if name in SHOWN else HIDDEN}" for name, value in pairs)
-    return f"{shown}?{'&'.join(told)}" if pairs else shown
+    told = [_part(part) for part in query.split("&") if part]
+    return f"{shown}?{'&'.join(told)}" if told else shown
+
+
+def _part(part: str) -> str:
+    name, assigned, value = part.partition("=")
+    if not assigned:
+        return HIDDEN  # somebody's token may stand there by itself
+    name = unquote_plus(name)
+    return f"{quote(name)}={quote(unquote_plus(value), safe=':') if name in SHOWN else HIDDEN}"
 
 
 def render_error(problem: Problem) -> dict[str, Any]:
