@@ -352,6 +352,8 @@ def test_what_may_be_a_secret_is_shown_nowhere(service: Server) -> None:
     secret = "ann-token"
     places = [
         f"{STREAM}/info?access_token={secret}",
+        f"{STREAM}/info?{secret}",
+        f"{STREAM}/info?access_token={secret}&{secret}",
         f"{STREAM}/info?acces_token={secret}",
         f"{STREAM}/info?access%5Ftoken={secret}",
         f"{STREAM}/nowhere?access_token={secret}&token={secret}",

@@ -24,7 +24,7 @@ from tag_tasks.documents.export import DocumentsExport
 from tag_tasks.documents.source import SCHEMA
 from tag_tasks.spark.session import Spark
 from tag_tasks.spark.sources import Source, Sources
-from tagapi.jobs.errors import Contended, JobCancelled
+from tagapi.jobs.errors import Contended, JobCancelled, TaskFailed
 from tagapi.jobs.model import Json
 from tests.unit.outside import Context, Killed
 
@@ -308,3 +308,49 @@ def test_documents_of_the_collector_are_in_partitions_of_its_owner(there: There)
     there.export(limit=5)
     assert there.table.collected(Key(owner_key("bob"), COLLECTOR, NAME)) is None
     assert len(there.table.of_job(Key(ANN, DOCUMENTS, NAME), [""])) == 0
+
+
+def test_progress_is_told_by_the_time_of_the_documents_and_never_falls(there: There) -> None:
+    told: list[float] = []
+
+    class Told(Context):
+        def grow(self, kept: Json) -> None:
+            told.append(kept["progress"])
+            super().grow(kept)
+
+    first = Told({**there.context().arguments, "start": 0})
+    with pytest.raises(Killed):
+        there.task(Mortal(there.table.path, 11)).run(first)
+    assert 0 < told[-1] < 1
+    first.epoch += 1
+    assert there.task().stop_growing(first)["progress"] == told[-1]
+    there.task().run(first)
+    assert told == sorted(told)
+    assert len(set(told)) > 5
+    assert told[-1] > 0.95
+
+
+def test_it_goes_on_though_what_it_delivered_was_forgotten(there: There) -> None:
+    context = there.context()
+    with pytest.raises(Killed):
+        there.task(Mortal(there.table.path, 6)).run(context)
+    before = there.ids()
+    assert there.table.forget(0) > 0
+    context.epoch += 1
+    there.task().run(context)
+    collected = there.table.collected(Key(ANN, COLLECTOR, NAME))
+    assert collected is not None and collected.next == len(there.wanted())
+    rows = [row for piece in collected.pieces for row in there.table.read(piece, ["id"])["id"].to_pylist()]
+    assert before + rows == there.wanted()
+
+
+def test_it_does_not_guess_where_it_was(there: There) -> None:
+    """What it told lags behind what it delivered by a step, and that is forgotten."""
+    context = there.context()
+    with pytest.raises(Killed):
+        there.task(Mortal(there.table.path, 5)).run(context)
+    assert context.kept is not None and context.kept["processed"] < len(there.ids())
+    assert there.table.forget(0) > 0
+    context.epoch += 1
+    with pytest.raises(TaskFailed, match="forgotten"):
+        there.task().run(context)
