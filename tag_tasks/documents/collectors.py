@@ -41,7 +41,7 @@ from tag_tasks.documents.collected import (
     states_of,
     transaction,
     transactions,
-    used_and_epoch,
+    used_and_attempted,
 )
 from tag_tasks.spark.seen import SeenStore
 from tag_tasks.storage import answered
@@ -225,7 +225,8 @@ class CollectorTable(JobTable):
     def deliver(self, delivery: Delivery, rows: pa.Table) -> Delivery:
         """Commit rows (`id, published, line`) as the next documents: all of them, or as many as there are credits for.
 
-        Raises TargetGone, NoCredits where not one could be paid, and Contended where a later attempt is at work.
+        Raises TargetGone, NoCredits where not one could be paid, and Contended where another attempt is, or was, at
+        work since `delivery` was told how many documents there are.
         """
         staged = _Staged()
         try:
@@ -239,8 +240,9 @@ class CollectorTable(JobTable):
         if target is None or target.generation != delivery.generation:
             raise TargetGone(name=delivery.key.name)
         month = self.credits_of(delivery.payer)
-        used, epoch = self.use(partial(used_and_epoch, month=month, job_id=delivery.job_id))
-        if epoch > delivery.epoch:
+        used, epoch, documents = self.use(partial(used_and_attempted, month=month, job_id=delivery.job_id))
+        if epoch > delivery.epoch or documents != delivery.documents:
+            # An earlier one, too, may have been in the middle of its commit when this one looked.
             raise Contended(reason="another attempt of the job is at work")
         paid = rows.slice(0, _payable(delivery, used, rows.num_rows))
         place = (target.next, paid.num_rows)

@@ -135,6 +135,19 @@ def test_an_attempt_that_was_replaced_delivers_nothing_more(table: CollectorTabl
     assert [name for _, name in lines(table)] == ["d0", "d1", "d2", "d3"]
 
 
+def test_a_step_that_came_late_is_not_delivered_again(table: CollectorTable, clock: Clock) -> None:
+    """An attempt that was replaced wakes up in its commit, once the one after it has looked how far the job is."""
+    first = delivery(made(table), payer=ANN)
+    second = replace(first, epoch=2, documents=table.delivered(first.job_id))
+    CollectorTable(table.path, clock).deliver(first, rows(0, 2))
+    with pytest.raises(Contended):
+        table.deliver(second, rows(0, 2))
+    third = replace(first, epoch=3, documents=table.delivered(first.job_id))
+    table.deliver(third, rows(2, 2))
+    assert [name for _, name in lines(table)] == ["d0", "d1", "d2", "d3"]
+    assert table.used(ANN) == 4
+
+
 def test_a_step_comes_through_however_often_others_commit_meanwhile(
     table: CollectorTable, clock: Clock, tmp_path: Path
 ) -> None:
