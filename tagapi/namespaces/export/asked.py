@@ -26,7 +26,7 @@ MOST_RULES = 100  # of a stream, a project or a collector: each is looked for in
 LONGEST_TITLE = 255
 DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
 MILLISECONDS = re.compile(r"\d{1,15}")
-LATEST = 253_402_300_800_000  # milliseconds: the end of the year 9999
+LATEST = 253_402_300_799_999  # milliseconds: the last of the year 9999
 SECONDS = range(10**9, 10**10)
 """Of this century; as milliseconds they are of the spring of 1970, and nearly everything would be meant."""
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
