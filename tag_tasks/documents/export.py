@@ -82,13 +82,17 @@ class DocumentsExport(Task):
         before = _Before.of(context)
         delivery = self._delivery(context)
         here = self._table.of_job(delivery.key, [*before.jobs, context.job_id])
-        kept = _Kept(before.jobs, before.processed, delivery.documents, self._position(here) or before.position)
+        kept = self._kept(context, before, here, delivery.documents)
         context.grow(kept.told(context.job_id))
         left = context.arguments["limit"] - before.processed - delivery.documents
         more = False
         with self._spark.session(context) as session:
-            for rows in self._rows(session, context, kept.position, self._seen(here)):
+            for rows, way in self._rows(session, context, kept, self._seen(here)):
                 context.check()
+                if rows is None:
+                    kept = replace(kept, share=way.end)
+                    context.grow(kept.told(context.job_id))
+                    continue
                 if left <= 0:
                     more = True
                     break
@@ -97,7 +101,8 @@ class DocumentsExport(Task):
                 while taken.num_rows:
                     delivery = self._table.deliver(delivery, rendered(taken))
                     paid = delivery.documents - kept.documents  # there may be credits for some of them alone
-                    kept = replace(kept, documents=delivery.documents, position=_last(taken.slice(0, paid)))
+                    last = _last(taken.slice(0, paid))
+                    kept = replace(kept, documents=delivery.documents, position=last, share=way.share(last.published))
                     context.grow(kept.told(context.job_id))
                     taken = taken.slice(paid)
                 if more:
@@ -109,8 +114,13 @@ class DocumentsExport(Task):
         documents = self._table.stop(context.job_id, epoch)
         asked = context.arguments
         here = self._table.of_job(Key(asked["owner"], DOCUMENTS, asked["target"]), [*before.jobs, context.job_id])
-        position = self._position(here) or before.position
-        return _Kept(before.jobs, before.processed, documents, position).told(context.job_id)
+        return self._kept(context, before, here, documents).told(context.job_id)
+
+    def _kept(self, context: TaskContext, before: _Before, here: Sequence[Piece], documents: int) -> _Kept:
+        """What there is, by what was delivered: where that is forgotten by now, by what was told of it."""
+        told = context.kept
+        position = self._position(here) or (_position_of(told) if told else None) or before.position
+        return _Kept(before.jobs, before.processed, documents, position, told.get("share", 0.0) if told else 0.0)
 
     def _delivery(self, context: TaskContext) -> Delivery:
         asked = context.arguments
@@ -137,22 +147,27 @@ class DocumentsExport(Task):
     # -- reading ---------------------------------------------------------------------------
 
     def _rows(
-        self, session: SparkSession, context: TaskContext, behind: Position | None, seen: set[str]
-    ) -> Iterator[pa.Table]:
-        """What is found, in order and each once, in tables of a step's size at most."""
-        asked = context.arguments
+        self, session: SparkSession, context: TaskContext, kept: _Kept, seen: set[str]
+    ) -> Iterator[tuple[pa.Table | None, _Way]]:
+        """What is found behind what is kept, in order and each once, in tables of a step's size at most.
+
+        None behind each stretch, that it is known to be done where nothing was found in it.
+        """
+        asked, behind = context.arguments, kept.position
         self._sources.check(session, TABLE, SCHEMA.names)
         start = moment(asked["start"])
         stop = context.submitted_at if asked["stop"] is None else moment(asked["stop"])
         parts = stretches(self._sources, max(start, behind.published) if behind else start, stop)
         context.phase("copy", len(parts))
         for done, part in enumerate(parts, 1):
+            way = _Way.of(part, done, len(parts), kept.share)
             rows = self._found(session, asked, part)
             if behind is not None:
                 rows = rows.filter(behind.behind())
             for piece in arrow_pieces(session, rows.sort("published", "id"), self._step, context.check):
                 if (fresh := unseen(piece, seen)).num_rows:
-                    yield fresh
+                    yield fresh, way
+            yield None, way
             context.progress(done, len(parts))
 
     def _found(self, session: SparkSession, asked: Mapping[str, Any], part: Stretch) -> DataFrame:
@@ -163,6 +178,25 @@ class DocumentsExport(Task):
         wanted, rules = of_scope(asked, self._found_by)
         rows = rows.filter(reduce(Column.__and__, [published_within(part.start, part.stop), *wanted]))
         return rows.select(*SCHEMA.names, *(column.alias(name) for name, column in rules.items()))
+
+
+@dataclass(frozen=True, slots=True)
+class _Way:
+    """A stretch, and which part of the whole it is: from a share to another one."""
+
+    part: Stretch
+    begin: float
+    end: float
+
+    @classmethod
+    def of(cls, part: Stretch, number: int, count: int, before: float) -> _Way:
+        """The so-manieth of all that are left, from 1, where a share was done before."""
+        each = (1.0 - before) / count
+        return cls(part, before + (number - 1) * each, before + number * each)
+
+    def share(self, moment: datetime) -> float:
+        """What is done at a moment within it."""
+        return self.begin + (self.end - self.begin) * self.part.share(moment)
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,9 +212,7 @@ class _Before:
         kept = context.kept_before
         if kept is None:
             return cls()
-        last = kept["last"]
-        position = None if last is None else Position(EPOCH + timedelta(microseconds=last[0]), last[1])
-        return cls(kept["jobs"], kept["before"] + kept["processed"], position)
+        return cls(kept["jobs"], kept["before"] + kept["processed"], _position_of(kept))
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,12 +225,20 @@ class _Kept:
     """Documents of theirs."""
     documents: int
     position: Position | None
+    share: float
+    """Of the range that was asked for, about: from 0 to 1, and it never falls."""
 
     def told(self, job_id: str) -> Json:
         last = None
         if self.position is not None:
             last = [(self.position.published - EPOCH) // timedelta(microseconds=1), self.position.document_id]
-        return {"processed": self.documents, "before": self.before, "last": last, "jobs": [*self.jobs, job_id]}
+        jobs, share = [*self.jobs, job_id], round(self.share, 4)
+        return {"processed": self.documents, "before": self.before, "last": last, "jobs": jobs, "share": share}
+
+
+def _position_of(kept: Json) -> Position | None:
+    last = kept["last"]
+    return None if last is None else Position(EPOCH + timedelta(microseconds=last[0]), last[1])
 
 
 def _epoch(context: TaskContext) -> int:

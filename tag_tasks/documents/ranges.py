@@ -34,6 +34,10 @@ class Stretch:
     stop: datetime
     files: tuple[str, ...] | None = None
 
+    def share(self, moment: datetime) -> float:
+        """How much of the stretch is before a moment within it."""
+        return (moment - self.start) / (self.stop - self.start)
+
 
 @dataclass(frozen=True, slots=True)
 class _File:

@@ -130,7 +130,7 @@ def _task(job: Job) -> dict[str, Any]:
         "id": job.id,
         "processed": processed,
         "ready": processed,
-        "progress": 1.0 if done else round(job.progress.percentage / 100, 4),
+        "progress": 1.0 if done else max(round(job.progress.percentage / 100, 4), kept.get("share", 0.0)),
         "target": job.request.arguments["target"],
         "status": status,
         "state": status.upper(),
