@@ -192,7 +192,9 @@ def test_credits_end_in_the_middle(there: There) -> None:
         there.task().run(context)
     assert there.ids() == there.wanted()[:60]
     context.epoch += 1
-    assert there.task().stop_growing(context)["processed"] == 60 == there.table.used(ANN)
+    kept = there.task().stop_growing(context)
+    assert kept["processed"] == 60 == there.table.used(ANN)
+    assert 0.1 < kept["progress"] < 0.2
 
 
 def test_a_target_that_is_deleted_meanwhile_fails(there: There) -> None:
@@ -242,6 +244,45 @@ def test_wherever_it_is_killed_each_document_is_there_once(there: There) -> None
         result = there.task().run(context)
         assert there.ids() == there.wanted()
         assert result["processed"] == len(there.ids()) == there.table.used(ANN) - before
+
+
+def test_what_was_forgotten_meanwhile_is_not_exported_again(there: There) -> None:
+    """The job had to wait for longer than documents are kept."""
+    alike = documents(COUNT)[::10]  # whose ids others may have
+    write(there.folder, [row for row in documents(COUNT) if row not in alike], 12, clustered=True)
+    context = there.context()
+    with pytest.raises(Killed):
+        there.task(Mortal(there.table.path, 8)).run(context)
+    forgotten = there.table.delivered(context.job_id)
+    there.table.now = lambda: datetime.now(UTC) + timedelta(days=8)
+    assert there.table.forget(7) == 4
+    context.epoch += 1
+    assert there.task().run(context)["processed"] == len(there.wanted())
+    collected = there.table.collected(Key(ANN, COLLECTOR, NAME))
+    assert collected is not None
+    left = [name for piece in collected.pieces for name in there.table.read(piece, ["id"])["id"].to_pylist()]
+    assert left == there.wanted()[forgotten:] != there.wanted()
+
+
+def test_how_far_it_is_never_falls_and_is_known_between_files(there: There) -> None:
+    shares: list[float] = []
+
+    class Watched(Context):
+        def grow(self, kept: Json) -> None:
+            shares.append(kept["progress"])
+            super().grow(kept)
+
+    context = Watched(there.context().arguments)
+    for step in (5, 9):
+        with pytest.raises(Killed):
+            there.task(Mortal(there.table.path, step)).run(context)
+        context.epoch += 1
+        assert there.task().stop_growing(context)["progress"] == shares[-1]
+        context.epoch += 1
+    there.task().run(context)
+    assert shares == sorted(shares)
+    assert (shares[0], shares[-1]) == (0.0, 1.0)
+    assert len(set(shares)) > len(there.wanted()) // STEP
 
 
 def test_a_cancel_says_exactly_what_is_there_and_a_retry_goes_on(there: There) -> None:
@@ -328,20 +369,6 @@ def test_progress_is_told_by_the_time_of_the_documents_and_never_falls(there: Th
     assert told == sorted(told)
     assert len(set(told)) > 5
     assert told[-1] > 0.95
-
-
-def test_it_goes_on_though_what_it_delivered_was_forgotten(there: There) -> None:
-    context = there.context()
-    with pytest.raises(Killed):
-        there.task(Mortal(there.table.path, 6)).run(context)
-    before = there.ids()
-    assert there.table.forget(0) > 0
-    context.epoch += 1
-    there.task().run(context)
-    collected = there.table.collected(Key(ANN, COLLECTOR, NAME))
-    assert collected is not None and collected.next == len(there.wanted())
-    rows = [row for piece in collected.pieces for row in there.table.read(piece, ["id"])["id"].to_pylist()]
-    assert before + rows == there.wanted()
 
 
 def test_it_does_not_guess_where_it_was(there: There) -> None:

@@ -178,7 +178,8 @@ class ExportFront(Front):
         return target
 
     def recheck(self, job: Job, caller: Principal) -> None:
-        target = self._target(job.request.arguments["target"], job.request.owner)
+        """Into a collector of somebody else's, and for their credits, an admin could not export either."""
+        target = self._target(job.request.arguments["target"], caller.name)
         if target["generation"] != job.request.arguments["generation"]:
             raise Invalid("target", "the collector was deleted; another one has its name now")
 
