@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 from tag_tasks.datasets.files.text import bytes_of, empty_where_null, flat, holds, joined, plain, words
 
 SNIPPET = 200  # characters of a content that are shown as what was found
+BREAKS = ("\x85", "\u2028", "\u2029")
 OTHER_CONTROLS = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f]")
 
 
@@ -92,6 +93,10 @@ def _escaped(column: pa.Array) -> pa.Array:
     for sign, written in (("\\", "\\\\"), ('"', '\\"'), ("\n", "\\n"), ("\r", "\\r"), ("\t", "\\t")):
         if holds(column, sign):
             column = pc.replace_substring(column, sign, written)
+    told_in = bytes_of(column).tobytes()
+    for sign in BREAKS:  # JSON has them as they are; but clients that read lines of text end one there
+        if sign.encode() in told_in:
+            column = pc.replace_substring(column, sign, f"\\u{ord(sign):04x}")
     if (bytes_of(column) < 0x20).any():  # rare enough for Python
         told = [None if text is None else OTHER_CONTROLS.sub(_code, text) for text in column.to_pylist()]
         column = pa.array(told, pa.large_string())

@@ -127,6 +127,11 @@ def parked(job: Job) -> dict[str, bool]:
     return {"parked": True} if job.state is JobState.PARKED else {}
 
 
+def tried(job: Job) -> int:
+    """Which try it is; to be lost with its process, and to see to what is left, are none."""
+    return min(job.attempt, job.tries + 1)
+
+
 def iso(moment: datetime | None) -> str | None:
     """UTC, ISO 8601 with offset."""
     return None if moment is None else moment.isoformat()

@@ -7,7 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 
-from tests.chaos.exports import Exports
+from tests.chaos.exports import NO_LIMIT, SINCE, Exports
 from tests.chaos.failpoints import KILL, KILL_WORKER, Order
 from tests.chaos.ground import Arena
 from tests.chaos.process import ChaosServer, open_store
@@ -24,6 +24,8 @@ MOMENTS = (
 )
 AFTER_A_KILL = frozenset({"recovering", "recovered"})
 """Moments that come when a job's process was lost before."""
+AT_THE_END = frozenset({"stopping", "stopped", "cancelling"})
+"""Moments of one that is cancelled."""
 IN_STEPS = frozenset({"delivering", "before_commit", "after_commit", "delivered", "growing", "grown"})
 WAITED = 20.0  # seconds for which a moment is waited for
 RANDOM_WITHIN = 2.0  # seconds
@@ -71,13 +73,14 @@ def _killed(server: ChaosServer, exports: Exports, moment: str, chance: random.R
     """Have some exports begun, and the service killed at the moment; 1 where it was."""
     for _ in range(AT_ONCE):
         one = exports.add()
-        one.stopped = one.stopped or moment in ("stopping", "stopped", "cancelling")
+        if moment in AT_THE_END:  # one that goes on for a while, so that it is stopped on its way
+            one.language, one.start, one.limit, one.stopped, one.grown = "en", SINCE[0], NO_LIMIT, True, True
     if moment == RANDOM:
         exports.push(server)
         time.sleep(chance.uniform(0, RANDOM_WITHIN))
         server.kill()
         return 1
-    hit = chance.randrange(1, STEPS) if moment in IN_STEPS else chance.randrange(1, AT_ONCE + 1)
+    hit = 1 if moment in AT_THE_END else chance.randrange(1, (STEPS if moment in IN_STEPS else AT_ONCE + 1))
     server.orders.place(Order(moment, hit, chance.choice((KILL, KILL_WORKER))))
     until_ = time.monotonic() + WAITED
     while server.orders.done() is None and time.monotonic() < until_ and not exports.over(server):

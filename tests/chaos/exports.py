@@ -19,6 +19,7 @@ from tests.e2e.server import Client
 NOT_NOW = (429, 503)
 LANGUAGES = ("en", "es", "ru", "zh", "de", "fr")
 SINCE = ("2020-01-01", "2026-01-01", "2026-06-01")
+NO_LIMIT = 1_000_000
 LIMITED = 0.3  # the chance that an export has a limit
 CANCELLED = 0.2  # the chance that it is stopped on the way
 MOST_LINES = 400  # after which a reader hangs up
@@ -34,6 +35,8 @@ class Export:
     limit: int
     stopped: bool
     """It is to be cancelled on the way."""
+    grown: bool = False
+    """It is to be cancelled only once there is something of it."""
     collector: bool = False
     """Its collector is there."""
     job: str | None = None
@@ -61,7 +64,7 @@ class Exports:
 
     def add(self) -> Export:
         chance = self._chance
-        limit = chance.randrange(1, 300) if chance.random() < LIMITED else 1_000_000
+        limit = chance.randrange(1, 300) if chance.random() < LIMITED else NO_LIMIT
         name, stopped = f"c{len(self.every) + 1}", chance.random() < CANCELLED
         self.every.append(Export(name, chance.choice(LANGUAGES), chance.choice(SINCE), limit, stopped))
         return self.every[-1]
@@ -96,6 +99,8 @@ class Exports:
         return answer.status_code == 200
 
     def _stop(self, client: Client, one: Export) -> None:
+        if one.grown and not task(client, str(one.job))["ready"]:
+            return
         answer = client.delete(f"{TASKS}/{one.job}")
         if answer.status_code == 200:
             self.cancels[str(one.job)] = answer.json()["result_tasks"]["tasks"][0]["status"]

@@ -33,7 +33,8 @@ from tests.e2e.server import Client, Server
 ENGLISH = "lang:en"
 MONTHLY = 1900
 KEYS = [
-    *("creation_date", "type", "id", "processed", "ready", "progress", "target", "status", "state", "attempt"),
+    *("creation_date", "type", "id", "processed", "ready", "progress", "target", "owner", "query"),
+    *("start", "stop", "limit", "status", "state", "attempt"),
     *("started_at", "completed_at", "error", "retry_of", "processed_before"),
 ]
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tagapi.jobs.errors import NotFoundInData, Transient
-from tagapi.namespaces.export.stream import AWAY, CONTROL_EVERY, FETCH_BELOW, HOLDS_EVERY, Asked, ResultStream
+from tagapi.namespaces.export.stream import AWAY, CONTROL_EVERY, FETCH_BELOW, HOLDS_EVERY, LEAVING, Asked, ResultStream
 from tagapi.pushes.chunked import UNTAKEN
 from tagapi.pushes.hub import BEAT, GOING_AWAY
 from tagapi.pushes.push import Gone
@@ -320,6 +320,7 @@ def test_at_the_end_what_was_not_begun_is_left_for_the_next_time(talk: Talk) -> 
     assert one.stream.unsent < before - 200_000
     told = one.run()
     assert (numbers(told), controls(told)[-1]) == (list(range(500)), "o500")
+    assert told[-1]["chunk_error"] == {"status_code": "1", "status_message": LEAVING}
     assert one.ended
     one.stream.end(GOING_AWAY, "")
     assert not one.stream.unsent, "once is enough"

@@ -32,7 +32,9 @@ DELETED, PAUSED, RESUMED = (
 )
 STREAM = Answer("The stream", shapes.StreamResponse)
 PROJECT = Answer("The project", shapes.ProjectResponse)
-IN_RULE = NotUnderstood(field="rules[0].query", position=0, expected="a word, a phrase or (", found="the end")
+IN_RULE = NotUnderstood(
+    field="rules[0].query", position=0, expected="a word, a phrase, a field or '('", found="the end"
+)
 
 
 class DefinitionResource(ExportResource):

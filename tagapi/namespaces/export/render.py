@@ -13,7 +13,7 @@ from tagapi.jobs.lists import Query as JobQuery
 from tagapi.jobs.model import Job, JobState, Json
 from tagapi.namespaces.export import words
 from tagapi.namespaces.export.asked import ExportQuery, ExportTasksQuery, ResultsQuery
-from tagapi.namespaces.fields import parked
+from tagapi.namespaces.fields import parked, tried
 from tagapi.namespaces.problems import Problem
 
 NAMESPACE = "export"
@@ -136,7 +136,7 @@ def status_of(job: Job) -> str:
 
 
 def _task(job: Job) -> dict[str, Any]:
-    kept = job.kept or {}
+    kept, asked = job.kept or {}, job.request.arguments
     processed, status = int(kept.get("processed", 0)), status_of(job)
     done = job.state is JobState.SUCCEEDED
     return {
@@ -146,10 +146,15 @@ def _task(job: Job) -> dict[str, Any]:
         "processed": processed,
         "ready": processed,
         "progress": 1.0 if done else float(kept.get("progress", 0.0)),
-        "target": job.request.arguments["target"],
+        "target": asked["target"],
+        "owner": job.request.owner,
+        "query": (job.request.asked or {}).get("query"),
+        "start": moment(_from_millis(asked["start"])),
+        "stop": None if asked["stop"] is None else moment(_from_millis(asked["stop"])),
+        "limit": asked["limit"],
         "status": status,
         "state": status.upper(),
-        "attempt": job.attempt,
+        "attempt": tried(job),
         "started_at": moment(job.started_at),
         "completed_at": moment(job.finished_at),
         "error": _failure(job),
@@ -157,6 +162,10 @@ def _task(job: Job) -> dict[str, Any]:
         "processed_before": int(kept.get("before", 0)),
         **parked(job),
     }
+
+
+def _from_millis(millis: int) -> datetime:
+    return datetime.fromtimestamp(millis / 1000, UTC)
 
 
 def _failure(job: Job) -> dict[str, str] | None:

@@ -29,6 +29,11 @@ def _task(**more: Any) -> Mapping[str, Any]:
         "ready": 0,
         "progress": 0.0,
         "target": "collector_1",
+        "owner": "anna",
+        "query": "coffee AND lang:en",
+        "start": "2022-04-01T00:00:00.000Z",
+        "stop": "2022-05-01T00:00:00.000Z",
+        "limit": 1000,
         "status": "queued",
         "state": "QUEUED",
         "attempt": 0,
@@ -232,6 +237,11 @@ class TaskShown(Schema):
     ready = fields.Integer(metadata={"description": "documents that can be read"})
     progress = fields.Float(metadata={"description": "0 to 1"})
     target = fields.String()
+    owner = fields.String()
+    query = fields.String(metadata=NULLABLE)
+    start = Moment()
+    stop = Moment(metadata={"format": "date-time", "description": "null: when it was accepted", **NULLABLE})
+    limit = fields.Integer()
     status = fields.String(metadata={"example": "running"})
     state = fields.String(metadata={"example": "RUNNING"})
     attempt = fields.Integer()

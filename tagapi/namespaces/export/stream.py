@@ -26,7 +26,9 @@ CONTROL_EVERY = 8.0  # seconds of silence: at least every 10 s a reader is told 
 HOLDS_EVERY = 2.0  # seconds between two looks at whether the client may read still
 REVOKED = 1008
 LATEST = "latest"
-GONE_CODE, INTERNAL_CODE = "15", "1"
+GONE_CODE, INTERNAL_CODE, TOKEN_CODE = "15", "1", "7"
+REFUSED = "The access token is not valid any more."
+LEAVING = "The service is stopping, and this is not the end. Read on from the last resume_offset in a moment."
 AWAY = "The documents cannot be read now. Read on from the last resume_offset in a moment."
 
 
@@ -216,9 +218,15 @@ class ResultStream(ChunkedStream):
 
     def end(self, code: int, reason: str) -> None:
         """What was not begun is not sent: the client asks for it again, by the offset that is told at last."""
-        if not self.closing:
-            self._offset = self.take_back() or self._offset
-            self._say_last()
+        if self.closing:
+            return
+        self._offset = self.take_back() or self._offset
+        self.put(self._control(self._offset), place=self._offset)
+        if code == REVOKED:
+            self.put(error_line(TOKEN_CODE, REFUSED), place=self._offset)
+        elif not self._asked.wait:  # else who reads to the end would take this for it
+            self.put(error_line(INTERNAL_CODE, LEAVING), place=self._offset)
+        self.finish()
 
     def left(self) -> None:
         self._over = True

@@ -20,7 +20,7 @@ from tagapi.namespaces.problems import Invalid, NoPushes
 
 TASK_ID = {"task_id": "The UUID of the task"}
 KEY_HEADER = {KEY: "1 to 255 visible ASCII characters: the same key and body, the same task"}
-BAD_QUERY = NotUnderstood(field="query", position=8, expected="a word, a phrase or (", found="the end")
+BAD_QUERY = NotUnderstood(field="query", position=8, expected="a word, a phrase, a field or '('", found="the end")
 EXPORTING = (
     Invalid("start", "is required"),
     BAD_QUERY,

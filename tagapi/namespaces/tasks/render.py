@@ -10,7 +10,7 @@ from typing import Any
 from tagapi.jobs.lists import Page, Query, task_label
 from tagapi.jobs.model import EVENTS_KEPT, Event, EventKind, Job, JobState, Phase, Progress
 from tagapi.jobs.registry import Added
-from tagapi.namespaces.fields import iso, parked
+from tagapi.namespaces.fields import iso, parked, tried
 from tagapi.namespaces.headers import REPLAYED
 from tagapi.namespaces.pace import percentage, seconds_left
 from tagapi.namespaces.problems import Problem
@@ -70,7 +70,7 @@ def render_status(job: Job, limits: Limits) -> dict[str, Any]:
         "result": _result(job),
         "error": _error(job),
         "progress": progress_of(job),
-        "attempt": min(job.attempt, job.tries + 1),
+        "attempt": tried(job),
         "max_attempts": limits.get(job.request.task),
         "task": job.request.task,
         "owner": job.request.owner,
