@@ -20,8 +20,12 @@ RETRY_AFTER = 5  # seconds, as a guess
 class Reads:
     """At most so many reads at once. Safe to use from many threads."""
 
-    def __init__(self, at_once: int, seconds: float = SECONDS) -> None:
-        self._threads = BoundedThreads("read", at_once, seconds, PATIENCE)
+    def __init__(
+        self, at_once: int, seconds: float = SECONDS, patience: float = PATIENCE, part: str = "The data"
+    ) -> None:
+        """`part` is what people are told is not ready."""
+        self._threads = BoundedThreads("read", at_once, seconds, patience)
+        self._part = part
 
     def run(self, read: Callable[[], Answer]) -> Answer:
         """The answer of a read, and its errors. Raises NotReady where it takes too long, and soon where many do."""
@@ -29,4 +33,4 @@ class Reads:
             return self._threads.run(read)
         except NoAnswer as error:
             log.warning("read_not_answered", extra={"reason": str(error)})
-            raise NotReady(part="The data", retry_after=RETRY_AFTER) from error
+            raise NotReady(part=self._part, retry_after=RETRY_AFTER) from error

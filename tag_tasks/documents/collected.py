@@ -186,8 +186,9 @@ def states_of(table: DeltaTable) -> tuple[int, Mapping[Key, State]]:
     }
 
 
-def used_and_epoch(table: DeltaTable, month: str, job_id: str) -> tuple[int, int]:
-    return transaction(table, month), transaction(table, job_id)
+def used_and_attempted(table: DeltaTable, month: str, job_id: str) -> tuple[int, int, int]:
+    """Credits used; the newest attempt of the job that has committed; the documents of all of its attempts."""
+    return transaction(table, month), transaction(table, job_id), transaction(table, f"{job_id}/documents")
 
 
 def pieces_before(table: DeltaTable, before: int) -> tuple[int, Sequence[tuple[Key, DataFile]]]:

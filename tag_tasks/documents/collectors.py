@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache, partial
@@ -40,11 +41,11 @@ from tag_tasks.documents.collected import (
     states_of,
     transaction,
     transactions,
-    used_and_epoch,
+    used_and_attempted,
 )
 from tag_tasks.spark.seen import SeenStore
 from tag_tasks.storage import answered
-from tagapi.jobs.errors import Contended, TaskFailed
+from tagapi.jobs.errors import Contended, TaskFailed, Transient
 
 LINES = pa.schema(
     [("offset", pa.int64()), ("id", pa.string()), ("published", pa.timestamp("us", tz="UTC")), ("line", pa.string())]
@@ -87,6 +88,18 @@ class Delivery:
     @property
     def attempt(self) -> str:
         return f"{self.job_id}-{self.epoch}"
+
+
+@dataclass(slots=True)
+class _Staged:
+    """The file of a step that is tried again: it stays as long as it would be written the same.
+
+    To write it takes longer than others take to commit, and a step that wrote one for each try would never be there.
+    """
+
+    file: DataFile | None = None
+    place: tuple[int, int] = (0, 0)
+    """Its first offset, and how many documents it has."""
 
 
 class CollectorTable(JobTable):
@@ -212,20 +225,30 @@ class CollectorTable(JobTable):
     def deliver(self, delivery: Delivery, rows: pa.Table) -> Delivery:
         """Commit rows (`id, published, line`) as the next documents: all of them, or as many as there are credits for.
 
-        Raises TargetGone, NoCredits where not one could be paid, and Contended where a later attempt is at work.
+        Raises TargetGone, NoCredits where not one could be paid, and Contended where another attempt is, or was, at
+        work since `delivery` was told how many documents there are.
         """
-        return tried(partial(self._deliver, delivery, rows))
+        staged = _Staged()
+        try:
+            return tried(partial(self._deliver, delivery, rows, staged))
+        except (Contended, NoCredits, TargetGone):  # of which each says that nothing was committed
+            self._discard(staged)
+            raise
 
-    def _deliver(self, delivery: Delivery, rows: pa.Table) -> Delivery:
+    def _deliver(self, delivery: Delivery, rows: pa.Table, staged: _Staged) -> Delivery:
         target = self.collected(replace(delivery.key, kind=COLLECTOR))
         if target is None or target.generation != delivery.generation:
             raise TargetGone(name=delivery.key.name)
         month = self.credits_of(delivery.payer)
-        used, epoch = self.use(partial(used_and_epoch, month=month, job_id=delivery.job_id))
-        if epoch > delivery.epoch:
+        used, epoch, documents = self.use(partial(used_and_attempted, month=month, job_id=delivery.job_id))
+        if epoch > delivery.epoch or documents != delivery.documents:
+            # An earlier one, too, may have been in the middle of its commit when this one looked.
             raise Contended(reason="another attempt of the job is at work")
         paid = rows.slice(0, _payable(delivery, used, rows.num_rows))
-        file = self.write_lines(f"{delivery.key.folder}/{delivery.attempt}", paid, target.next)
+        folder = f"{delivery.key.folder}/{delivery.attempt}"
+        if staged.file is None or staged.place != (target.next, paid.num_rows):
+            self._discard(staged)
+            staged.file, staged.place = self.write_lines(folder, paid, target.next), (target.next, paid.num_rows)
         done = replace(delivery, documents=delivery.documents + paid.num_rows, steps=delivery.steps + 1)
         last = target.next + paid.num_rows
         transactions = [
@@ -235,13 +258,16 @@ class CollectorTable(JobTable):
         ]
         if delivery.payer is not None:
             transactions.append(Transaction(month, used + paid.num_rows))
-        adding = files.adding(file, "offset", delivery.key.partition, self._millis(), (target.next, last - 1))
-        try:
-            self.commit(target.version, delivery.attempt, [adding], transactions=transactions, step=done.steps)
-        except Faster:
-            self.discard_files([file])
-            raise
+        adding = files.adding(staged.file, "offset", delivery.key.partition, self._millis(), (target.next, last - 1))
+        self.commit(target.version, delivery.attempt, [adding], transactions=transactions, step=done.steps)
         return done
+
+    def _discard(self, staged: _Staged) -> None:
+        """What cannot be removed is left to the vacuum."""
+        if staged.file is not None:
+            with suppress(Transient, TaskFailed):
+                self.discard_files([staged.file])
+            staged.file = None
 
     def write_lines(self, folder: str, rows: pa.Table, first: int) -> DataFile:
         """Stage a file of documents (`id, published, line`), whose offsets begin with `first`."""

@@ -31,6 +31,7 @@ from tagapi.jobs.task import Task, TaskContext
 
 STEP = 10_000
 """Documents of one commit, at most."""
+PLACE = pa.schema([SCHEMA.field("published"), SCHEMA.field("id")])
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,5 +206,5 @@ def _epoch(context: TaskContext) -> int:
 
 
 def _last(rows: pa.Table) -> Position:
-    last = rows.slice(rows.num_rows - 1).to_pylist()[0]
+    last = rows.slice(rows.num_rows - 1).select(["published", "id"]).cast(PLACE).to_pylist()[0]
     return Position(last["published"], last["id"])

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from itertools import pairwise
 
-from pyarrow.parquet import FileMetaData
+from pyarrow.parquet import FileMetaData, Statistics
 
 from tag_tasks.documents.source import DOCUMENTS
 from tag_tasks.spark.sources import Sources
@@ -21,6 +21,9 @@ ROWS = 250_000
 """Of which a stretch has about so many."""
 READ_AGAIN = 1.5
 """Times that a file is read on average from which on there is nothing to be won."""
+
+
+FIRST, LAST = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,4 +87,14 @@ def _bounds(name: str, footer: FileMetaData) -> _File | None:
     bounds = [footer.row_group(group).column(place).statistics for group in range(footer.num_row_groups)]
     if not bounds or any(bound is None or not bound.has_min_max for bound in bounds):
         return None
-    return _File(name, footer.num_rows, min(bound.min for bound in bounds), max(bound.max for bound in bounds))
+    first, last = min(_bound(one, "min") for one in bounds), max(_bound(one, "max") for one in bounds)
+    return _File(name, footer.num_rows, first, last)
+
+
+def _bound(statistics: Statistics, which: str) -> datetime:
+    """A moment without an offset is in UTC; one that Python has no year for is before, or behind, all others."""
+    try:
+        moment: datetime = getattr(statistics, which)
+    except OverflowError:
+        return FIRST if getattr(statistics, f"{which}_raw") < 0 else LAST
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

@@ -22,6 +22,7 @@ from tagapi.jobs.model import Json
 
 Answer = TypeVar("Answer")
 COUNT_SECONDS = 60.0  # that a count may take: it reads all documents of its days
+COUNT_PATIENCE = 8.0  # seconds that one waits for others
 COUNTS = 2  # at once: each keeps a core busy
 
 
@@ -37,7 +38,7 @@ class DocumentsReader:
         self._definitions = definitions
         self._collectors = CollectorReader(means.collectors)
         self._reads = Reads(at_once)
-        self._counts = Reads(COUNTS, COUNT_SECONDS)
+        self._counts = Reads(COUNTS, COUNT_SECONDS, COUNT_PATIENCE, "The count, behind others that are under way,")
 
     def define(self, what: Callable[[Definitions], Answer]) -> Answer:
         """What `what` makes of the definitions, and its errors."""

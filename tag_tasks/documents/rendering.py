@@ -21,8 +21,9 @@ def unseen(rows: pa.Table, seen: set[str]) -> pa.Table:
 
 def rendered(rows: pa.Table) -> pa.Table:
     """`id, published, line` of documents, beside whose columns are those of the rules that found them."""
-    lines = lines_of(rows.select(SCHEMA.names).cast(SCHEMA), _rules(rows)).cast(pa.string())
-    return pa.table([rows["id"], rows["published"], lines], names=["id", "published", "line"])
+    told = rows.select(SCHEMA.names).cast(SCHEMA)
+    lines = lines_of(told, _rules(rows)).cast(pa.string())
+    return pa.table([told["id"], told["published"], lines], names=["id", "published", "line"])
 
 
 def _rules(rows: pa.Table) -> pa.Array:

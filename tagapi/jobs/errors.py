@@ -171,12 +171,12 @@ class Unusable(JobError):
 
 
 class NotUnderstood(Unusable):
-    message = "The query in {field} cannot be understood: expected {expected} at position {position}, found {found}."
+    message = "{field}: the query is not understood: expected {expected} at position {position}, found {found}"
     code = "not_understood"
 
 
 class BadOffset(Unusable):
-    message = "{field} is none that this collector has given."
+    message = "{field}: it is none that this collector has given; begin with earliest, or latest"
     code = "bad_offset"
 
 

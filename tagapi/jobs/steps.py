@@ -63,9 +63,12 @@ def _ended(job: Job, state: JobState, now: datetime, **facts: Any) -> Job:
 
 
 def _undo_first(job: Job, ending: Ending, now: datetime) -> Job:
-    """Before either word is said of a job that did something outside, or grew, an attempt brings that to its end."""
+    """Before either word is said of a job that did something outside, or grew, an attempt brings that to its end.
+
+    In the queue it is before all that came after the job, which has had its turn: somebody may wait for its end.
+    """
     told = noted(job, EventKind.UNDOING, now, ending.reason or ending.state.value)
-    return _undoing(told, now, timedelta(), ending=ending)
+    return _undoing(told, min(now, job.submitted_at), timedelta(), ending=ending)
 
 
 def _undoing(job: Job, now: datetime, delay: timedelta, **facts: Any) -> Job:

@@ -83,7 +83,7 @@ Copy what a query finds into a collector, follow the task, read it as a stream f
 curl -X PUT $API/api/v3/stream/c/coffee -H "Content-Type: application/json" -d '{}'
 curl -X POST $API/api/v3/stream/export -H "Content-Type: application/json" \\
   -d '{"start": "2024-01-01", "target": "coffee", "query": "coffee lang:en"}'
-curl $API/api/v3/tasks/export
+sleep 5; curl $API/api/v3/tasks/export        # finished
 curl -N "$API/api/v3/stream/c/coffee/results?end_behaviour=stop"
 ```
 

@@ -140,18 +140,29 @@ class Hub:
         try:
             step()
             push.flush()
-            wanted = selectors.EVENT_READ | (selectors.EVENT_WRITE if push.unsent else 0)
-            if self._selector.get_key(push.sock).events != wanted:
-                self._selector.modify(push.sock, wanted, push)
+            self._watch(push)
         except Gone:
             self._drop(push)
         except Exception:
             log.exception("push_failed")
             self._drop(push)
 
+    def _watch(self, push: Push) -> None:
+        """For what it can take in, and what it has to send; for neither, where it waits for news alone."""
+        wanted = (0 if push.deaf else selectors.EVENT_READ) | (selectors.EVENT_WRITE if push.unsent else 0)
+        known = self._selector.get_map().get(push.sock)
+        if known is None:
+            if wanted:
+                self._selector.register(push.sock, wanted, push)
+        elif not wanted:
+            self._selector.unregister(push.sock)
+        elif known.events != wanted:
+            self._selector.modify(push.sock, wanted, push)
+
     def _drop(self, push: Push) -> None:
         self._pushes.discard(push)
-        self._selector.unregister(push.sock)
+        with suppress(KeyError):
+            self._selector.unregister(push.sock)
         self._let_go(push)
 
     def _let_go(self, push: Push) -> None:

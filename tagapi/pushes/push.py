@@ -27,6 +27,8 @@ class Push(ABC):
         """Bytes."""
         self.moved = 0.0
         """When it last took something in, or sent something, by the hub's clock."""
+        self.deaf = False
+        """Nothing more comes from the other side; it may still take what is sent."""
         self.closing = False
         """It ends once everything is sent, and the other side has hung up."""
         self.leaving: float | None = None
@@ -63,6 +65,8 @@ class Push(ABC):
             self.sock.shutdown(socket.SHUT_WR)
         except OSError:
             raise Gone from None
+        if self.deaf:  # it has hung up before
+            raise Gone
 
     def read(self) -> bytes:
         """What came in. Raises Gone where nothing more will."""
@@ -73,8 +77,12 @@ class Push(ABC):
         except OSError:
             raise Gone from None
         if not data:
-            raise Gone
+            self.hung_up()
         return data
+
+    def hung_up(self) -> None:
+        """The other side says that it sends nothing more: most often it has left. Raises Gone, or goes on."""
+        raise Gone
 
     @abstractmethod
     def received(self, data: bytes) -> None:

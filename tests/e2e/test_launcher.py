@@ -131,7 +131,8 @@ def test_sample_data_is_made_once(tmp_path: Path) -> None:
     assert (first.returncode, again.returncode) == (0, 0)
     assert "10 users" in first.stdout
     assert "100000 bookings" in first.stdout
-    assert again.stdout.count("nothing to do") == 2
+    assert "100000 documents" in first.stdout
+    assert again.stdout.count("nothing to do") == 3
 
 
 # -- logs ----------------------------------------------------------------------------------

@@ -135,6 +135,53 @@ def test_an_attempt_that_was_replaced_delivers_nothing_more(table: CollectorTabl
     assert [name for _, name in lines(table)] == ["d0", "d1", "d2", "d3"]
 
 
+def test_a_step_that_came_late_is_not_delivered_again(table: CollectorTable, clock: Clock) -> None:
+    """An attempt that was replaced wakes up in its commit, once the one after it has looked how far the job is."""
+    first = delivery(made(table), payer=ANN)
+    second = replace(first, epoch=2, documents=table.delivered(first.job_id))
+    CollectorTable(table.path, clock).deliver(first, rows(0, 2))
+    with pytest.raises(Contended):
+        table.deliver(second, rows(0, 2))
+    third = replace(first, epoch=3, documents=table.delivered(first.job_id))
+    table.deliver(third, rows(2, 2))
+    assert [name for _, name in lines(table)] == ["d0", "d1", "d2", "d3"]
+    assert table.used(ANN) == 4
+
+
+def test_a_step_comes_through_however_often_others_commit_meanwhile(
+    table: CollectorTable, clock: Clock, tmp_path: Path
+) -> None:
+    """Its file is written once: for that it takes longer than they do."""
+    other, times = CollectorTable(table.path, clock), iter(range(1000))
+
+    class Slow(CollectorTable):
+        def write_file(self, folder: str, rows: pa.Table, **how: Any) -> Any:
+            file = super().write_file(folder, rows, **how)
+            other.define(key(STREAM, "s", BOB), lambda before: {"time": next(times)})
+            return file
+
+    Slow(table.path, clock).deliver(delivery(made(table)), rows(0, 2))
+    assert next(times) == 1
+    assert len(list((tmp_path / "collectors").glob("*/kind=documents/*/*/*.parquet"))) == 1
+
+
+def test_what_was_staged_for_nothing_is_removed(table: CollectorTable, clock: Clock, tmp_path: Path) -> None:
+    """Somebody else delivered meanwhile: it has to be written anew, for other offsets."""
+    target, other = made(table), CollectorTable(table.path, clock)
+    meanwhile = [rows(10, 3)]
+
+    class Slow(CollectorTable):
+        def write_file(self, folder: str, rows: pa.Table, **how: Any) -> Any:
+            file = super().write_file(folder, rows, **how)
+            if meanwhile:
+                other.deliver(delivery(target), meanwhile.pop())
+            return file
+
+    Slow(table.path, clock).deliver(delivery(target), rows(0, 2))
+    assert [name for _, name in lines(table)] == ["d10", "d11", "d12", "d0", "d1"]
+    assert len(list((tmp_path / "collectors").glob("*/kind=documents/*/*/*.parquet"))) == 2
+
+
 def test_once_stopped_nothing_comes_late(table: CollectorTable) -> None:
     step = table.deliver(delivery(made(table)), rows(0, 2))
     assert table.stop(step.job_id, 2) == 2

@@ -149,6 +149,30 @@ def test_days_queries_and_rules(there: There) -> None:
         assert one["highlighted_data"][0]["matched"] == {"collector_query_ids": matched}
 
 
+def test_moments_without_an_offset_are_in_utc(there: There) -> None:
+    for file in there.folder.iterdir():
+        rows = pq.read_table(file)
+        plain = [pa.field(one.name, pa.timestamp("us")) if one.name == "published" else one for one in rows.schema]
+        pq.write_table(rows.cast(pa.schema(plain)), file)
+    there.export()
+    with duckdb.connect() as db:
+        asked = """SELECT id, epoch_ms(min(published)) FROM read_parquet($files)
+                   WHERE id IS NOT NULL AND published IS NOT NULL GROUP BY id"""
+        wanted = dict(db.execute(asked, {"files": f"{there.folder}/*.parquet"}).fetchall())
+    assert {one["data"]["id"]: one["data"]["published"] for one in there.delivered()} == wanted
+
+
+@pytest.mark.parametrize("sign", [-1, 1])
+def test_moments_that_no_calendar_has_do_not_matter(there: There, sign: int) -> None:
+    far = pa.array([sign * 10**18], SCHEMA.field("published").type)
+    row = pa.Table.from_pylist([{"id": "far", "title": "uno"}], SCHEMA)
+    row = row.set_column(SCHEMA.get_field_index("published"), SCHEMA.field("published"), far)
+    wanted = there.wanted()
+    pq.write_table(row, there.folder / "part-far.parquet")
+    there.export()
+    assert there.ids() == wanted
+
+
 @pytest.mark.parametrize("limit", [1, STEP, STEP + 1, 100])
 def test_a_limit_is_exact_and_said(there: There, limit: int) -> None:
     assert there.export(limit=limit) == {"success": True, "processed": limit, "limit_reached": True}

@@ -97,7 +97,8 @@ WORDS = {
     '"a"': A,
     '"a"b': both(A, B),
     '"a b"~5': text("a", "b", slop=5),
-    '"a* b?"': text("a", "b"),
+    '"a * b?"': text("a", "b"),
+    "a! b": both(A, B),
     "foo*": text("foo*"),
     "f?o": text("f?o"),
     "?oo*": text("?oo*"),
@@ -109,6 +110,8 @@ WORDS = {
 NAMED = {
     "title:foo": Word("title", "foo"),
     "title: foo": Word("title", "foo"),
+    "Title:foo": Word("title", "foo"),
+    "LANG:(es)": Term("lang", "es"),
     "content:(a OR -b)": either(Word("content", "a"), Not(Word("content", "b"))),
     'author:"Íñigo García"': Phrase("author", ("inigo", "garcia")),
     "author_id:Ab_1": Term("author_id", "Ab_1"),

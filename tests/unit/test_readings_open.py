@@ -142,6 +142,18 @@ def test_who_hangs_up_amid_a_batch_leaves(hub: Hub, begin: Open) -> None:
     assert soon(lambda: has_a_place(hub))
 
 
+def test_who_says_that_it_sends_no_more_still_has_all_of_it(hub: Hub, begin: Open) -> None:
+    """As `nc -N` does: the request is sent, and that side of the connection is closed."""
+    for _ in range(3):
+        client = begin(Documents(there=12_345, width=500))
+        client.shutdown(socket.SHUT_WR)
+        assert numbers(whole(client)) == list(range(12_345))
+    assert soon(lambda: has_a_place(hub))
+    waiting = begin(Documents(there=3), wait=True)
+    waiting.shutdown(socket.SHUT_WR)
+    assert soon(lambda: has_a_place(hub)), "of who waits nobody would know that it left"
+
+
 def test_the_drain_tells_where_everybody_is(hub: Hub, begin: Open) -> None:
     waiting = begin(Documents(there=3), resume_offset="o2", wait=True)
     stalled = begin(Documents(there=50_000, width=1000))

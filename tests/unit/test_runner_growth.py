@@ -114,6 +114,19 @@ def test_a_cancel_says_exactly_what_is_there() -> None:
     assert (job.state, job.kept, job.error) == (JobState.CANCELLED, {"rows": 4}, None)
 
 
+def test_what_is_cancelled_ends_before_others_begin() -> None:
+    """They wait for longer: what is left to do of it is short, and whoever cancels waits for that."""
+    world = a_world(sink := Sink())
+    job_id = submit(world)
+    sink.before = lambda row, context: world.ask_to_cancel(job_id) or world.runner.heartbeat() if row == 3 else None
+    others = [submit(world) for _ in range(2)]
+    world.clock.advance(1)
+    world.run_next()
+    world.run_next()
+    assert world.job(job_id).state is JobState.CANCELLED
+    assert [world.job(other).state for other in others] == [JobState.QUEUED] * 2
+
+
 def test_a_cancel_before_the_first_step_needs_no_look() -> None:
     world = a_world(sink := Sink())
     job_id = submit(world)

@@ -18,7 +18,7 @@ QUOTES = '"“”„'
 """Those that word processors make of a plain one are meant as such."""
 
 _bare = re.compile(rf"[^\s()\[\]{QUOTES}]+")
-_field = re.compile(r"([A-Za-z_]+):")
+_field = re.compile(r"([A-Za-z_][A-Za-z_.]*):")
 _compared = re.compile(rf"(>=|<=|>|<)\s*([^\s()\[\]{QUOTES}]*)")
 _range = re.compile(r"\[\s*([^\s\[\]]+)\s+TO\s+([^\s\[\]]+)\s*\]")
 _near = re.compile(r"(O?)NEAR(?:/([0-9]{1,9}))?(?![^/])")
@@ -116,9 +116,9 @@ def _token(text: str, at: int, is_value: bool) -> tuple[Token, int]:
     if char == "-" and not is_value and at + 1 < len(text) and not text[at + 1].isspace():
         return Token(Kind.MINUS, at, char), at + 1
     if not is_value and (name := _field.match(text, at)):
-        if name[1] not in FIELDS:
+        if (known := name[1].lower()) not in FIELDS:
             raise QueryError(at, f"one of the fields {', '.join(FIELDS)} (or quotes)", shown(name[0]))
-        return Token(Kind.FIELD, at, name[1]), name.end()
+        return Token(Kind.FIELD, at, known), name.end()
     return _word(text, at)
 
 

@@ -31,6 +31,10 @@ FIRST, LAST = EPOCH - timedelta(days=365 * 100), EPOCH + timedelta(days=365 * 10
 FEWEST = 10**8
 """Milliseconds below it are no moment of 1970, but a year, or a day without its dashes."""
 
+ELSEWHERE = {"!": "NOT, or -,", "&&": "AND", "||": "OR", ":": "a field before ':', or quotes,"}
+"""Signs of other query languages, and what is said here."""
+
+_starred = re.compile(r"\w\*")
 _number = re.compile(r"-?[0-9]{1,18}")
 _day = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 _moment = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?(Z|[+-]\d\d:\d\d)?", re.ASCII)
@@ -66,6 +70,10 @@ def _text(name: str, of: Field, token: Token) -> Leaf:
     is_quoted = token.kind is Tokens.QUOTED
     if not is_quoted and any(char in token.text for char in "~^{}"):
         raise token.error("a word without ~ ^ { or } (or quotes)")
+    if is_quoted and _starred.search(token.text):
+        raise token.error("a phrase without * (which stands at the end of a word alone)")
+    if not is_quoted:
+        _check_other_languages(token)
     found = words(token.text, "" if is_quoted else WILDCARDS)
     if not found:
         raise token.error("a word, with a letter or a digit")
@@ -81,6 +89,13 @@ def _text(name: str, of: Field, token: Token) -> Leaf:
     if token.number:
         raise token.error("a phrase of several words before ~")
     return Word(name, found[0])
+
+
+def _check_other_languages(token: Token) -> None:
+    """What other query languages mean by a sign that means nothing here would be dropped, and something else found."""
+    for sign, instead in ELSEWHERE.items():
+        if token.text.startswith(sign):
+            raise token.error(f"{instead} instead of {sign}")
 
 
 def _check_wildcards(token: Token, word: str) -> None:

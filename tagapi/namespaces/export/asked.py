@@ -26,7 +26,9 @@ MOST_RULES = 100  # of a stream, a project or a collector: each is looked for in
 LONGEST_TITLE = 255
 DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
 MILLISECONDS = re.compile(r"\d{1,15}")
-LATEST = 253_402_300_800_000  # milliseconds: the end of the year 9999
+LATEST = 253_402_300_799_999  # milliseconds: the last of the year 9999
+SECONDS = range(10**9, 10**10)
+"""Of this century; as milliseconds they are of the spring of 1970, and nearly everything would be meant."""
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -37,6 +39,7 @@ class Instant(fields.Field[int]):
         "required": "is required",
         "null": "must not be null",
         "invalid": "must be milliseconds since 1970, or a day as YYYY-MM-DD, of the years 1970 to 9999",
+        "seconds": "must be milliseconds since 1970: these look like seconds",
     }
 
     def __init__(self, **kwargs: Any) -> None:
@@ -46,6 +49,8 @@ class Instant(fields.Field[int]):
         found = _milliseconds(value)
         if found is None or not 0 <= found <= LATEST:
             raise self.make_error("invalid")
+        if found in SECONDS and not (isinstance(value, str) and DAY.fullmatch(value)):
+            raise self.make_error("seconds")
         return found
 
 

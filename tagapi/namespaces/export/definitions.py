@@ -22,6 +22,14 @@ NO_COLLECTOR = NotFoundInData(thing="collector", name="collector_1")
 NO_STREAM = NotFoundInData(thing="stream", name="stream_1")
 NO_PROJECT = NotFoundInData(thing="project", name="project_1")
 COLLECTOR = Answer("The collector", shapes.CollectorResponse)
+DELETED, PAUSED, RESUMED = (
+    Answer(text, shapes.CollectorResponse, shapes.collector_example(method, path, state))
+    for text, method, path, state in (
+        ("As it was", "DELETE", "", "DELETED"),
+        ("The collector", "POST", "/pause", "PAUSED"),
+        ("The collector", "POST", "/resume", "ACTIVE"),
+    )
+)
 STREAM = Answer("The stream", shapes.StreamResponse)
 PROJECT = Answer("The project", shapes.ProjectResponse)
 IN_RULE = NotUnderstood(field="rules[0].query", position=0, expected="a word, a phrase or (", found="the end")
@@ -66,7 +74,7 @@ class Collector(DefinitionResource):
         kind, owner = self.front.documents.collector, self.caller.name
         return render.render_collector(collector_id, self.define(lambda known: known.get(owner, kind, collector_id)))
 
-    @operation(policy=Policy.USER, path=COLLECTOR_ID, answers={200: COLLECTOR}, errors=(NO_COLLECTOR,))
+    @operation(policy=Policy.USER, path=COLLECTOR_ID, answers={200: DELETED}, errors=(NO_COLLECTOR,))
     def delete(self, collector_id: str) -> Any:
         """Delete a collector and all that it holds."""
         kind, owner = self.front.documents.collector, self.caller.name
@@ -75,7 +83,7 @@ class Collector(DefinitionResource):
 
 
 class CollectorPause(DefinitionResource):
-    @operation(policy=Policy.USER, path=COLLECTOR_ID, answers={200: COLLECTOR}, errors=(NO_COLLECTOR,))
+    @operation(policy=Policy.USER, path=COLLECTOR_ID, answers={200: PAUSED}, errors=(NO_COLLECTOR,))
     def post(self, collector_id: str) -> Any:
         """Add nothing more of what arrives; that is skipped for good."""
         owner = self.caller.name
@@ -86,7 +94,7 @@ class CollectorResume(DefinitionResource):
     @operation(
         policy=Policy.USER,
         path=COLLECTOR_ID,
-        answers={200: COLLECTOR},
+        answers={200: RESUMED},
         errors=(BadOperation(name="collector_1"), NO_COLLECTOR),
     )
     def post(self, collector_id: str) -> Any:

@@ -124,6 +124,7 @@ class ExportFront(Front):
 
     def export(self, body: Json, scope: Json, route: str, caller: Principal, key: str | None) -> Added:
         """Accept a valid body of which this scope is meant. Raises NotUnderstood, Invalid, and as a submission does."""
+        _check_past(body)
         target = self._target(body["target"], caller.name)
         every = list(scope["every"])
         if body["query"] is not None:
@@ -197,6 +198,18 @@ class ExportFront(Front):
             self.documents.check_query(f"{field}[{place}].query", rule["query"])
 
     def count(self, body: Json) -> dict[str, Any]:
+        _check_past(body)
         self.documents.check_query("query", body["query"])
-        stop = int(datetime.now(UTC).timestamp() * 1000) if body["stop"] is None else body["stop"]
+        stop = _now() if body["stop"] is None else body["stop"]
         return render.render_count(self.documents.count(body["query"], body["start"], stop))
+
+
+def _now() -> int:
+    """Milliseconds since 1970."""
+    return int(datetime.now(UTC).timestamp() * 1000)
+
+
+def _check_past(body: Json) -> None:
+    """Raises Invalid for a range that ends now and has not begun yet."""
+    if body["stop"] is None and body["start"] > _now():
+        raise Invalid("start", "must not be later than now, where there is no stop")

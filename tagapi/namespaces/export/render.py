@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import parse_qsl, quote
 
@@ -11,7 +12,7 @@ from tagapi.jobs.lists import Query as JobQuery
 from tagapi.jobs.model import Job, JobState, Json
 from tagapi.namespaces.export import words
 from tagapi.namespaces.export.asked import ExportQuery, ExportTasksQuery, ResultsQuery
-from tagapi.namespaces.fields import iso, parked
+from tagapi.namespaces.fields import parked
 from tagapi.namespaces.problems import Problem
 
 NAMESPACE = "export"
@@ -19,6 +20,12 @@ TASK = f"{NAMESPACE}.documents"
 HIDDEN = "***"
 SHOWN = frozenset().union(*(schema._declared_fields for schema in (ExportQuery, ResultsQuery, ExportTasksQuery)))
 """Parameters whose values are nobody's secret."""
+
+
+def moment(at: datetime | None) -> str | None:
+    """As the vendor tells it: UTC, milliseconds, `Z`."""
+    return None if at is None else f"{at.astimezone(UTC):%Y-%m-%dT%H:%M:%S}.{at.microsecond // 1000:03}Z"
+
 
 # -- around every answer -------------------------------------------------------------------
 
@@ -42,7 +49,7 @@ def _asked(path: str, query: str) -> str:
 def render_error(problem: Problem) -> dict[str, Any]:
     code = code_of(problem)
     message = words.MESSAGES[code] if problem.status != 500 else words.MESSAGES[words.INTERNAL]
-    details = {"param": problem.wrong, "details": problem.reason}
+    details = {"param": problem.wrong, "details": words.DETAILS.get(problem.code, problem.reason)}
     details |= {key: problem.facts.get(key) for key in ("position", "expected", "found")}
     data = [{"key": key, "value": [str(value)]} for key, value in details.items() if value is not None]
     return {
@@ -118,7 +125,7 @@ def _task(job: Job) -> dict[str, Any]:
     processed, status = int(kept.get("processed", 0)), status_of(job)
     done = job.state is JobState.SUCCEEDED
     return {
-        "creation_date": iso(job.submitted_at),
+        "creation_date": moment(job.submitted_at),
         "type": "export",
         "id": job.id,
         "processed": processed,
@@ -128,8 +135,8 @@ def _task(job: Job) -> dict[str, Any]:
         "status": status,
         "state": status.upper(),
         "attempt": job.attempt,
-        "started_at": iso(job.started_at),
-        "completed_at": iso(job.finished_at),
+        "started_at": moment(job.started_at),
+        "completed_at": moment(job.finished_at),
         "error": _failure(job),
         "retry_of": job.request.retry_of,
         "processed_before": int(kept.get("before", 0)),
@@ -151,7 +158,7 @@ def render_collector(name: str, told: Json, state: str | None = None) -> dict[st
     shown = {
         "collector_id": name,
         "collector_query": told["collector_query"] or {},
-        "creation_date": told["creation_date"],
+        "creation_date": moment(datetime.fromisoformat(told["creation_date"])),
         "state": state or told["state"],
     }
     return {"result_stream": {"collectors": [shown]}}
@@ -187,7 +194,7 @@ def render_credits(told: Json) -> dict[str, Any]:
             "used_credits_monthly": used,
             "remaining_credits_monthly": max(0, total - used) if total else None,
             "monthly_total": total,
-            "next_billing_period": iso(told["next"]),
+            "next_billing_period": moment(told["next"]),
         }
     }
 

@@ -11,7 +11,7 @@ from tagapi.namespaces.export import words
 from tagapi.namespaces.fields import Moment
 
 EXAMPLE_ID = "a1b2c3d4-e5f6-7890-abcd-ef1234567890"
-EXAMPLE_TIME = "2026-01-20T10:30:00+00:00"
+EXAMPLE_TIME = "2026-01-20T10:30:00.250Z"
 NULLABLE = {"x-nullable": True}
 
 
@@ -104,6 +104,15 @@ class CollectorResponse(Envelope):
             ]
         },
     )
+
+
+def collector_example(method: str, path: str, state: str) -> Any:
+    """The same collector, as another operation answers."""
+    shown = CollectorResponse.example["result_stream"]["collectors"][0]
+    query = {"queries": [{"id": "coffee", "query": "coffee"}], "project_topics": None, "filters": ["lang:en"]}
+    live = {"state": state, "collector_query": query}
+    request = f"{method} /api/v3/stream/c/collector_1{path}?access_token=***"
+    return _example("result_stream", {"collectors": [{**shown, **live}]}, request)
 
 
 class StreamRuleShown(Schema):
@@ -262,7 +271,7 @@ class CreditsResponse(Envelope):
             "used_credits_monthly": 1000,
             "remaining_credits_monthly": 9000,
             "monthly_total": 10000,
-            "next_billing_period": "2026-02-01T00:00:00+00:00",
+            "next_billing_period": "2026-02-01T00:00:00.000Z",
         },
         "GET /api/v1/status/credits",
     )

@@ -208,6 +208,12 @@ class ResultStream(ChunkedStream):
         elif not self.unsent and now - self._spoke_at > CONTROL_EVERY:
             self.put(self._control(self._offset), place=self._offset)
 
+    def hung_up(self) -> None:
+        """Who reads to the end may close its own side before; of who waits nobody would know that it left."""
+        if self._asked.wait or self.closing:
+            super().hung_up()
+        self.deaf = True
+
     def end(self, code: int, reason: str) -> None:
         """What was not begun is not sent: the client asks for it again, by the offset that is told at last."""
         if not self.closing:

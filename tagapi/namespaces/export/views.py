@@ -93,7 +93,12 @@ class QueryExport(ExportingResource):
         """Export what a query finds.
 
         Words and `"phrases"`, `AND`, `OR`, `NOT` (or `-word`), parentheses, `*` at a word's end, `?` for a letter,
-        `"a b"~5`, `NEAR/5`, `ONEAR/5`, `field:value`, `field:(a OR b)`, `engagement:[10 TO *]`, `sentiment:>=1`.
+        `"a b"~5`, `NEAR/5`, `ONEAR/5`, `field:value`, `field:(a OR b)`, `engagement:[10 TO *]`, `sentiment:>=1`,
+        `has:image`; at most 4,096 characters and 50 operands.
+
+        Fields: `title`, `content` (both where none is named), `author`, `author_id`, `gender`, `source_id`, `lang`,
+        `sourcetype`, `posttype`, `domainurl`, `host_url`, `root_url`, `sentiment`, `engagement`, `word_count`,
+        `sourcecountry`, `tag`, `hashtag`, `mention`, `published`.
         """
         return self.export(load_body(asked.QueryExportRequest), {"every": [], "any": []}, "export.query")
 

@@ -39,6 +39,12 @@ CODES: Mapping[str, str] = {
     "misdirected": VALUE,
     "bad_request": VALUE,
     "malformed": VALUE,
+    "too_slow": VALUE,
+    "uri_too_long": VALUE,
+    "headers_too_large": VALUE,
+    "expectation_failed": VALUE,
+    "not_implemented": VALUE,
+    "not_ready": SEARCH,
     "bad_operation": OPERATION,
     "no_rules": NO_RULES,
     "not_found_in_data": UNKNOWN,
@@ -60,6 +66,13 @@ CODES: Mapping[str, str] = {
     "task_failed": SEARCH,
 }
 """Of a problem, by its code; INTERNAL for the others."""
+
+DETAILS: Mapping[str, str] = {
+    "not_found": "There is no such path; /docs and /swagger.json say which there are.",
+    "method_not_allowed": "The path does not take this method; the header Allow says which it takes.",
+    "too_large": "A body has 8 MiB at most.",
+}
+"""Instead of what HTTP says."""
 
 FAILURES: Mapping[str, str] = {"NoCredits": CREDITS, "TargetGone": UNKNOWN, "Transient": SEARCH, "TaskFailed": SEARCH}
 """Of a task that failed, by the kind of what failed it."""
