@@ -26,11 +26,14 @@ from tag_tasks.documents.source import SCHEMA
 from tag_tasks.spark.session import Spark
 from tag_tasks.spark.sources import Sources
 from tag_tasks.spark.stream import arrow_pieces
+from tagapi.jobs.errors import TaskFailed
 from tagapi.jobs.model import Json
 from tagapi.jobs.task import Task, TaskContext
 
 STEP = 10_000
 """Documents of one commit, at most."""
+WHOLE = 1000
+"""What progress counts up to: thousandths of the time that the documents span."""
 PLACE = pa.schema([SCHEMA.field("published"), SCHEMA.field("id")])
 
 
@@ -79,16 +82,23 @@ class DocumentsExport(Task):
         return self._spark.ready()
 
     def run(self, context: TaskContext) -> Json:
-        before = _Before.of(context)
-        delivery = self._delivery(context)
+        before, delivery = _Before.of(context), self._delivery(context)
         here = self._table.of_job(delivery.key, [*before.jobs, context.job_id])
-        kept = _Kept(before.jobs, before.processed, delivery.documents, self._position(here) or before.position)
-        context.grow(kept.told(context.job_id))
+        parts = self._parts(context)
+        span = _Span(parts, before.processed, context.arguments["limit"])
+        position = self._reached(context, before, here, delivery.documents)
+        kept = span.measured(_Kept(before.jobs, before.processed, delivery.documents, position))
+        context.phase("copy", WHOLE)
+        self._tell(context, kept)
         left = context.arguments["limit"] - before.processed - delivery.documents
         more = False
         with self._spark.session(context) as session:
-            for rows in self._rows(session, context, kept.position, self._seen(here)):
+            for rows, part in self._rows(session, context, parts, kept.position, self._seen(here)):
                 context.check()
+                if rows is None:
+                    kept = span.measured(kept, part.stop)
+                    self._tell(context, kept)
+                    continue
                 if left <= 0:
                     more = True
                     break
@@ -97,8 +107,9 @@ class DocumentsExport(Task):
                 while taken.num_rows:
                     delivery = self._table.deliver(delivery, rendered(taken))
                     paid = delivery.documents - kept.documents  # there may be credits for some of them alone
-                    kept = replace(kept, documents=delivery.documents, position=_last(taken.slice(0, paid)))
-                    context.grow(kept.told(context.job_id))
+                    reached = replace(kept, documents=delivery.documents, position=_last(taken.slice(0, paid)))
+                    kept = span.measured(reached)
+                    self._tell(context, kept)
                     taken = taken.slice(paid)
                 if more:
                     break
@@ -107,10 +118,15 @@ class DocumentsExport(Task):
     def stop_growing(self, context: TaskContext) -> Json:
         before, epoch = _Before.of(context), _epoch(context)
         documents = self._table.stop(context.job_id, epoch)
-        asked = context.arguments
+        asked, told = context.arguments, context.kept or {}
         here = self._table.of_job(Key(asked["owner"], DOCUMENTS, asked["target"]), [*before.jobs, context.job_id])
-        position = self._position(here) or before.position
-        return _Kept(before.jobs, before.processed, documents, position).told(context.job_id)
+        position = self._last_kept(here) or _position_of(told.get("last")) or before.position
+        return _Kept(before.jobs, before.processed, documents, position, told.get("progress", 0.0)).told(context.job_id)
+
+    @staticmethod
+    def _tell(context: TaskContext, kept: _Kept) -> None:
+        context.grow(kept.told(context.job_id))
+        context.progress(int(kept.progress * WHOLE), WHOLE)
 
     def _delivery(self, context: TaskContext) -> Delivery:
         asked = context.arguments
@@ -124,11 +140,19 @@ class DocumentsExport(Task):
             monthly=self._monthly,
         )
 
-    def _position(self, pieces: Sequence[Piece]) -> Position | None:
-        """Of the last document that was delivered, where it is kept still."""
-        if not pieces:
-            return None
-        return _last(self._table.read(pieces[-1], ["published", "id"]))
+    def _reached(
+        self, context: TaskContext, before: _Before, pieces: Sequence[Piece], delivered: int
+    ) -> Position | None:
+        """Behind which document it goes on: by what is kept of those that were delivered, else by what it told."""
+        if (last := self._last_kept(pieces)) is not None or not delivered:
+            return last or before.position
+        told = context.kept
+        if told is None or told["processed"] != delivered:
+            raise TaskFailed(reason="what it had delivered was forgotten before it could go on behind that")
+        return _position_of(told["last"])
+
+    def _last_kept(self, pieces: Sequence[Piece]) -> Position | None:
+        return _last(self._table.read(pieces[-1], ["published", "id"])) if pieces else None
 
     def _seen(self, pieces: Sequence[Piece]) -> set[str]:
         """The ids of what was delivered before: a document counts once."""
@@ -136,24 +160,31 @@ class DocumentsExport(Task):
 
     # -- reading ---------------------------------------------------------------------------
 
-    def _rows(
-        self, session: SparkSession, context: TaskContext, behind: Position | None, seen: set[str]
-    ) -> Iterator[pa.Table]:
-        """What is found, in order and each once, in tables of a step's size at most."""
+    def _parts(self, context: TaskContext) -> Sequence[Stretch]:
         asked = context.arguments
-        self._sources.check(session, TABLE, SCHEMA.names)
-        start = moment(asked["start"])
         stop = context.submitted_at if asked["stop"] is None else moment(asked["stop"])
-        parts = stretches(self._sources, max(start, behind.published) if behind else start, stop)
-        context.phase("copy", len(parts))
-        for done, part in enumerate(parts, 1):
-            rows = self._found(session, asked, part)
+        return stretches(self._sources, moment(asked["start"]), stop)
+
+    def _rows(
+        self,
+        session: SparkSession,
+        context: TaskContext,
+        parts: Sequence[Stretch],
+        behind: Position | None,
+        seen: set[str],
+    ) -> Iterator[tuple[pa.Table | None, Stretch]]:
+        """What is found, in order and each once, in tables of a step's size at most; None at a stretch's end."""
+        self._sources.check(session, TABLE, SCHEMA.names)
+        for part in parts:
+            if behind is not None and part.stop <= behind.published:
+                continue
+            rows = self._found(session, context.arguments, part)
             if behind is not None:
                 rows = rows.filter(behind.behind())
             for piece in arrow_pieces(session, rows.sort("published", "id"), self._step, context.check):
                 if (fresh := unseen(piece, seen)).num_rows:
-                    yield fresh
-            context.progress(done, len(parts))
+                    yield fresh, part
+            yield None, part
 
     def _found(self, session: SparkSession, asked: Mapping[str, Any], part: Stretch) -> DataFrame:
         if part.files is None:
@@ -178,9 +209,7 @@ class _Before:
         kept = context.kept_before
         if kept is None:
             return cls()
-        last = kept["last"]
-        position = None if last is None else Position(EPOCH + timedelta(microseconds=last[0]), last[1])
-        return cls(kept["jobs"], kept["before"] + kept["processed"], position)
+        return cls(kept["jobs"], kept["before"] + kept["processed"], _position_of(kept["last"]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,12 +222,36 @@ class _Kept:
     """Documents of theirs."""
     documents: int
     position: Position | None
+    progress: float = 0.0
+    """Of the whole, 0 to 1."""
 
     def told(self, job_id: str) -> Json:
         last = None
         if self.position is not None:
             last = [(self.position.published - EPOCH) // timedelta(microseconds=1), self.position.document_id]
-        return {"processed": self.documents, "before": self.before, "last": last, "jobs": [*self.jobs, job_id]}
+        told = {"processed": self.documents, "before": self.before, "last": last, "jobs": [*self.jobs, job_id]}
+        return {**told, "progress": round(self.progress, 4)}
+
+
+class _Span:
+    """The time that the documents span, and how many there may be: by these it is told how far an export is."""
+
+    def __init__(self, parts: Sequence[Stretch], before: int, limit: int) -> None:
+        self._start, self._stop = (parts[0].start, parts[-1].stop) if parts else (EPOCH, EPOCH)
+        self._before, self._limit = before, limit
+
+    def measured(self, kept: _Kept, reached: datetime | None = None) -> _Kept:
+        """By what was reached, else by the last document's time; or by the limit, where that is nearer."""
+        reached = reached or (self._start if kept.position is None else kept.position.published)
+        passed = reached - self._start
+        whole = max(self._stop - self._start, timedelta(microseconds=1))
+        by_limit = (self._before + kept.documents) / self._limit
+        return replace(kept, progress=min(1.0, max(0.0, passed / whole, by_limit, kept.progress)))
+
+
+def _position_of(last: Sequence[Any] | None) -> Position | None:
+    """As a job keeps it: microseconds since 1970, and the document's id."""
+    return None if last is None else Position(EPOCH + timedelta(microseconds=last[0]), last[1])
 
 
 def _epoch(context: TaskContext) -> int:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
 from pyarrow.parquet import FileMetaData, Statistics
@@ -23,6 +23,7 @@ READ_AGAIN = 1.5
 """Times that a file is read on average from which on there is nothing to be won."""
 
 
+MICROSECOND = timedelta(microseconds=1)
 FIRST, LAST = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
 
 
@@ -44,7 +45,10 @@ class _File:
 
 
 def stretches(sources: Sources, start: datetime, stop: datetime) -> Sequence[Stretch]:
-    """What has to be read of these days, in order. Raises TaskFailed and Transient as the sources do."""
+    """What has to be read of these days, in order, from the first document to the last, as far as files say.
+
+    Raises TaskFailed and Transient as the sources do.
+    """
     whole = [Stretch(start, stop)]
     files = sources.files(DOCUMENTS)
     names = None if files is None else sources.names(DOCUMENTS, files)
@@ -57,7 +61,11 @@ def stretches(sources: Sources, start: datetime, stop: datetime) -> Sequence[Str
         (file for file in found if file is not None and file.first < stop and file.last >= start),
         key=lambda file: (file.first, file.name),
     )
-    planned = _planned(within, start, stop)
+    if not within:
+        return []
+    newest = max(file.last for file in within)
+    start, stop = max(start, within[0].first), min(stop, newest + MICROSECOND) if newest < stop else stop
+    whole, planned = [Stretch(start, stop)], _planned(within, start, stop)
     read = sum(len(stretch.files or ()) for stretch in planned)
     return planned if read <= READ_AGAIN * len(within) else whole
 

@@ -137,6 +137,10 @@ class Attempt:
         return self.job.submitted_at
 
     @property
+    def kept(self) -> Json | None:
+        return self.job.kept
+
+    @property
     def kept_before(self) -> Json | None:
         return self.job.request.kept_before
 
@@ -315,6 +319,7 @@ class OnBehalf:
         self.pause, self.on_cancel = attempt.pause, attempt.on_cancel
         self.hold, self.release = attempt.hold, attempt.release
         self.begin_commit, self.grow = attempt.begin_commit, attempt.grow
+        self.kept = before.kept
         self.kept_before = before.request.kept_before
 
     def journal(self, step: str, fact: Json) -> None:

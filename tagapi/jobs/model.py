@@ -95,6 +95,14 @@ class Request:
     kept_before: Json | None = None
     """What that one, or those before it, had kept of an effect that grows, where it did not grow to its end."""
 
+    asked: Json | None = None
+    """What the client asked for, where the arguments were made of more than that, which may change."""
+
+    @property
+    def compared(self) -> Json:
+        """What has to be the same under one idempotency key."""
+        return self.arguments if self.asked is None else self.asked
+
     @property
     def namespace(self) -> str:
         return self.task.partition(".")[0]

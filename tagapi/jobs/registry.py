@@ -89,7 +89,7 @@ class JobRegistry(ABC):
     def add(self, request: Request, bounds: Bounds, key: IdempotencyKey | None = None) -> Added:
         """Admit a request. Raises KeyReused, QueueFull or OwnerQueueFull, having stored nothing."""
         job, replayed = self._admit(request, bounds, key)
-        if replayed and (job.request.task, job.request.arguments) != (request.task, request.arguments):
+        if replayed and (job.request.task, job.request.compared) != (request.task, request.compared):
             raise KeyReused
         return Added(job=job, replayed=replayed)
 

@@ -11,7 +11,7 @@ from functools import partial
 from typing import Protocol
 
 from tagapi.jobs import changes
-from tagapi.jobs.errors import AlreadyFinished, JobNotFound, NotRetryable, ShuttingDown
+from tagapi.jobs.errors import AlreadyFinished, JobNotFound, NotRetryable, OwnerQueueFull, QueueFull, ShuttingDown
 from tagapi.jobs.lists import Page, Query
 from tagapi.jobs.model import DEFAULT_LANE, Job, JobState, Json, Request
 from tagapi.jobs.registry import Added, Bounds, IdempotencyKey, JobRegistry
@@ -20,6 +20,7 @@ log = logging.getLogger(__name__)
 
 RESTART_SECONDS = 5  # until a service that stops has been replaced, as a guess
 CANCEL_PATIENCE = 5.0  # seconds that a cancel waits for the attempt to leave
+NO_ROOM = Bounds(queued=0, queued_per_owner=0)
 ELSEWHERE_POLL = 0.1  # seconds between looks at a job that runs in another process
 
 
@@ -63,8 +64,10 @@ class JobService:
         route: str = "",
         key: str | None = None,
         request_id: str | None = None,
+        asked: Json | None = None,
     ) -> Added:
-        """Accept a request as a job. `arguments` are validated JSON values with their defaults.
+        """Accept a request as a job. `arguments` are validated JSON values with their defaults; where they were made
+        of what may have changed when the request comes again, `asked` is what it says by itself.
 
         Raises ShuttingDown, QueueFull, OwnerQueueFull, or KeyReused where `key` was used on this route
         by this owner with another request; then nothing was accepted.
@@ -77,9 +80,21 @@ class JobService:
             labels=labels,
             request_id=request_id,
             lane=self._lanes.get(task, DEFAULT_LANE),
+            asked=asked,
         )
         scoped = None if key is None else IdempotencyKey(owner=owner, route=route, value=key)
         return self._admit(request, scoped)
+
+    def known(self, task: str, asked: Json, *, owner: str, route: str, key: str) -> Added | None:
+        """The job that was submitted under this key, if there is one: before its arguments are made anew.
+
+        Raises KeyReused where something else was asked for.
+        """
+        request = Request(job_id=str(uuid.uuid4()), task=task, owner=owner, arguments={}, asked=asked)
+        try:
+            return self._registry.add(request, NO_ROOM, IdempotencyKey(owner=owner, route=route, value=key))
+        except (QueueFull, OwnerQueueFull):  # a known key comes before the bounds
+            return None
 
     def retry(self, job_id: str, *, by: str, force: bool = False, request_id: str | None = None) -> Added:
         """Do a finished job again, as a new job of whoever asks. A job is done again once: later ones hear of the same.

@@ -74,6 +74,10 @@ class TaskContext(Protocol):
         """What this attempt and those before it noted, oldest first."""
 
     @property
+    def kept(self) -> Json | None:
+        """What this job's earlier attempts, or this one, said last by `grow`."""
+
+    @property
     def kept_before(self) -> Json | None:
         """What a job kept that failed or was cancelled, and that this one does again: it goes on behind that."""
 

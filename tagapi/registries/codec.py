@@ -14,7 +14,7 @@ from tagapi.jobs.lists import due
 from tagapi.jobs.model import Ending, Entry, Event, EventKind, Job, JobState, Phase, Progress, Request
 from tagapi.registries.versions import MOVING_STEPS, REQUEST_STEPS, VERSION, up_to_date
 
-ASKED = ("task", "owner", "arguments", "labels", "request_id", "lane", "retry_of", "kept_before")
+ASKED = ("task", "owner", "arguments", "labels", "request_id", "lane", "retry_of", "kept_before", "asked")
 MOVING = (
     "submitted_at",
     "state",

@@ -28,7 +28,7 @@ def _moving_2(stored: Stored) -> Stored:
 
 
 def _request_3(stored: Stored) -> Stored:
-    return {**stored, "lane": None, "retry_of": None, "kept_before": None}
+    return {**stored, "lane": None, "retry_of": None, "kept_before": None, "asked": None}
 
 
 def _moving_3(stored: Stored) -> Stored:

@@ -35,7 +35,7 @@ from tests.contract.test_registry import at_once
 STORED = Path(__file__).with_name("stored")
 SINCE_1 = {"tries": 0, "doubts": 0, "claim_token": ""}
 SINCE_2 = {"phases": [], "journal": [], "kept": None, "ending": None, "undos": 0, "left": None, "cause": None}
-RETRY = {"retry_of": None, "kept_before": None}
+RETRY = {"retry_of": None, "kept_before": None, "asked": None}
 """What a job has that it had not in a release with this version."""
 LEASE = timedelta(seconds=30)
 ROOM = Bounds(queued=1000, queued_per_owner=1000)

@@ -203,6 +203,25 @@ def test_the_same_key_starts_one_task(ann: Client, target: str) -> None:
     refused(ask(ann, target, "another", headers=headers), 422, "5")
 
 
+def test_the_same_key_is_answered_whatever_has_become_of_what_it_named(ann: Client, target: str) -> None:
+    """The first answer may have been lost, and the rules, or the target, be others when it is asked again."""
+    rule = {"rule_id": "r", "query": "nothing_is_called_so"}
+    put(ann, "s/changing", {"rules": [rule]})
+    headers = {"Idempotency-Key": uuid4().hex}
+    first = told(ask(ann, target, source="s/changing", headers=headers))["result_tasks"]["tasks"][0]["id"]
+    wait(ann, first)
+    for change in (
+        lambda: put(ann, "s/changing", {"rules": [{**rule, "query": "another"}]}),
+        lambda: ann.delete(f"{STREAM}/s/changing"),
+        lambda: ann.delete(f"{STREAM}/c/{target}"),
+        lambda: put(ann, f"c/{target}", {}),
+    ):
+        told(change())
+        again = ask(ann, target, source="s/changing", headers=headers)
+        assert told(again)["result_tasks"]["tasks"][0]["id"] == first
+        assert again.headers["Idempotency-Replayed"] == "true"
+
+
 def test_an_unknown_task(ann: Client) -> None:
     for name in (str(uuid4()), "abc", "%00", "1"):
         for answer in (ann.get(f"{TASKS}/{name}"), ann.delete(f"{TASKS}/{name}")):
@@ -333,6 +352,8 @@ def test_what_may_be_a_secret_is_shown_nowhere(service: Server) -> None:
     secret = "ann-token"
     places = [
         f"{STREAM}/info?access_token={secret}",
+        f"{STREAM}/info?{secret}",
+        f"{STREAM}/info?access_token={secret}&{secret}",
         f"{STREAM}/info?acces_token={secret}",
         f"{STREAM}/info?access%5Ftoken={secret}",
         f"{STREAM}/nowhere?access_token={secret}&token={secret}",

@@ -24,7 +24,7 @@ from tag_tasks.documents.export import DocumentsExport
 from tag_tasks.documents.source import SCHEMA
 from tag_tasks.spark.session import Spark
 from tag_tasks.spark.sources import Source, Sources
-from tagapi.jobs.errors import Contended, JobCancelled
+from tagapi.jobs.errors import Contended, JobCancelled, TaskFailed
 from tagapi.jobs.model import Json
 from tests.unit.outside import Context, Killed
 
@@ -192,7 +192,9 @@ def test_credits_end_in_the_middle(there: There) -> None:
         there.task().run(context)
     assert there.ids() == there.wanted()[:60]
     context.epoch += 1
-    assert there.task().stop_growing(context)["processed"] == 60 == there.table.used(ANN)
+    kept = there.task().stop_growing(context)
+    assert kept["processed"] == 60 == there.table.used(ANN)
+    assert 0.1 < kept["progress"] < 0.2
 
 
 def test_a_target_that_is_deleted_meanwhile_fails(there: There) -> None:
@@ -242,6 +244,45 @@ def test_wherever_it_is_killed_each_document_is_there_once(there: There) -> None
         result = there.task().run(context)
         assert there.ids() == there.wanted()
         assert result["processed"] == len(there.ids()) == there.table.used(ANN) - before
+
+
+def test_what_was_forgotten_meanwhile_is_not_exported_again(there: There) -> None:
+    """The job had to wait for longer than documents are kept."""
+    alike = documents(COUNT)[::10]  # whose ids others may have
+    write(there.folder, [row for row in documents(COUNT) if row not in alike], 12, clustered=True)
+    context = there.context()
+    with pytest.raises(Killed):
+        there.task(Mortal(there.table.path, 8)).run(context)
+    forgotten = there.table.delivered(context.job_id)
+    there.table.now = lambda: datetime.now(UTC) + timedelta(days=8)
+    assert there.table.forget(7) == 4
+    context.epoch += 1
+    assert there.task().run(context)["processed"] == len(there.wanted())
+    collected = there.table.collected(Key(ANN, COLLECTOR, NAME))
+    assert collected is not None
+    left = [name for piece in collected.pieces for name in there.table.read(piece, ["id"])["id"].to_pylist()]
+    assert left == there.wanted()[forgotten:] != there.wanted()
+
+
+def test_how_far_it_is_never_falls_and_is_known_between_files(there: There) -> None:
+    shares: list[float] = []
+
+    class Watched(Context):
+        def grow(self, kept: Json) -> None:
+            shares.append(kept["progress"])
+            super().grow(kept)
+
+    context = Watched(there.context().arguments)
+    for step in (5, 9):
+        with pytest.raises(Killed):
+            there.task(Mortal(there.table.path, step)).run(context)
+        context.epoch += 1
+        assert there.task().stop_growing(context)["progress"] == shares[-1]
+        context.epoch += 1
+    there.task().run(context)
+    assert shares == sorted(shares)
+    assert (shares[0], shares[-1]) == (0.0, 1.0)
+    assert len(set(shares)) > len(there.wanted()) // STEP
 
 
 def test_a_cancel_says_exactly_what_is_there_and_a_retry_goes_on(there: There) -> None:
@@ -308,3 +349,35 @@ def test_documents_of_the_collector_are_in_partitions_of_its_owner(there: There)
     there.export(limit=5)
     assert there.table.collected(Key(owner_key("bob"), COLLECTOR, NAME)) is None
     assert len(there.table.of_job(Key(ANN, DOCUMENTS, NAME), [""])) == 0
+
+
+def test_progress_is_told_by_the_time_of_the_documents_and_never_falls(there: There) -> None:
+    told: list[float] = []
+
+    class Told(Context):
+        def grow(self, kept: Json) -> None:
+            told.append(kept["progress"])
+            super().grow(kept)
+
+    first = Told({**there.context().arguments, "start": 0})
+    with pytest.raises(Killed):
+        there.task(Mortal(there.table.path, 11)).run(first)
+    assert 0 < told[-1] < 1
+    first.epoch += 1
+    assert there.task().stop_growing(first)["progress"] == told[-1]
+    there.task().run(first)
+    assert told == sorted(told)
+    assert len(set(told)) > 5
+    assert told[-1] > 0.95
+
+
+def test_it_does_not_guess_where_it_was(there: There) -> None:
+    """What it told lags behind what it delivered by a step, and that is forgotten."""
+    context = there.context()
+    with pytest.raises(Killed):
+        there.task(Mortal(there.table.path, 5)).run(context)
+    assert context.kept is not None and context.kept["processed"] < len(there.ids())
+    assert there.table.forget(0) > 0
+    context.epoch += 1
+    with pytest.raises(TaskFailed, match="forgotten"):
+        there.task().run(context)

@@ -122,8 +122,15 @@ class ExportFront(Front):
             return render.render_deleted(self.job(task_id, caller))
         return (render.render_stopped(job), 200) if job.finished else render.render_deleted(job)
 
-    def export(self, body: Json, scope: Json, route: str, caller: Principal, key: str | None) -> Added:
-        """Accept a valid body of which this scope is meant. Raises NotUnderstood, Invalid, and as a submission does."""
+    def export(self, body: Json, scope: Callable[[], Json], route: str, caller: Principal, key: str | None) -> Added:
+        """Accept a valid body; `scope` says of what. Raises NotUnderstood, Invalid, what `scope` raises, and as a
+        submission does. One that comes again under its key is answered whatever has become of all that it names."""
+        known = None
+        if key is not None:
+            known = self.service.known(render.TASK, body, owner=caller.name, route=route, key=key)
+        return known or self._start(body, scope(), route, caller, key)
+
+    def _start(self, body: Json, scope: Json, route: str, caller: Principal, key: str | None) -> Added:
         _check_past(body)
         target = self._target(body["target"], caller.name)
         every = list(scope["every"])
@@ -146,7 +153,20 @@ class ExportFront(Front):
             route=route,
             key=key,
             request_id=request_id(),
+            asked=body,
         )
+
+    def scope_of_stream(self, name: str, caller: Principal) -> Json:
+        """Raises NotFoundInData, and NoRules for a stream that finds nothing."""
+        scope: Json = self.documents.define(lambda known: known.scope_of_stream(caller.name, name))
+        if not scope["any"]:
+            raise NoRules(name=name)
+        return scope
+
+    def scope_of_project(self, name: str, topics: Sequence[str] | None, caller: Principal) -> Json:
+        """Of these topics, or of all. Raises NotFoundInData, and Unusable for a topic that it has not."""
+        scope: Json = self.documents.define(lambda known: known.scope_of_project(caller.name, name, topics))
+        return scope
 
     def _target(self, name: str, owner: str) -> Json:
         try:
@@ -158,7 +178,8 @@ class ExportFront(Front):
         return target
 
     def recheck(self, job: Job, caller: Principal) -> None:
-        target = self._target(job.request.arguments["target"], job.request.owner)
+        """Into a collector of somebody else's, and for their credits, an admin could not export either."""
+        target = self._target(job.request.arguments["target"], caller.name)
         if target["generation"] != job.request.arguments["generation"]:
             raise Invalid("target", "the collector was deleted; another one has its name now")
 

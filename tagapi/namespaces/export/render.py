@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
-from urllib.parse import parse_qsl, quote
+from urllib.parse import quote, unquote_plus
 
 from tagapi.jobs.lists import Page, task_label
 from tagapi.jobs.lists import Query as JobQuery
@@ -18,6 +19,7 @@ from tagapi.namespaces.problems import Problem
 NAMESPACE = "export"
 TASK = f"{NAMESPACE}.documents"
 HIDDEN = "***"
+PLAIN = re.compile("[a-z_]{1,40}")
 SHOWN = frozenset().union(*(schema._declared_fields for schema in (ExportQuery, ResultsQuery, ExportTasksQuery)))
 """Parameters whose values are nobody's secret."""
 
@@ -41,15 +43,22 @@ def envelope(body: Json, method: str, path: str, query: str, request_id: str) ->
 def _asked(path: str, query: str) -> str:
     """As it was asked, but for what may be a secret: the values of all parameters that are not documented."""
     shown = quote(path, safe="/:@!$&'()*+,;=~")
-    pairs = parse_qsl(query, keep_blank_values=True, errors="replace", max_num_fields=None)
-    told = (f"{quote(name)}={quote(value, safe=':') if name in SHOWN else HIDDEN}" for name, value in pairs)
-    return f"{shown}?{'&'.join(told)}" if pairs else shown
+    told = [_part(part) for part in query.split("&") if part]
+    return f"{shown}?{'&'.join(told)}" if told else shown
+
+
+def _part(part: str) -> str:
+    name, assigned, value = part.partition("=")
+    if not assigned:
+        return HIDDEN  # somebody's token may stand there by itself
+    name = unquote_plus(name)
+    return f"{quote(name)}={quote(unquote_plus(value), safe=':') if name in SHOWN else HIDDEN}"
 
 
 def render_error(problem: Problem) -> dict[str, Any]:
     code = code_of(problem)
     message = words.MESSAGES[code] if problem.status != 500 else words.MESSAGES[words.INTERNAL]
-    details = {"param": problem.wrong, "details": words.DETAILS.get(problem.code, problem.reason)}
+    details = {"param": _param(problem), "details": words.DETAILS.get(problem.code, problem.reason)}
     details |= {key: problem.facts.get(key) for key in ("position", "expected", "found")}
     data = [{"key": key, "value": [str(value)]} for key, value in details.items() if value is not None]
     return {
@@ -59,6 +68,12 @@ def render_error(problem: Problem) -> dict[str, Any]:
         "request_id": "",
         "result_error": {"data": data},
     }
+
+
+def _param(problem: Problem) -> str | None:
+    """What is to blame; a parameter that is none may be somebody's token."""
+    unknown = problem.reason == "unknown parameter" and not PLAIN.fullmatch(problem.wrong or "")
+    return HIDDEN if unknown else problem.wrong
 
 
 def code_of(problem: Problem) -> str:
@@ -130,7 +145,7 @@ def _task(job: Job) -> dict[str, Any]:
         "id": job.id,
         "processed": processed,
         "ready": processed,
-        "progress": 1.0 if done else round(job.progress.percentage / 100, 4),
+        "progress": 1.0 if done else float(kept.get("progress", 0.0)),
         "target": job.request.arguments["target"],
         "status": status,
         "state": status.upper(),

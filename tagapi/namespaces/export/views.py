@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
 from flask import request
@@ -37,8 +37,8 @@ class ExportResource(NamespaceResource):
 
 
 class ExportingResource(ExportResource):
-    def export(self, body: Any, scope: Any, route: str) -> Any:
-        added = self.front.export(body, scope, route, self.caller, idempotency_key())
+    def export(self, body: Any, scope: Callable[[], Any], of: str) -> Any:
+        added = self.front.export(body, scope, f"export of {of}", self.caller, idempotency_key())
         return render.render_task(added.job), 200, {REPLAYED: "true"} if added.replayed else {}
 
 
@@ -57,11 +57,8 @@ class StreamExport(ExportingResource):
     )
     def post(self, stream_id: str) -> Any:
         """Export what a stream's rules find, one of them at least, and the query."""
-        body, owner = load_body(asked.StreamExportRequest), self.caller.name
-        scope = self.front.documents.define(lambda known: known.scope_of_stream(owner, stream_id))
-        if not scope["any"]:
-            raise NoRules(name=stream_id)
-        return self.export(body, scope, f"export.stream {stream_id}")
+        body = load_body(asked.StreamExportRequest)
+        return self.export(body, lambda: self.front.scope_of_stream(stream_id, self.caller), f"stream {stream_id}")
 
 
 class ProjectExport(ExportingResource):
@@ -75,10 +72,11 @@ class ProjectExport(ExportingResource):
     )
     def post(self, project_id: str) -> Any:
         """Export what a project's query finds, one of its topics or of those named, and the query."""
-        body, owner = load_body(asked.ProjectExportRequest), self.caller.name
+        body, front = load_body(asked.ProjectExportRequest), self.front
         topics = body["topics"]
-        scope = self.front.documents.define(lambda known: known.scope_of_project(owner, project_id, topics))
-        return self.export(body, scope, f"export.project {project_id}")
+        return self.export(
+            body, lambda: front.scope_of_project(project_id, topics, self.caller), f"project {project_id}"
+        )
 
 
 class QueryExport(ExportingResource):
@@ -100,7 +98,7 @@ class QueryExport(ExportingResource):
         `sourcetype`, `posttype`, `domainurl`, `host_url`, `root_url`, `sentiment`, `engagement`, `word_count`,
         `sourcecountry`, `tag`, `hashtag`, `mention`, `published`.
         """
-        return self.export(load_body(asked.QueryExportRequest), {"every": [], "any": []}, "export.query")
+        return self.export(load_body(asked.QueryExportRequest), lambda: {"every": [], "any": []}, "query")
 
 
 class ExportList(ExportResource):
