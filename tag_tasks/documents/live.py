@@ -15,6 +15,7 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 from deltalake import Transaction
 
 from tag_tasks.delta import files
@@ -28,6 +29,8 @@ STEP = 10_000
 GATHERED = 3_600_000
 """Milliseconds for which documents are put into one small file, which is written anew each time."""
 FOLDER = "arrived-"
+READ_AT_ONCE = 64
+"""Files of which the ids are read within the time that the storage has for an answer."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -116,11 +119,19 @@ class LiveCollectors:
 
     def _not_there(self, rows: pa.Table, arrived: Sequence[Piece]) -> pa.Table:
         """Those whose id has not arrived before, as far as that is kept: a file may come again under another name."""
-        known = pa.array([False] * rows.num_rows)
-        for piece in arrived:
-            there = self._table.read(piece, ["id"])["id"].combine_chunks()
-            known = pc.or_(known, pc.is_in(rows["id"].combine_chunks(), value_set=there))
-        return rows.filter(pc.invert(known))
+        ids, again = rows["id"].combine_chunks(), list[pa.Array]()
+        for at in range(0, len(arrived), READ_AT_ONCE):
+            again += self._table.ask(partial(self._again, ids, arrived[at : at + READ_AT_ONCE]))
+        return rows.filter(pc.invert(pc.is_in(ids, value_set=pa.concat_arrays(again)))) if again else rows
+
+    def _again(self, ids: pa.Array, pieces: Sequence[Piece]) -> list[pa.Array]:
+        """Those of the ids that are in these pieces. A dataset, or a thread, for each piece would cost most of it."""
+        found = []
+        for piece in pieces:
+            with self._table.source(piece) as source:
+                there = pq.ParquetFile(source).read(columns=["id"])["id"]
+            found += there.filter(pc.is_in(there, value_set=ids)).chunks
+        return found
 
     def _tail(self, target: Collected, arrived: Sequence[Piece], rows: int) -> Piece | None:
         """The last piece, where there is room in it still: else a collector of a week had ten thousand files."""

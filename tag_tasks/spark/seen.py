@@ -24,6 +24,7 @@ from pyarrow.fs import FileInfo, FileSelector, FileSystem
 from tag_tasks.bounded import BoundedThreads
 from tag_tasks.spark.sources import SourceFile
 from tag_tasks.storage import answered, storage_errors
+from tagapi.jobs.errors import TaskFailed, Transient
 
 log = logging.getLogger(__name__)
 
@@ -87,18 +88,33 @@ class SeenStore:
         self._files.move(aside, self._path(seen.reference))
 
     def load(self, reference: int) -> Seen | None:
-        """The list; None where it is not there, or not whole."""
-        return answered(self._threads, lambda: self._load(reference), "the list of files seen cannot be read")
-
-    def _load(self, reference: int) -> Seen | None:
+        """The list; None where it cannot be had, for those who can do without."""
         try:
-            with self._files.open_input_stream(self._path(reference), compression=None) as source:
-                text = gzip.decompress(source.read())
+            return self.known(reference)
+        except (Transient, TaskFailed) as error:
+            log.warning("seen_files_lost", extra={"reference": reference, "error": str(error)})
+            return None
+
+    def known(self, reference: int) -> Seen | None:
+        """The list; None where it is not there, or not whole. Raises Transient and TaskFailed as the storage does."""
+        packed = answered(self._threads, lambda: self._packed(reference), "the list of files seen cannot be read")
+        try:
+            if packed is None:
+                raise ValueError("it is not there")
+            text = gzip.decompress(packed)
             if _hash(text) != reference:
                 raise ValueError("it is not whole")
             return Seen.decoded(text)
         except Exception as error:  # whatever is wrong with it: everything is read anew
             log.warning("seen_files_lost", extra={"reference": reference, "error": str(error)})
+            return None
+
+    def _packed(self, reference: int) -> bytes | None:
+        try:
+            with self._files.open_input_stream(self._path(reference), compression=None) as source:
+                packed: bytes = source.read()
+            return packed
+        except FileNotFoundError:
             return None
 
     def vacuum(self, retention_hours: float, referenced: Callable[[], frozenset[int]]) -> None:

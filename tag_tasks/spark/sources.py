@@ -99,10 +99,16 @@ class Sources:
 
     def names(self, table: str, files: Collection[SourceFile]) -> tuple[str, ...] | None:
         """What Spark reads these files of the table as, and no other; None where it cannot be told in names."""
+        told = len(files) <= NAMED and self.unnameable(table, files) is None
+        return tuple(sorted(self._name(table, file) for file in files)) if told else None
+
+    def unnameable(self, table: str, files: Iterable[SourceFile]) -> SourceFile | None:
+        """A file that Spark cannot be asked for by its name; None where there is no such file among them."""
+        return next((file for file in files if UNNAMEABLE.search(self._name(table, file))), None)
+
+    def _name(self, table: str, file: SourceFile) -> str:
         root = self._source(table).path.rstrip("/")
-        names = tuple(sorted(f"{root}/{file.path}" if file.path else root for file in files))
-        told = len(names) <= NAMED and not any(map(UNNAMEABLE.search, names))
-        return names if told else None
+        return f"{root}/{file.path}" if file.path else root
 
     def read_files(self, session: SparkSession, table: str, names: Sequence[str], columns: Iterable[str]) -> DataFrame:
         """Some files of the table. One that lacks a column which others have is read as they are."""

@@ -10,11 +10,11 @@ from functools import partial
 import pytest
 
 from tagapi.jobs import changes, steps
-from tagapi.jobs.errors import JobNotFound
+from tagapi.jobs.errors import JobNotFound, Transient
 from tagapi.jobs.lists import Query
 from tagapi.jobs.model import Job, JobState, Request
 from tagapi.jobs.registry import Bounds, IdempotencyKey
-from tagapi.upkeep import BATCH, TABLES_HELD, Upkeep
+from tagapi.upkeep import BATCH, COLLECTORS_EVERY, TABLES_HELD, Upkeep
 from tests.clock import ManualClock
 from tests.unit.fakes import PATIENCE, Door
 
@@ -30,12 +30,16 @@ class House:
         self.clock = ManualClock()
         self.registry = Door(self.clock)
         self.tended: list[str] = []
+        self.collected: list[str] = []
         self.cleared: list[str] = []
         self.upkeep, self.other = (self._upkeep(worker) for worker in ("here", "there"))
 
     def _upkeep(self, worker: str) -> Upkeep:
         """The upkeep of one of the processes that share the registry."""
-        return Upkeep(self.registry, worker, KEPT, 1, self._remove_files, lambda: self.tended.append(worker))
+        return Upkeep(
+            *(self.registry, worker, KEPT, 1, self._remove_files, lambda: self.tended.append(worker)),
+            tend_collectors=lambda: self.collected.append(worker),
+        )
 
     def _remove_files(self, job_ids: Sequence[str]) -> None:
         assert all(self.registry.get(job_id).finished for job_id in job_ids), "they are still known"
@@ -140,6 +144,34 @@ def test_one_process_tends_the_tables_for_all_and_another_once_it_is_gone(house:
     house.upkeep.tend()
     house.other.tend()
     assert house.tended == ["there", "there", "here"]
+
+
+def test_one_process_at_a_time_tends_the_collectors_and_another_once_it_is_gone(house: House) -> None:
+    for upkeep in (house.other, house.upkeep, house.other):
+        upkeep.collect()
+    assert house.collected == ["there", "there"]
+    house.clock.advance(COLLECTORS_EVERY / 2)
+    house.upkeep.collect()
+    house.other.collect()
+    assert house.collected == ["there", "there", "here"]
+
+
+@pytest.mark.parametrize("error", [Transient(reason="the table hesitates"), ValueError("a fault of ours")])
+def test_what_goes_wrong_with_the_collectors_stops_no_clock(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tagapi.upkeep.COLLECTORS_EVERY", 0.06)
+    clock, tended = ManualClock(), threading.Semaphore(0)
+
+    def tend() -> None:
+        clock.advance(1)  # so that the next turn is due by the registry's clock, too
+        tended.release()
+        raise error
+
+    upkeep = Upkeep(Door(clock), "here", KEPT, 1, lambda _: None, lambda: None, tend_collectors=tend)
+    upkeep.start()
+    try:
+        assert all(tended.acquire(timeout=PATIENCE) for _ in range(3))
+    finally:
+        upkeep.stop()
 
 
 def test_the_tables_are_left_alone_while_a_job_is_parked(house: House) -> None:
