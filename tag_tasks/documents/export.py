@@ -87,7 +87,8 @@ class DocumentsExport(Task):
         parts = self._parts(context)
         span = _Span(parts, before.processed, context.arguments["limit"])
         position = self._reached(context, before, here, delivery.documents)
-        kept = span.measured(_Kept(before.jobs, before.processed, delivery.documents, position))
+        told = (context.kept or {}).get("progress", 0.0)
+        kept = span.measured(_Kept(before.jobs, before.processed, delivery.documents, position, told))
         context.phase("copy", WHOLE)
         self._tell(context, kept)
         left = context.arguments["limit"] - before.processed - delivery.documents

@@ -285,6 +285,25 @@ def test_how_far_it_is_never_falls_and_is_known_between_files(there: There) -> N
     assert len(set(shares)) > len(there.wanted()) // STEP
 
 
+def test_how_far_it_is_does_not_fall_where_little_is_found(there: There) -> None:
+    """What was read in vain counts for the next attempt, too."""
+    told: list[float] = []
+
+    class Watched(Context):
+        def grow(self, kept: Json) -> None:
+            told.append(kept["progress"])
+            super().grow(kept)
+
+    first = there.wanted()[0]
+    asked = there.context(every=[f" {int(first[1:])}"]).arguments
+    context = Watched(asked, dies_at=5)
+    with pytest.raises(Killed):
+        there.task().run(context)
+    context.epoch, context.dies_at = context.epoch + 1, None
+    there.task().run(context)
+    assert told == sorted(told)
+
+
 def test_a_cancel_says_exactly_what_is_there_and_a_retry_goes_on(there: There) -> None:
     for step in killed_at():
         there.table.remove(Key(ANN, COLLECTOR, NAME))
