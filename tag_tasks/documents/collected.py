@@ -22,9 +22,10 @@ COLLECTOR, STREAM, PROJECT, DOCUMENTS = "collector", "stream", "project", "docum
 WINDOW = 64  # pieces
 TOLD_OF_FILES = (
     *("path", "size_bytes", "num_records", "modification_time", "min.offset", "max.offset"),
-    *("partition.owner", "partition.name"),
+    *("partition.owner", "partition.kind", "partition.name"),
 )
 """The columns of Delta's list of files that are asked for here."""
+LISTED = "_listed"
 
 State = tuple[str, int | None]
 """Of a collector: the path of its definition, and the offset of its last document, where it has any."""
@@ -133,10 +134,20 @@ def offsets_of(key: Key, generation: str) -> str:
 
 def _actions(table: DeltaTable, **partition: str) -> pa.Table:
     """The files of some partitions."""
-    every = pa.table(table.get_add_actions(flatten=True))
-    columns = [name for name in TOLD_OF_FILES if name in every.column_names]
+    every = _listed(table)
     wanted = [pc.equal(every[f"partition.{name}"], value) for name, value in partition.items()]
-    return every.select(columns).filter(reduce(pc.and_, wanted))  # once: most files are somebody else's
+    return every.filter(reduce(pc.and_, wanted))  # once: most files are somebody else's
+
+
+def _listed(table: DeltaTable) -> pa.Table:
+    """All files. Kept with the open table for as long as it has this version: of many, to list them takes a while."""
+    kept = vars(table)
+    version, every = kept.get(LISTED, (None, None))
+    if version != table.version():
+        every = pa.table(table.get_add_actions(flatten=True))
+        every = every.select([name for name in TOLD_OF_FILES if name in every.column_names])
+        kept[LISTED] = table.version(), every
+    return every
 
 
 def definitions_of(table: DeltaTable, key: Key) -> tuple[int, Sequence[DataFile]]:
@@ -171,7 +182,7 @@ def pieces_and_next(table: DeltaTable, key: Key, offsets: str) -> tuple[int, Seq
 
 def states_of(table: DeltaTable) -> tuple[int, Mapping[Key, State]]:
     """The table's version, and the state of each collector."""
-    every = pa.table(table.get_add_actions(flatten=True))
+    every = _listed(table)
     kinds = every["partition.kind"]
     names = ["partition.owner", "partition.name"]
     ends: dict[tuple[str, str], int] = {}

@@ -9,16 +9,18 @@ which the table's own list of files names: nothing is listed, and nothing before
 from __future__ import annotations
 
 import json
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from functools import lru_cache, partial
+from functools import partial
 from typing import Any, TypeVar
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from cachetools import LRUCache, cached
 from deltalake import Transaction
 from deltalake.transaction import AddAction, RemoveAction
 
@@ -52,7 +54,7 @@ LINES = pa.schema(
 )
 SEEN = "_files_seen"  # Delta, and so its vacuum, leaves names alone that begin like this
 COMMITS_TRIED = 200  # while others commit: each try is a hundredth of a second
-TOLD_KEPT = 1000  # definitions in memory
+TOLD_KEPT = 32 * 1024 * 1024  # bytes, of definitions in memory
 ROW_GROUP = 1000  # documents: what a reader has in memory at once, or fewer where they are large
 GROUP_BYTES = 4 * 1024 * 1024  # of lines, of about the same size each
 Answer = TypeVar("Answer")
@@ -116,7 +118,8 @@ class CollectorTable(JobTable):
         self.now = now
         self.seen = SeenStore(self._files, f"{self._root}/{SEEN}", self._threads)
         """Lists of the source's files, which live collectors refer to."""
-        self.told_in = lru_cache(TOLD_KEPT)(self._read_told)
+        kept: LRUCache[Any, Mapping[str, Any]] = LRUCache(TOLD_KEPT, lambda told: len(json.dumps(told)))
+        self.told_in = cached(kept, lock=threading.Lock())(self._read_told)
         """A definition by its file, which never changes."""
 
     # -- definitions -----------------------------------------------------------------------
