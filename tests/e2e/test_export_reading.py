@@ -265,10 +265,10 @@ def test_a_service_that_leaves_says_where_its_readers_are(tmp_path: Path) -> Non
 
 def test_reads_are_bounded_and_their_places_given_back(tmp_path: Path, sample: Path) -> None:
     shutil.copytree(sample, tmp_path / "data" / "sources")
-    for server in served(Server(tmp_path, {"TAGAPI_SERVER__MAX_PUSHES": "2"})):
+    for server in served(Server(tmp_path, {"TAGAPI_SERVER__MAX_PUSHES": "4"})):
         make_collector(server, "busy")
-        followers = [Follower(server, "busy") for _ in range(2)]
-        until(lambda followers=followers: all(one.seen for one in followers), "both have begun")  # type: ignore[misc]
+        followers = [Follower(server, "busy") for _ in range(3)]
+        until(lambda followers=followers: all(one.seen for one in followers), "all have begun")  # type: ignore[misc]
         answer = server.get(f"{STREAM}/c/busy/results")
         refused(answer, 429, "30")
         assert int(answer.headers["Retry-After"]) > 0

@@ -14,7 +14,7 @@ import pytest
 
 from tagapi.jobs.errors import BadOffset, NotFoundInData, Transient
 from tagapi.namespaces.export.fetching import Fetching, States
-from tagapi.namespaces.export.reading import Readings, ReadsFull
+from tagapi.namespaces.export.reading import OwnReadsFull, Readings, ReadsFull
 from tagapi.namespaces.problems import problem_of
 from tagapi.pushes.hub import GOODBYE_SECONDS, Hub
 from tests.unit.readings import Documents, chunks, controls, dechunked, numbers, split
@@ -124,6 +124,41 @@ def test_there_are_no_more_streams_than_places(hub: Hub, begin: Open) -> None:
     assert soon(lambda: has_a_place(hub)), "who hangs up leaves at once"
     assert whole(begin(Documents())), "and somebody else comes in"
     second.close()
+
+
+def test_one_user_leaves_places_to_others() -> None:
+    hub = Hub(4)
+    hub.start()
+    readings, ends = Readings(hub, Documents()), []
+    for _ in range(3):
+        ours, theirs = socket.socketpair()
+        ours.setblocking(False)
+        ask(readings, wait=True)(ours, b"")
+        ends.append(theirs)
+    for _ in range(2):
+        with pytest.raises(OwnReadsFull) as caught:
+            ask(readings)
+    problem = problem_of(caught.value)
+    assert (problem.status, problem.code, problem.headers["Retry-After"]) == (503, "reads_full", "5")
+    with pytest.raises(NotFoundInData):  # of bob's there is none: but he would have had a place
+        ask(readings, owner="bob")
+    ends[0].close()
+    assert soon(lambda: comes_in(readings))
+    hub.stop()
+    readings.stop()
+    for end in ends:
+        end.close()
+
+
+def comes_in(readings: Readings) -> bool:
+    """Whether ann may open one more: of a collector that there is not, so that it takes no place."""
+    try:
+        ask(readings, collector_id="another")
+    except OwnReadsFull:
+        return False
+    except NotFoundInData:
+        return True
+    raise AssertionError
 
 
 def test_the_end_gives_the_place_back(hub: Hub, begin: Open) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import secrets
 import socket
+import threading
 import time
+from collections import Counter
 from collections.abc import Callable
 from functools import partial
 from typing import Protocol
@@ -23,6 +25,10 @@ class ReadsFull(Unavailable):
     code = "reads_full"
 
 
+class OwnReadsFull(ReadsFull):
+    message = "You have {open} open streams, which is as many as anybody may have. Try again in {retry_after} s."
+
+
 class Reader(Protocol):
     """What knows the collectors. Safe to use from many threads."""
 
@@ -39,6 +45,10 @@ class Readings:
 
     def __init__(self, hub: Hub, reader: Reader) -> None:
         self._hub, self._reader = hub, reader
+        self._most_of_one = max(1, hub.most * 3 // 4)
+        """Streams that one user may have open: the others find a place, too."""
+        self._open: Counter[str] = Counter()
+        self._lock = threading.Lock()
         self._fetching = Fetching(reader.states)
 
     def stop(self) -> None:
@@ -68,19 +78,39 @@ class Readings:
             chunked=chunked,
             holds=holds,
         )
-        return partial(self._go_on, reading, asked, request_id)
+        return partial(self._go_on, reading, asked, request_id, owner)
 
     def _reading(self, collector_id: str, owner: str, resume_offset: str | None) -> Reading:
         """With a place for it: who has none may not even ask the storage."""
-        if not self._hub.reserve():
-            raise ReadsFull(open=self._hub.most, retry_after=RETRY_AFTER)
+        self._come(owner)
         try:
-            return self._reader.open(collector_id, owner, resume_offset)
+            if not self._hub.reserve():
+                raise ReadsFull(open=self._hub.most, retry_after=RETRY_AFTER)
+            try:
+                return self._reader.open(collector_id, owner, resume_offset)
+            except BaseException:
+                self._hub.cede()
+                raise
         except BaseException:
-            self._hub.cede()
+            self._leave(owner)
             raise
 
-    def _go_on(self, reading: Reading, asked: Asked, request_id: str, sock: socket.socket, ahead: bytes) -> None:
-        stream = ResultStream(sock, time.monotonic(), self._hub.news, self._fetching, reading, asked)
+    def _come(self, owner: str) -> None:
+        with self._lock:
+            if self._open[owner] >= self._most_of_one:
+                raise OwnReadsFull(open=self._open[owner], retry_after=RETRY_AFTER)
+            self._open[owner] += 1
+
+    def _leave(self, owner: str) -> None:
+        with self._lock:
+            self._open[owner] -= 1
+            if not self._open[owner]:
+                del self._open[owner]
+
+    def _go_on(
+        self, reading: Reading, asked: Asked, request_id: str, owner: str, sock: socket.socket, ahead: bytes
+    ) -> None:
+        leave = partial(self._leave, owner)
+        stream = ResultStream(sock, time.monotonic(), self._hub.news, self._fetching, reading, asked, leave)
         stream.begin(request_id)
         self._hub.add(stream)

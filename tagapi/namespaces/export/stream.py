@@ -106,10 +106,12 @@ class ResultStream(ChunkedStream):
         fetching: Fetching,
         reading: Reading,
         asked: Asked,
+        leave: Callable[[], None] = lambda: None,
     ) -> None:
-        """`news` is the hub's."""
+        """`news` is the hub's; `leave` is called once, at the end."""
         super().__init__(sock, now, chunked=asked.chunked)
         self._news, self._fetching, self._reading, self._asked = news, fetching, reading, asked
+        self._leave_place = leave
         self._offset = reading.token
         """The place behind the last document that was put here."""
         self._left = asked.max_hits
@@ -231,3 +233,4 @@ class ResultStream(ChunkedStream):
     def left(self) -> None:
         self._over = True
         self._fetching.forget(self)
+        self._leave_place()
