@@ -38,6 +38,12 @@ def export_of_anns(world: World) -> Job:
     return world.service.submit(TASK, {"target": "c", "generation": "1"}, owner="ann").job
 
 
+def test_what_upkeep_starts_has_no_target() -> None:
+    world = World()
+    job = world.service.submit("export.arrivals", {}, owner="upkeep").job
+    ExportFront(world.service, Collectors(), None).recheck(job, ROOT)
+
+
 def test_only_whose_collector_it_is_exports_into_it_again() -> None:
     world, documents = World(), Collectors()
     front, job = ExportFront(world.service, documents, None), export_of_anns(world)
