@@ -278,6 +278,9 @@ def test_a_count_by_day(ann: Client, sample: Path) -> None:
     for one in counted["days"][:5]:
         of_day = f"lang = 'en' AND published >= '{one['day']}' AND published < DATE '{one['day']}' + 1"
         assert len(found(sample, of_day)) == one["count"]
+    every = told(ann.post(f"{STREAM}/count", {"query": ENGLISH}))["result_count"]
+    assert every["total"] == len(found(sample, "lang = 'en'"))
+    refused(ann.post(f"{STREAM}/count", {"start": "2026-05-01"}), 400, "3", "query")
     nothing = told(ann.post(f"{STREAM}/count", {"query": "nothing_is_called_so", "start": "2026-05-01"}))
     assert nothing["result_count"] == {"total": 0, "days": []}
 

@@ -267,6 +267,7 @@ class ValidateRequest(Input):
 
 
 class CountRequest(_Range):
+    start = Instant(load_default=0, metadata={"description": "from then on; without it, from the first document on"})
     query = _query_text(required=True)
 
     example = {"query": '"electric cars" AND lang:en', "start": "2022-04-01", "stop": "2022-05-01"}

@@ -183,7 +183,7 @@ class Count(ExportResource):
         policy=Policy.USER,
         body=asked.CountRequest,
         answers={200: Answer("How many documents an export would find, by day in UTC", shapes.CountResponse)},
-        errors=(Invalid("start", "is required"), BAD_QUERY, *WITH_BODY, NotReady(part="The data", retry_after=5)),
+        errors=(Invalid("query", "is required"), BAD_QUERY, *WITH_BODY, NotReady(part="The data", retry_after=5)),
     )
     def post(self) -> Any:
         """Count what a query finds, by day, before it is exported. Costs no credits."""
