@@ -224,7 +224,7 @@ class _Range(Input):
 
     @validates_schema
     def _check(self, values: dict[str, Any], **_: Any) -> None:
-        if values["stop"] is not None and values["stop"] <= values["start"]:
+        if values["stop"] is not None and values["stop"] <= (values["start"] or 0):
             raise ValidationError({"stop": ["must be later than start"]})
 
 
@@ -267,7 +267,7 @@ class ValidateRequest(Input):
 
 
 class CountRequest(_Range):
-    start = Instant(load_default=0, metadata={"description": "from then on; without it, from the first document on"})
+    start = Instant(load_default=None, metadata={"description": "from then on; without it, from the first document on"})
     query = _query_text(required=True)
 
     example = {"query": '"electric cars" AND lang:en', "start": "2022-04-01", "stop": "2022-05-01"}

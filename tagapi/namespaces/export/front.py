@@ -224,7 +224,7 @@ class ExportFront(Front):
         _check_past(body)
         self.documents.check_query("query", body["query"])
         stop = _now() if body["stop"] is None else body["stop"]
-        return render.render_count(self.documents.count(body["query"], body["start"], stop))
+        return render.render_count(self.documents.count(body["query"], body["start"] or 0, stop))
 
 
 def _now() -> int:
@@ -234,5 +234,5 @@ def _now() -> int:
 
 def _check_past(body: Json) -> None:
     """Raises Invalid for a range that ends now and has not begun yet."""
-    if body["stop"] is None and body["start"] > _now():
+    if body["stop"] is None and (body["start"] or 0) > _now():
         raise Invalid("start", "must not be later than now, where there is no stop")
