@@ -140,6 +140,8 @@ def test_every_route_but_the_liveness_probe_says_that_the_store_is_away(on_redis
             assert answer.json()["error"]["code"] == "STORE_UNAVAILABLE"
         elif path.startswith("/api/tasks"):
             assert answer.json()["error"] == "store_unavailable"
+        elif path.startswith(("/api/v3", "/api/v1/status")):
+            assert answer.json()["status_code"] == "1"
         elif not path.startswith("/health"):
             assert answer.json()["message"] == "任务存储暂时不可用，请稍后重试"
 
