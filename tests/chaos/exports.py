@@ -127,7 +127,6 @@ class Exports:
         verdict.facts["acknowledged"] = len(ended)
         verdict.facts["documents"] = paid
         verdict.facts["cuts of readers"] = sum(one.reader.cuts for one in self.every)
-        verdict.facts["more than one attempt"] = sum(shown["attempt"] > 1 for shown in ended.values())
         return verdict
 
     def _judge(self, verdict: Verdict, client: Client, one: Export, shown: Mapping[str, Any]) -> None:
