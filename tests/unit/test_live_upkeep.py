@@ -130,6 +130,6 @@ def test_documents_are_forgotten_after_their_days_though_nothing_is_live(house: 
     table.deliver(Delivery(key=key, generation=told["generation"], job_id="job", epoch=1), rows)
     house.collect()
     assert len(table.of_job(key, ["job"])) == 1
-    table.now = lambda: NOW + timedelta(days=days, minutes=1)
+    table.now = lambda: datetime.now(UTC) + timedelta(days=days, minutes=1)
     house.collect()
     assert len(table.of_job(key, ["job"])) == 0
