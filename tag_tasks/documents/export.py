@@ -114,6 +114,7 @@ class DocumentsExport(Task):
                     taken = taken.slice(paid)
                 if more:
                     break
+        pa.default_memory_pool().release_unused()  # some hundred megabytes that the allocator would keep for the next
         return {"success": True, "processed": kept.documents, "limit_reached": more}
 
     def stop_growing(self, context: TaskContext) -> Json:
