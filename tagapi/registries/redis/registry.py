@@ -21,13 +21,14 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from tagapi.jobs import changes
-from tagapi.jobs.errors import JobNotFound
-from tagapi.jobs.lists import ListKey, Page, moves, waiting
+from tagapi.jobs.errors import JobNotFound, StoreUnavailable
+from tagapi.jobs.lists import Bounds, ListKey, Page, moves, waiting
 from tagapi.jobs.model import DEFAULT_LANE, Job, Request
-from tagapi.jobs.registry import Bounds, Changed, IdempotencyKey, JobRegistry
+from tagapi.jobs.registry import Changed, IdempotencyKey, JobRegistry
 from tagapi.registries.availability import Availability
 from tagapi.registries.codec import Decoded, dump_moving, dump_request, from_micros, micros, places
 from tagapi.registries.redis import scripts
+from tagapi.registries.redis.schedules import RedisSchedules
 from tagapi.registries.versions import check_version
 
 TIMEOUT = 0.8  # seconds for an answer; with it a request is told within about a second that the store is away
@@ -59,6 +60,16 @@ class RedisRegistry(JobRegistry):
         self._opened = False  # what is there is not known to be of a version that this release reads
         self._clock = (0.0, -CLOCK_KEPT)
         """The server's clock less ours, and when that was found, in monotonic seconds."""
+        self.schedules = RedisSchedules(
+            lambda: self.now(),
+            self.get_all,
+            self._redis,
+            self._asking,
+            lambda: self._server_time() + HEARD_WITHIN,
+            self._late,
+            lambda run, bounds: self._admission(run, bounds, None),
+            lambda told, run, bounds: (admitted := self._admitted(told, run, bounds)) and admitted[0],
+        )
 
     def check(self) -> None:
         self._available.check(self.queued)
@@ -135,6 +146,15 @@ class RedisRegistry(JobRegistry):
         return answers
 
     def _admit(self, request: Request, bounds: Bounds, key: IdempotencyKey | None) -> tuple[Job, bool]:
+        job, arguments = self._admission(request, bounds, key)
+        while True:
+            with self._asking():
+                told = self._admit_script(args=arguments)
+            if (admitted := self._admitted(told, job, bounds)) is not None:
+                return admitted
+
+    def _admission(self, request: Request, bounds: Bounds, key: IdempotencyKey | None) -> tuple[Job, list[Any]]:
+        """The job to be, and what ADMIT takes."""
         job = changes.accept(request, self.now())
         _, entered = moves(None, job)
         arguments: list[Any] = [
@@ -147,19 +167,23 @@ class RedisRegistry(JobRegistry):
         ]
         arguments += [dump_moving(job), dump_request(request), micros(job.submitted_at), _list_names(entered)]
         arguments += [micros(self._server_time() + HEARD_WITHIN), _of_lane(job.lane)]
-        while True:
-            with self._asking():
-                told = self._admit_script(args=arguments)
-            match told[0]:
-                case b"new":
-                    return changes.accept(request, job.submitted_at, told[1]), False
-                case b"full":
-                    self._check_bounds(told[1], told[2], request.owner, bounds)
-                case b"late":
-                    raise self._available.lost(TimeoutError("the server was not heard of in time"))
-                case b"known" if known := self.get_all([told[1].decode()]):
-                    return known[0], known[0].id != request.job_id
-            # else the key's job was forgotten in between: there is room for a new one
+        return job, arguments
+
+    def _admitted(self, told: list[Any], job: Job, bounds: Bounds) -> tuple[Job, bool] | None:
+        """What ADMIT has answered; None where the key's job was forgotten in between: there is room for a new one."""
+        match told[0]:
+            case b"new":
+                return changes.accept(job.request, job.submitted_at, told[1]), False
+            case b"full":
+                self._check_bounds(told[1], told[2], job.request.owner, bounds)
+            case b"late":
+                raise self._late()
+            case b"known" if known := self.get_all([told[1].decode()]):
+                return known[0], known[0].id != job.id
+        return None
+
+    def _late(self) -> StoreUnavailable:
+        return self._available.lost(TimeoutError("the server was not heard of in time"))
 
     def _swap(self, before: Job, after: Job) -> bool:
         left, entered = moves(before, after)
