@@ -16,14 +16,11 @@ from tagapi.jobs.schedule_registry import SchedulePage, ScheduleQuery, ScheduleR
 from tagapi.jobs.schedules import Schedule
 from tagapi.registries.codec import micros
 from tagapi.registries.redis import schedule_scripts as scripts
+from tagapi.registries.redis.admission import Admission
 from tagapi.registries.redis.scripts import PREFIX as P
 from tagapi.registries.schedule_codec import due_place, dump_schedule, load_schedule
 
 Asking = Callable[[], AbstractContextManager[None]]
-Admission = Callable[[Job, Bounds], list[Any]]
-"""What ADMIT takes, for a new job."""
-Admitted = Callable[[list[Any], Job, Bounds], Job | None]
-"""The job of what ADMIT has answered; None where it has to be asked again."""
 
 
 class RedisSchedules(ScheduleRegistry):
@@ -33,20 +30,13 @@ class RedisSchedules(ScheduleRegistry):
         jobs: Callable[[Sequence[str]], Sequence[Job]],
         redis: Any,
         asking: Asking,
-        heard_until: Callable[[], datetime],
-        late: Callable[[], Exception],
-        admission: Callable[[Request, Bounds], tuple[Job, list[Any]]],
-        admitted: Admitted,
+        admission: Admission,
     ) -> None:
-        """`asking` is around whatever the server is asked, `heard_until` until when somebody waits for its answer,
-        and `late` the error where it was not heard of by then."""
+        """`asking` is around whatever the server is asked."""
         super().__init__(now, jobs)
         self._redis = redis
         self._asking = asking
-        self._heard_until = heard_until
-        self._late = late
         self._admission = admission
-        self._admitted = admitted
         self._insert_script = redis.register_script(scripts.INSERT)
         self._swap_script = redis.register_script(scripts.SWAP)
         self._begin_script = redis.register_script(scripts.BEGIN)
@@ -70,7 +60,7 @@ class RedisSchedules(ScheduleRegistry):
     def _insert(self, schedule: Schedule, at_most: int) -> Schedule:
         arguments: list[Any] = [schedule.id, _list(None, schedule.owner), at_most, schedule.version]
         arguments += [dump_schedule(schedule), _due(schedule), json.dumps(_lists(schedule))]
-        arguments += [micros(self._heard_until())]
+        arguments += [self._admission.heard_until()]
         while True:
             with self._asking():
                 told = self._insert_script(args=arguments)
@@ -80,7 +70,7 @@ class RedisSchedules(ScheduleRegistry):
                 case b"full":
                     self._check_room(schedule.owner, told[1], at_most)
                 case b"late":
-                    raise self._late()
+                    raise self._admission.late()
                 case b"known" if known := self.get_all([schedule.id]):
                     return known[0]
             # else it was removed in between
@@ -90,10 +80,13 @@ class RedisSchedules(ScheduleRegistry):
             return bool(self._swap_script(args=_moving(before, after)))
 
     def _begin(self, before: Schedule, after: Schedule, run: Request, bounds: Bounds) -> Job | None:
-        job, arguments = self._admission(run, bounds)
+        job, arguments = self._admission.arguments(run, bounds, None)
         with self._asking():
             told = self._begin_script(args=[*arguments, *_moving(before, after)])
-        return None if told[0] == b"changed" else self._admitted(told, job, bounds)
+        if told[0] == b"changed":
+            return None
+        admitted = self._admission.answer(told, job, bounds)
+        return admitted and admitted[0]
 
     def _due(self, now: datetime) -> Sequence[str]:
         with self._asking():
