@@ -90,13 +90,15 @@ class Scheduling:
         *,
         owner: str,
         labels: tuple[str, ...] = (),
+        lane: str | None = None,
         least: float = LEAST,
         at_once: bool = False,
         route: str = "",
         key: str | None = None,
         asked: Json | None = None,
     ) -> Scheduled:
-        """Have a task run again and again; `at_once`: from now on. `asked` is as in `JobService.submit`.
+        """Have a task run again and again; `at_once`: from now on. `asked` is as in `JobService.submit`; `lane` is
+        another one than the task's, where runs should not stand in the way of those who ask by hand.
 
         Raises ShuttingDown, TooManySchedules, Unusable for a timing that is none or has less than `least` seconds
         between two runs, KeyReused, and, where the first run is to begin at once, QueueFull or OwnerQueueFull;
@@ -115,7 +117,7 @@ class Scheduling:
             created_at=now,
             next_at=now if at_once else schedules.first(timing, now, self._next_of),
             labels=labels,
-            lane=self._service.lane_of(task),
+            lane=lane or self._service.lane_of(task),
             asked=asked,
             token=new_token(),
         )

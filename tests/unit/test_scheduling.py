@@ -99,6 +99,13 @@ def test_one_that_begins_at_once_is_answered_with_its_first_run(house: House) ->
     assert house.jobs() == 2
 
 
+def test_runs_are_in_the_lane_of_their_task_or_in_one_of_their_own(house: House) -> None:
+    for lane in (None, "monitors"):
+        scheduled = house.schedule(lane=lane, at_once=True)
+        assert scheduled.job is not None
+        assert scheduled.schedule.lane == scheduled.job.lane == (lane or "spark")
+
+
 def test_a_cron_begins_by_the_clocks_of_its_place(house: House) -> None:
     scheduled = house.schedule(Cron(expression="0 3 * * *", timezone="Asia/Kolkata"))
     assert scheduled.schedule.next_at.isoformat() == "2024-03-01T21:30:00+00:00"
