@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+import orjson
 import pytest
 
 from tagapi.jobs import changes, schedules
@@ -145,6 +146,33 @@ def test_every_fact_is_stored() -> None:
     """A new one needs a step in `schedule_codec.py`."""
     assert set(schedule_codec.KEPT) == {field.name for field in fields(Schedule)} - {"number", "version"}
     assert load_schedule(7, 3, dump_schedule(EVERY_FACT)) == replace(EVERY_FACT, number=7, version=3)
+
+
+def test_what_version_1_stored_is_read() -> None:
+    """As it was written by the first release that had schedules."""
+    stored = {
+        "v": 1,
+        "id": "every fact",
+        "task": "tags.compute",
+        "owner": "ann",
+        "arguments": {"имя": ["ü", None, 1.5, True]},
+        "timing": {"expression": "0 3 * * *", "timezone": "Europe/Madrid"},
+        "created_at": "2024-02-29T23:59:00+00:00",
+        "next_at": "2024-02-29T23:59:00.000001+00:00",
+        "labels": ["tag:1", "tag:2"],
+        "lane": "platforms",
+        "asked": {"who": "all"},
+        "token": "t0",
+        "paused": "ann asked for it",
+        "runs": 3,
+        "missed": 2,
+        "last_job_id": "j3",
+        "last_due_at": "2024-02-29T22:59:00+00:00",
+        "last_begun_at": "2024-02-29T23:59:00+00:00",
+    }
+    assert load_schedule(1, 1, orjson.dumps(stored)) == replace(EVERY_FACT, number=1)
+    interval = orjson.dumps({**stored, "timing": {"seconds": 60}})
+    assert load_schedule(1, 1, interval) == replace(EVERY_FACT, number=1, timing=Every(seconds=60))
 
 
 def test_what_a_newer_release_stored_is_not_guessed_at() -> None:
