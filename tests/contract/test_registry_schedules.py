@@ -32,6 +32,7 @@ from tagapi.jobs.registry import Bounds, JobRegistry
 from tagapi.jobs.schedule_registry import Begun, ScheduleQuery
 from tagapi.jobs.schedules import Cron, Every, Schedule, run_id, run_label
 from tagapi.registries import open_registry, schedule_codec
+from tagapi.registries.redis.registry import RedisRegistry
 from tagapi.registries.schedule_codec import dump_schedule, load_schedule
 from tagapi.registries.sqlite.registry import SqliteRegistry
 from tagapi.timetable import next_of
@@ -562,3 +563,17 @@ def test_each_time_has_one_run_or_is_counted(
         assert len({job.id for job in mine}) == schedule.runs == len(mine)
         assert schedule.runs + schedule.missed == (schedule.next_at - START) / step
     assert_counters_agree(registry, jobs)
+
+
+def test_what_a_frozen_server_finds_too_late_is_not_kept(tmp_path: Path, clock: ManualClock) -> None:
+    """Whoever asked was told by then that the store is away."""
+    registry = open_backend("redis", tmp_path, clock)
+    assert isinstance(registry, RedisRegistry)
+    schedule = add(registry, clock)
+    registry._admission.heard_until = lambda: 0  # type: ignore[method-assign]
+    with pytest.raises(StoreUnavailable):
+        add(registry, clock)
+    with pytest.raises(StoreUnavailable):
+        begin(registry, schedule)
+    assert registry.schedules.find(ScheduleQuery()).schedules == [schedule]
+    assert every_job(registry) == []
