@@ -13,8 +13,8 @@ from apscheduler.schedulers.background import BackgroundScheduler
 from tagapi.jobs import changes
 from tagapi.jobs.errors import JobError, JobNotFound
 from tagapi.jobs.lists import Query, task_label
-from tagapi.jobs.model import DEFAULT_LANE, EventKind, Job, JobState
-from tagapi.jobs.registry import JobRegistry, new_token
+from tagapi.jobs.model import DEFAULT_LANE, EventKind, Job, JobState, new_token
+from tagapi.jobs.registry import JobRegistry
 from tagapi.jobs.task import Task
 
 log = logging.getLogger(__name__)
@@ -28,6 +28,8 @@ TABLES_FIRST = (
 TABLES_HELD = TABLES_EVERY / 2  # seconds for which others leave the tables to the process that tends them
 PARKED_JOBS = Query(states=frozenset({JobState.PARKED}), limit=1)
 COLLECTORS_EVERY = 60  # seconds
+SCHEDULES_EVERY = 1  # seconds
+ORPHANS_EVERY = 30  # seconds
 LOOK_AGAIN_EVERY = 300  # seconds
 LOOK_AGAIN_AFTER = (timedelta(hours=1), timedelta(days=1))
 """After the end of a job with effects outside: what was sent and not answered may arrive that late."""
@@ -51,10 +53,13 @@ class Upkeep:
         tend_tables: Callable[[], None],
         tasks: Mapping[str, Task] | None = None,
         tend_collectors: Callable[[], None] = lambda: None,
+        begin_due: Callable[[], None] = lambda: None,
+        pause_orphans: Callable[[], None] = lambda: None,
     ) -> None:
         """`retention` is how long finished jobs are kept, by lane.
 
         `remove_files` is for jobs that are about to be forgotten; it may be told of one more than once.
+        `begin_due` begins the runs of schedules, in each process; `pause_orphans` looks whose owners are gone.
         """
         self._outside = {
             name: task for name, task in (tasks or {}).items() if type(task).look_again is not Task.look_again
@@ -64,6 +69,8 @@ class Upkeep:
         self._remove_files = remove_files
         self._tend_tables = tend_tables
         self._tend_collectors = tend_collectors
+        self._begin_due = begin_due
+        self._pause_orphans = pause_orphans
         self._retention = retention if isinstance(retention, Mapping) else {DEFAULT_LANE: retention}
         self._max_recoveries = max_recoveries
         self._scheduler = BackgroundScheduler(timezone="UTC")
@@ -72,6 +79,8 @@ class Upkeep:
         self._every(TABLES_EVERY, self.tend, TABLES_FIRST)
         self._every(COLLECTORS_EVERY, self.collect, COLLECTORS_EVERY / 6)
         self._every(LOOK_AGAIN_EVERY, self.look_again, LOOK_AGAIN_EVERY)
+        self._every(SCHEDULES_EVERY, self.begin_due, SCHEDULES_EVERY)
+        self._every(ORPHANS_EVERY, self.pause_orphans, ORPHANS_EVERY)
 
     def _every(self, seconds: float, step: Callable[[], None], first: float) -> None:
         """A late run, however late, is worth one run, and so are several that fell together."""
@@ -152,6 +161,15 @@ class Upkeep:
         if found:
             log.warning("late_effects_removed", extra={"job_id": job.id, "what": found})
         self._registry.update(job.id, partial(changes.looked_again, detail=found or NOTHING_LATE))
+
+    def begin_due(self) -> None:
+        """Begin what is due by a schedule. Every process looks: whoever is first begins it."""
+        self._begin_due()
+
+    def pause_orphans(self) -> None:
+        """Pause the schedules of those who are gone, where no other process does."""
+        if self._registry.lock("orphans", self._worker, ORPHANS_EVERY / 2):
+            self._pause_orphans()
 
     def collect(self) -> None:
         """Tend the collectors, where no other process that shares the registry does."""

@@ -30,12 +30,13 @@ from tag_tasks.spark.endpoint import spark_endpoint
 from tag_tasks.spark.session import Spark
 from tag_tasks.spark.sources import Source, Sources
 from tag_tasks.tags.table import MembershipTable
-from tagapi import __version__
+from tagapi import __version__, timetable
 from tagapi.executors.thread_pool import ThreadPoolExecutor
-from tagapi.jobs.lists import Query, task_label
+from tagapi.jobs.lists import Bounds, Query, task_label
 from tagapi.jobs.model import DEFAULT_LANE, JobState
-from tagapi.jobs.registry import Bounds, JobRegistry
+from tagapi.jobs.registry import JobRegistry
 from tagapi.jobs.runner import JobRunner, RunnerLimits
+from tagapi.jobs.scheduling import Scheduling
 from tagapi.jobs.service import JobService
 from tagapi.jobs.task import Task
 from tagapi.jobs.watch import Watch
@@ -64,6 +65,7 @@ class World:
     watch: Watch
     hub: Hub
     service: JobService
+    scheduling: Scheduling
     executor: ThreadPoolExecutor
     upkeep: Upkeep
     settings: Settings
@@ -120,6 +122,7 @@ def build(settings: Settings) -> World:
     executor = ThreadPoolExecutor(runner, registry, lanes)
     bounds = Bounds(queued=jobs.max_queued, queued_per_owner=jobs.max_queued_per_user)
     service = JobService(registry, executor, bounds, {name: task.lane for name, task in tasks.items()})
+    scheduling = Scheduling(registry, service, timetable.next_of, timetable.check)
     vacuum_hours = VACUUM_MARGIN + jobs.timeout_seconds / 3600
     upkeep = Upkeep(
         registry,
@@ -130,9 +133,11 @@ def build(settings: Settings) -> World:
         remove_files=means.results.remove,
         tend_tables=lambda: means.vacuum(vacuum_hours),
         tend_collectors=lambda: _tend_collectors(means, service, settings.export.retention_days),
+        begin_due=scheduling.begin_due,
+        pause_orphans=scheduling.pause_orphans,
     )
     watch, hub = Watch(registry), Hub(settings.server.max_pushes)
-    return World(means, tasks, registry, watch, hub, service, executor, upkeep, settings)
+    return World(means, tasks, registry, watch, hub, service, scheduling, executor, upkeep, settings)
 
 
 def _tend_collectors(means: Means, service: JobService, days: float) -> None:

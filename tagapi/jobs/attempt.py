@@ -21,8 +21,8 @@ from typing import TypeVar
 
 from tagapi.jobs import changes
 from tagapi.jobs.errors import Busy, JobCancelled, StaleAttempt, StoreUnavailable
-from tagapi.jobs.model import Change, Entry, Job, Json, Progress
-from tagapi.jobs.registry import JobRegistry, new_token
+from tagapi.jobs.model import Change, Entry, Job, Json, Progress, new_token
+from tagapi.jobs.registry import JobRegistry
 
 log = logging.getLogger(__name__)
 

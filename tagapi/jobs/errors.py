@@ -39,6 +39,16 @@ class JobNotFound(JobError):
     code = "job_not_found"
 
 
+class ScheduleNotFound(JobError):
+    message = "There is no schedule {schedule_id}."
+    code = "schedule_not_found"
+
+
+class TooManySchedules(JobError):
+    message = "{owner} already has {schedules} schedules, and may have no more."
+    code = "too_many_schedules"
+
+
 class QueueFull(JobError):
     message = "The queue is full: {queued} jobs are waiting. Try again in {retry_after} s."
     code = "queue_full"

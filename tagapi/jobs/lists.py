@@ -13,6 +13,14 @@ from tagapi.jobs.model import Job, JobState
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Bounds:
+    """How many jobs may wait in a lane, and for one owner in it."""
+
+    queued: int
+    queued_per_owner: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Query:
     """Which jobs a list shows, newest first. None means any. Raises ValueError for a label without its namespace."""
 

@@ -7,6 +7,7 @@ storage and no thread.
 from __future__ import annotations
 
 import enum
+import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -324,3 +325,8 @@ class Job:
 
 
 Change = Callable[[Job, datetime], Job]
+
+
+def new_token() -> str:
+    """What a write is known by."""
+    return secrets.token_hex(8)

@@ -16,7 +16,6 @@ The contract, which one suite checks on every backend:
 
 from __future__ import annotations
 
-import secrets
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -26,8 +25,9 @@ from typing import Any
 
 from tagapi.jobs import changes
 from tagapi.jobs.errors import IllegalTransition, JobNotFound, KeyReused, OwnerQueueFull, QueueFull, StaleAttempt
-from tagapi.jobs.lists import ListKey, Page, Query
-from tagapi.jobs.model import DEFAULT_LANE, Change, Job, Request
+from tagapi.jobs.lists import Bounds, ListKey, Page, Query
+from tagapi.jobs.model import DEFAULT_LANE, Change, Job, Request, new_token
+from tagapi.jobs.schedule_registry import ScheduleRegistry
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -37,14 +37,6 @@ class IdempotencyKey:
     owner: str
     route: str
     value: str
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Bounds:
-    """How many jobs may wait in a lane, and for one owner in it."""
-
-    queued: int
-    queued_per_owner: int
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -85,6 +77,9 @@ QUEUE_RETRY_AFTER = 5  # seconds: a full queue of small jobs has drained well be
 
 class JobRegistry(ABC):
     """Policy; a backend supplies the primitives below. Safe to call from many threads."""
+
+    schedules: ScheduleRegistry
+    """What is begun by the clock, in the same store."""
 
     def add(self, request: Request, bounds: Bounds, key: IdempotencyKey | None = None) -> Added:
         """Admit a request. Raises KeyReused, QueueFull or OwnerQueueFull, having stored nothing."""
@@ -258,8 +253,3 @@ class JobRegistry(ABC):
     @abstractmethod
     def describe(self) -> Mapping[str, Any]:
         """What the store is and how durable, for people: `kind`, and whatever its kind has to say."""
-
-
-def new_token() -> str:
-    """What a write is known by."""
-    return secrets.token_hex(8)

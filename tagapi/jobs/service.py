@@ -12,9 +12,9 @@ from typing import Protocol
 
 from tagapi.jobs import changes
 from tagapi.jobs.errors import AlreadyFinished, JobNotFound, NotRetryable, OwnerQueueFull, QueueFull, ShuttingDown
-from tagapi.jobs.lists import Page, Query
+from tagapi.jobs.lists import Bounds, Page, Query
 from tagapi.jobs.model import DEFAULT_LANE, Job, JobState, Json, Request
-from tagapi.jobs.registry import Added, Bounds, IdempotencyKey, JobRegistry
+from tagapi.jobs.registry import Added, IdempotencyKey, JobRegistry
 
 log = logging.getLogger(__name__)
 
@@ -54,6 +54,13 @@ class JobService:
         """Accept nothing more: what is accepted while the process leaves might not run."""
         self.accepting = False
 
+    @property
+    def bounds(self) -> Bounds:
+        return self._bounds
+
+    def lane_of(self, task: str) -> str:
+        return self._lanes.get(task, DEFAULT_LANE)
+
     def submit(
         self,
         task: str,
@@ -79,7 +86,7 @@ class JobService:
             arguments=arguments,
             labels=labels,
             request_id=request_id,
-            lane=self._lanes.get(task, DEFAULT_LANE),
+            lane=self.lane_of(task),
             asked=asked,
         )
         scoped = None if key is None else IdempotencyKey(owner=owner, route=route, value=key)
@@ -112,7 +119,7 @@ class JobService:
             job_id=str(uuid.uuid4()),
             owner=by,
             request_id=request_id,
-            lane=self._lanes.get(job.request.task, DEFAULT_LANE),
+            lane=self.lane_of(job.request.task),
             retry_of=job_id,
             kept_before=None if job.state is JobState.SUCCEEDED else job.kept or job.request.kept_before,
         )
@@ -127,6 +134,10 @@ class JobService:
             log.info("job_accepted", extra=extra)
             self._executor.wake(added.job.lane)
         return added
+
+    def wake(self, lane: str) -> None:
+        """Something was admitted to the lane by another way."""
+        self._executor.wake(lane)
 
     def once(self, name: str, seconds: float) -> bool:
         """Whether this is the first to ask for `name` in so many seconds, of all who share the registry."""

@@ -14,9 +14,10 @@ from sortedcontainers import SortedList
 
 from tagapi.jobs import changes
 from tagapi.jobs.errors import JobNotFound
-from tagapi.jobs.lists import ListKey, Page, due, moves, waiting
+from tagapi.jobs.lists import Bounds, ListKey, Page, due, moves, waiting
 from tagapi.jobs.model import DEFAULT_LANE, Job, Request
-from tagapi.jobs.registry import CHANGES_KEPT, Bounds, Changed, IdempotencyKey, JobRegistry
+from tagapi.jobs.registry import CHANGES_KEPT, Changed, IdempotencyKey, JobRegistry
+from tagapi.registries.memory_schedules import MemorySchedules
 
 
 class MemoryRegistry(JobRegistry):
@@ -36,6 +37,9 @@ class MemoryRegistry(JobRegistry):
         self._changes: deque[str] = deque(maxlen=CHANGES_KEPT)
         self._written = 0
         self._locks: dict[str, tuple[str, datetime]] = {}
+        self.schedules = MemorySchedules(
+            lambda: self.now(), self.get_all, self._lock, lambda run, bounds: self._admitted(run, bounds, None)[0]
+        )
 
     def check(self) -> None:
         """Memory is never away."""
@@ -64,20 +68,24 @@ class MemoryRegistry(JobRegistry):
 
     def _admit(self, request: Request, bounds: Bounds, key: IdempotencyKey | None) -> tuple[Job, bool]:
         with self._lock:
-            if key in self._keys:
-                known = self._jobs[self._keys[key]]
-                return known, known.id != request.job_id
-            if request.job_id in self._jobs:
-                return self._jobs[request.job_id], False
-            queued, of_owner = (self._count(waiting(owner, request.lane)) for owner in (None, request.owner))
-            self._check_bounds(queued, of_owner, request.owner, bounds)
-            self._last_number += 1
-            job = changes.accept(request, self.now(), self._last_number)
-            self._place(None, job)
-            if key is not None:
-                self._keys[key] = job.id
-                self._key_of[job.id] = key
-            return job, False
+            return self._admitted(request, bounds, key)
+
+    def _admitted(self, request: Request, bounds: Bounds, key: IdempotencyKey | None) -> tuple[Job, bool]:
+        """Under the lock."""
+        if key in self._keys:
+            known = self._jobs[self._keys[key]]
+            return known, known.id != request.job_id
+        if request.job_id in self._jobs:
+            return self._jobs[request.job_id], False
+        queued, of_owner = (self._count(waiting(owner, request.lane)) for owner in (None, request.owner))
+        self._check_bounds(queued, of_owner, request.owner, bounds)
+        self._last_number += 1
+        job = changes.accept(request, self.now(), self._last_number)
+        self._place(None, job)
+        if key is not None:
+            self._keys[key] = job.id
+            self._key_of[job.id] = key
+        return job, False
 
     def _swap(self, before: Job, after: Job) -> bool:
         with self._lock:

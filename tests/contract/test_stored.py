@@ -24,9 +24,11 @@ from tagapi.jobs.errors import KeyReused, StoreTooNew
 from tagapi.jobs.lists import Query
 from tagapi.jobs.model import Job, JobState, Request
 from tagapi.jobs.registry import Bounds, IdempotencyKey, JobRegistry, new_token
+from tagapi.jobs.schedules import Every, Schedule
 from tagapi.registries import codec, open_registry, unusable
 from tagapi.registries.redis.scripts import SCHEMA_VERSION as REDIS_VERSION
 from tagapi.registries.sqlite.tables import SCHEMA_VERSION as SQLITE_VERSION
+from tagapi.timetable import next_of
 from tests.clock import ManualClock
 from tests.contract.backends import valkey
 from tests.contract.recount import assert_counters_agree, assert_lists_agree
@@ -196,6 +198,15 @@ def test_everything_goes_on(registry: JobRegistry, url: str, clock: ManualClock,
         owner, route, value, _ = release.told["keys"][0]
         again = Request(job_id=new_token(), task="tags.compute", owner=owner, arguments={})
         assert not reopened.add(again, ROOM, IdempotencyKey(owner=owner, route=route, value=value)).replayed
+
+
+def test_a_store_that_had_no_schedules_takes_them(registry: JobRegistry, clock: ManualClock) -> None:
+    now, timing = clock.now(), Every(seconds=60)
+    facts = {"id": "s1", "task": "tags.compute", "owner": "ann", "arguments": {}, "created_at": now, "next_at": now}
+    schedule = registry.schedules.add(Schedule(**facts, timing=timing), 1)
+    begun = registry.schedules.begin(schedule.id, next_of, ROOM)
+    assert begun is not None
+    assert registry.get(begun.job.id) == begun.job == every_job(registry)[0]
 
 
 def test_many_open_it_at_once_and_it_is_brought_up_to_date_once(url: str, clock: ManualClock, release: Release) -> None:

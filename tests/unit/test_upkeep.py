@@ -14,7 +14,7 @@ from tagapi.jobs.errors import JobNotFound, Transient
 from tagapi.jobs.lists import Query
 from tagapi.jobs.model import Job, JobState, Request
 from tagapi.jobs.registry import Bounds, IdempotencyKey
-from tagapi.upkeep import BATCH, COLLECTORS_EVERY, TABLES_HELD, Upkeep
+from tagapi.upkeep import BATCH, COLLECTORS_EVERY, ORPHANS_EVERY, TABLES_HELD, Upkeep
 from tests.clock import ManualClock
 from tests.unit.fakes import PATIENCE, Door
 
@@ -31,6 +31,8 @@ class House:
         self.registry = Door(self.clock)
         self.tended: list[str] = []
         self.collected: list[str] = []
+        self.begun: list[str] = []
+        self.swept: list[str] = []
         self.cleared: list[str] = []
         self.upkeep, self.other = (self._upkeep(worker) for worker in ("here", "there"))
 
@@ -39,6 +41,8 @@ class House:
         return Upkeep(
             *(self.registry, worker, KEPT, 1, self._remove_files, lambda: self.tended.append(worker)),
             tend_collectors=lambda: self.collected.append(worker),
+            begin_due=lambda: self.begun.append(worker),
+            pause_orphans=lambda: self.swept.append(worker),
         )
 
     def _remove_files(self, job_ids: Sequence[str]) -> None:
@@ -154,6 +158,32 @@ def test_one_process_at_a_time_tends_the_collectors_and_another_once_it_is_gone(
     house.upkeep.collect()
     house.other.collect()
     assert house.collected == ["there", "there", "here"]
+
+
+def test_every_process_begins_what_is_due_and_one_looks_whose_owners_are_gone(house: House) -> None:
+    for upkeep in (house.other, house.upkeep, house.other):
+        upkeep.begin_due()
+        upkeep.pause_orphans()
+    assert (house.begun, house.swept) == (["there", "here", "there"], ["there", "there"])
+    house.clock.advance(ORPHANS_EVERY / 2)
+    house.upkeep.pause_orphans()
+    assert house.swept == ["there", "there", "here"]
+
+
+def test_what_is_due_is_looked_for_by_the_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tagapi.upkeep.SCHEDULES_EVERY", 0.05)
+    looked = threading.Semaphore(0)
+
+    def begin() -> None:
+        looked.release()
+        raise Transient(reason="the store hesitates")
+
+    upkeep = Upkeep(Door(ManualClock()), "here", KEPT, 1, lambda _: None, lambda: None, begin_due=begin)
+    upkeep.start()
+    try:
+        assert all(looked.acquire(timeout=PATIENCE) for _ in range(3))
+    finally:
+        upkeep.stop()
 
 
 @pytest.mark.parametrize("error", [Transient(reason="the table hesitates"), ValueError("a fault of ours")])

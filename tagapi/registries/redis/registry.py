@@ -6,13 +6,10 @@ How durable an acknowledged job is, the server's configuration decides (`appendo
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
-from functools import lru_cache
-from hashlib import sha256
+from datetime import UTC, datetime
 from typing import Any
 
 from redis import ConnectionError as RedisConnectionError
@@ -20,18 +17,18 @@ from redis import Redis, RedisError
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from tagapi.jobs import changes
 from tagapi.jobs.errors import JobNotFound
-from tagapi.jobs.lists import ListKey, Page, moves, waiting
+from tagapi.jobs.lists import Bounds, ListKey, Page, moves, waiting
 from tagapi.jobs.model import DEFAULT_LANE, Job, Request
-from tagapi.jobs.registry import Bounds, Changed, IdempotencyKey, JobRegistry
+from tagapi.jobs.registry import Changed, IdempotencyKey, JobRegistry
 from tagapi.registries.availability import Availability
-from tagapi.registries.codec import Decoded, dump_moving, dump_request, from_micros, micros, places
+from tagapi.registries.codec import Decoded, dump_moving, from_micros, micros, places
 from tagapi.registries.redis import scripts
+from tagapi.registries.redis.admission import TIMEOUT, Admission
+from tagapi.registries.redis.names import list_name, list_names, of_lane
+from tagapi.registries.redis.schedules import RedisSchedules
 from tagapi.registries.versions import check_version
 
-TIMEOUT = 0.8  # seconds for an answer; with it a request is told within about a second that the store is away
-HEARD_WITHIN = timedelta(seconds=2 * TIMEOUT)  # both tries; a request that a frozen server finds later is nobody's
 CLOCK_KEPT = 1.0  # seconds: how long the difference to the server's clock is believed
 P = scripts.PREFIX
 
@@ -59,6 +56,10 @@ class RedisRegistry(JobRegistry):
         self._opened = False  # what is there is not known to be of a version that this release reads
         self._clock = (0.0, -CLOCK_KEPT)
         """The server's clock less ours, and when that was found, in monotonic seconds."""
+        self._admission = Admission(
+            lambda: self.now(), self._server_time, self.get_all, self._check_bounds, self._available
+        )
+        self.schedules = RedisSchedules(lambda: self.now(), self.get_all, self._redis, self._asking, self._admission)
 
     def check(self) -> None:
         self._available.check(self.queued)
@@ -135,37 +136,18 @@ class RedisRegistry(JobRegistry):
         return answers
 
     def _admit(self, request: Request, bounds: Bounds, key: IdempotencyKey | None) -> tuple[Job, bool]:
-        job = changes.accept(request, self.now())
-        _, entered = moves(None, job)
-        arguments: list[Any] = [
-            job.id,
-            "" if key is None else _digest(key),
-            bounds.queued,
-            bounds.queued_per_owner,
-            _list_names(frozenset(waiting(None, request.lane))),
-            _list_names(frozenset(waiting(request.owner, request.lane))),
-        ]
-        arguments += [dump_moving(job), dump_request(request), micros(job.submitted_at), _list_names(entered)]
-        arguments += [micros(self._server_time() + HEARD_WITHIN), _of_lane(job.lane)]
+        job, arguments = self._admission.arguments(request, bounds, key)
         while True:
             with self._asking():
                 told = self._admit_script(args=arguments)
-            match told[0]:
-                case b"new":
-                    return changes.accept(request, job.submitted_at, told[1]), False
-                case b"full":
-                    self._check_bounds(told[1], told[2], request.owner, bounds)
-                case b"late":
-                    raise self._available.lost(TimeoutError("the server was not heard of in time"))
-                case b"known" if known := self.get_all([told[1].decode()]):
-                    return known[0], known[0].id != request.job_id
-            # else the key's job was forgotten in between: there is room for a new one
+            if (admitted := self._admission.answer(told, job, bounds)) is not None:
+                return admitted
 
     def _swap(self, before: Job, after: Job) -> bool:
         left, entered = moves(before, after)
         arguments: list[Any] = [before.id, before.number, before.version, after.version, dump_moving(after)]
-        arguments += [*_derived(before), _list_names(left), *_derived(after), _list_names(entered)]
-        arguments += [_of_lane(after.lane)]
+        arguments += [*_derived(before), list_names(left), *_derived(after), list_names(entered)]
+        arguments += [of_lane(after.lane)]
         with self._asking():
             return bool(self._swap_script(args=arguments))
 
@@ -176,7 +158,7 @@ class RedisRegistry(JobRegistry):
             for job in finished:
                 left, _ = moves(job, None)
                 _, ended, _ = _derived(job)
-                arguments: list[Any] = [job.id, job.number, job.version, ended, _list_names(left), _of_lane(job.lane)]
+                arguments: list[Any] = [job.id, job.number, job.version, ended, list_names(left), of_lane(job.lane)]
                 self._forget_script(args=arguments, client=pipeline)
             pipeline.execute()
 
@@ -184,13 +166,13 @@ class RedisRegistry(JobRegistry):
 
     def _next_due(self, now: datetime, lane: str) -> str | None:
         with self._asking():
-            first = self._redis.zrange(f"{P}due{_of_lane(lane)}", "-inf", micros(now), byscore=True, offset=0, num=1)
+            first = self._redis.zrange(f"{P}due{of_lane(lane)}", "-inf", micros(now), byscore=True, offset=0, num=1)
         ids = self._ids(first)
         return ids[0] if ids else None
 
     def next_due_at(self, lane: str = DEFAULT_LANE) -> datetime | None:
         with self._asking():
-            first = self._redis.zrange(f"{P}due{_of_lane(lane)}", 0, 0, withscores=True)
+            first = self._redis.zrange(f"{P}due{of_lane(lane)}", 0, 0, withscores=True)
         return from_micros(int(first[0][1])) if first else None
 
     def changed(self, after: str | None, limit: int = 1000) -> Changed:
@@ -207,12 +189,12 @@ class RedisRegistry(JobRegistry):
     def _page(self, wanted: Sequence[ListKey], before: int | None, offset: int, limit: int, first: int = 0) -> Page:
         highest, lowest = "+inf" if before is None else f"({before}", str(first) if first else "-inf"
         with self._asking():
-            total, *rows = self._page_script(args=[highest, lowest, offset, limit, *map(_list_name, wanted)])
+            total, *rows = self._page_script(args=[highest, lowest, offset, limit, *map(list_name, wanted)])
         return Page(jobs=self._read([(job_id.decode(), moving) for job_id, *moving in rows]), total=total)
 
     def _above(self, wanted: Sequence[ListKey], after: int, limit: int) -> Sequence[int]:
         with self._asking(), self._redis.pipeline(transaction=False) as asked:
-            for name in map(_list_name, wanted):
+            for name in map(list_name, wanted):
                 asked.zrange(f"{P}list:{name}", f"({after}", "+inf", byscore=True, offset=0, num=limit)
             found = asked.execute()
         return sorted(int(number) for numbers in found for number in numbers)[:limit]
@@ -224,11 +206,11 @@ class RedisRegistry(JobRegistry):
 
     def queued(self) -> int:
         with self._asking():
-            waits = [self._redis.zcard(f"{P}list:{_list_name(key)}") for key in waiting(None)]
+            waits = [self._redis.zcard(f"{P}list:{list_name(key)}") for key in waiting(None)]
         return sum(map(int, waits))
 
     def finished_before(self, moment: datetime, limit: int, lane: str = DEFAULT_LANE) -> Sequence[str]:
-        key, until = f"{P}finished{_of_lane(lane)}", f"({micros(moment)}"
+        key, until = f"{P}finished{of_lane(lane)}", f"({micros(moment)}"
         with self._asking():
             old = self._redis.zrange(key, "-inf", until, byscore=True, offset=0, num=limit)
         return self._ids(old)
@@ -265,23 +247,3 @@ class RedisRegistry(JobRegistry):
 def _derived(job: Job) -> list[int | str]:
     """The job's places, as a script takes them: nothing is an empty text."""
     return ["" if place is None else int(place) for place in places(job)]
-
-
-def _of_lane(lane: str) -> str:
-    """What is added to the name of a key that every lane has of its own."""
-    return "" if lane == DEFAULT_LANE else f":{lane}"
-
-
-@lru_cache(10_000)
-def _list_name(key: ListKey) -> str:
-    state = None if key.state is None else key.state.value
-    return json.dumps([key.namespace, key.owner, state, key.label])
-
-
-@lru_cache(10_000)
-def _list_names(keys: frozenset[ListKey]) -> str:
-    return json.dumps([_list_name(key) for key in keys])
-
-
-def _digest(key: IdempotencyKey) -> str:
-    return sha256(json.dumps([key.owner, key.route, key.value]).encode()).hexdigest()

@@ -45,9 +45,10 @@ end
 local function changed(id) redis.call('XADD', P..'changes', 'MAXLEN', '~', CHANGES_KEPT, '*', 'id', id) end
 """.replace("CHANGES_KEPT", str(CHANGES_KEPT))
 
-ADMIT = (
+ADMITTING = (
     _PLACE
     + """
+local function admit()
 -- ARGV: id, digest of the key or '', bound, bound of the owner, the lane's lists of waiting jobs and the owner's,
 --       moving, request, due, lists, until when (in microseconds) somebody waits for the answer, lane.
 -- Answers {'known', id} or {'full', queued, of the owner} or {'new', number}, or {'late'}, having stored nothing.
@@ -69,8 +70,11 @@ local none = {due = '', finished = '', leased = '0', lists = '[]'}
 place(id, number, ARGV[12], none, {due = ARGV[9], finished = '', leased = '0', lists = ARGV[10]})
 changed(id)
 return {'new', number}
+end
 """
 )
+
+ADMIT = ADMITTING + "return admit()"
 
 SWAP = (
     _PLACE

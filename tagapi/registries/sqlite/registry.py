@@ -16,12 +16,13 @@ import apsw
 
 from tagapi.jobs import changes
 from tagapi.jobs.errors import JobNotFound
-from tagapi.jobs.lists import ListKey, Page, moves, waiting
+from tagapi.jobs.lists import Bounds, ListKey, Page, moves, waiting
 from tagapi.jobs.model import DEFAULT_LANE, Job, Request
-from tagapi.jobs.registry import Bounds, Changed, IdempotencyKey, JobRegistry
+from tagapi.jobs.registry import Changed, IdempotencyKey, JobRegistry
 from tagapi.registries.availability import Availability
 from tagapi.registries.codec import Decoded, dump_moving, dump_request, from_micros, micros, places
 from tagapi.registries.sqlite import lists
+from tagapi.registries.sqlite.schedules import SqliteSchedules
 from tagapi.registries.sqlite.tables import make_tables
 from tagapi.registries.sqlite.writer import GroupWriter
 
@@ -51,6 +52,9 @@ class SqliteRegistry(JobRegistry):
         self._idle: list[apsw.Connection] = []
         self._writer = GroupWriter(self._connect_to_write)
         self._made = False  # the file is not known to have its tables
+        self.schedules = SqliteSchedules(
+            lambda: self.now(), self.get_all, self._reading_one_moment, self._write, self._begun
+        )
 
     def check(self) -> None:
         self._available.check(self.queued)
@@ -162,6 +166,10 @@ class SqliteRegistry(JobRegistry):
         job = changes.accept(request, self.now(), number)
         db.execute(ADMIT, admission(job, stored, key))
         return job, False
+
+    def _begun(self, db: apsw.Connection, run: Request, bounds: Bounds) -> Job:
+        """A run of a schedule, admitted in the transaction that moves the schedule on."""
+        return self._admitted(db, run, dump_request(run), bounds, None)[0]
 
     def _swap(self, before: Job, after: Job) -> bool:
         columns = (after.version, dump_moving(after), *places(after), before.number, before.id, before.version)

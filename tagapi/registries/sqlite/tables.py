@@ -15,7 +15,7 @@ from tagapi.registries.versions import check_version
 
 BLOCK = 1024  # job numbers that share a row of the tally
 PAGE_SIZE = 1024  # bytes: an admission touches some thirty pages, and each of them is written to the log whole
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 INDEXES = """
 CREATE INDEX jobs_due ON jobs (lane, due, number) WHERE due IS NOT NULL;
 
@@ -31,6 +31,18 @@ END;
 CREATE TRIGGER keep_changes AFTER INSERT ON changes BEGIN
   DELETE FROM changes WHERE seq <= new.seq - {CHANGES_KEPT};
 END;
+"""
+SCHEDULES = """
+CREATE TABLE schedules (
+  number INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, version INTEGER NOT NULL, owner TEXT NOT NULL,
+  namespace TEXT NOT NULL, due INTEGER, schedule BLOB NOT NULL
+);
+
+CREATE INDEX schedules_due ON schedules (due, number) WHERE due IS NOT NULL;
+
+CREATE INDEX schedules_owner ON schedules (owner, number);
+
+CREATE INDEX schedules_namespace ON schedules (namespace, number);
 """
 ADMITTED = """
 CREATE VIEW admitted (number, id, version, moving, due, finished, leased, lane, request, enters, owner, route, value)
@@ -81,6 +93,7 @@ END;
 
 {CHANGES}
 {ADMITTED}
+{SCHEDULES}
 CREATE TRIGGER forget AFTER DELETE ON jobs BEGIN
   DELETE FROM requests WHERE number = old.number;
   DELETE FROM keys WHERE number = old.number;
@@ -92,6 +105,7 @@ MIGRATIONS = {
     3: "ALTER TABLE held RENAME TO locks",
     4: f"ALTER TABLE jobs ADD COLUMN lane TEXT NOT NULL DEFAULT '{DEFAULT_LANE}';"
     f"DROP INDEX jobs_due; DROP INDEX jobs_finished; DROP VIEW admitted; {INDEXES} {CHANGES} {ADMITTED}",
+    5: SCHEDULES,
 }
 """By the version that each leads to. What a table holds is brought up to date when it is read: `versions.py`."""
 
