@@ -63,7 +63,7 @@ class _Loader(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
-_Loader.add_implicit_resolver(NUMBERS[0], re.compile(r"0|[1-9][0-9]*"), list("0123456789"))
+_Loader.add_implicit_resolver(NUMBERS[0], re.compile(r"(0|[1-9][0-9]*)\Z"), list("0123456789"))
 
 # -- reading -------------------------------------------------------------------------------
 

@@ -103,6 +103,8 @@ def _name(name: str, labels: list[str]) -> str:
             raise Misspelt("is no host name")
         if label.startswith("xn--"):
             _check_punycode(label)
+    if labels[-1][0].isdigit():  # as in 10.0.0.1-20
+        raise Misspelt("is no host name, and no address")
     return name
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import enum
+import socket
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from types import TracebackType
 from typing import Self
 
 from tag_tasks.assets.addresses import Address
-from tag_tasks.assets.guard.doors import Allowance, Doors
+from tag_tasks.assets.guard.doors import Allowance, Doors, MakeSocket
 from tag_tasks.assets.guard.gate import Gate
 from tag_tasks.assets.guard.names import Names, Records, addresses_in
 from tag_tasks.assets.guard.pages import MOST_BODY, Page, any_tls, behind, get
@@ -78,11 +79,15 @@ class Guard:
         own: Sequence[Own] = (),
         seconds: float = TARGET_SECONDS,
         most_body: int = MOST_BODY,
+        make_socket: MakeSocket = socket.socket,
     ) -> None:
-        """`scopes` says what is allowed now, or raises ScopeError; `own` are the sockets of this service itself."""
+        """`scopes` says what is allowed now, or raises ScopeError; `own` are the sockets of this service itself.
+
+        `make_socket` is there for tests that have an internet of their own.
+        """
         self._gate = Gate(scopes, own, record)
         self._limits = limits
-        self._doors = Doors(self._gate, limits)
+        self._doors = Doors(self._gate, limits, make_socket)
         self._names = names or Names()
         self._seconds = seconds
         self._most_body = most_body

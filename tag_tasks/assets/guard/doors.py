@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 from ipaddress import ip_address
@@ -17,6 +17,8 @@ from tag_tasks.assets.scope import Asked, Why
 
 LOOK_SECONDS = 1.0  # between two looks whether what is open is allowed still
 TURNS = 10  # of the loop, in which a transport that was aborted has closed its socket
+MakeSocket = Callable[[int, int, int], socket.socket]
+"""By family, kind and protocol, as `socket.socket` does."""
 
 
 @dataclass(slots=True)
@@ -34,6 +36,7 @@ class Door:
     what: str
     clock: asyncio.Timeout
     gate: Gate
+    make: MakeSocket
     why: Why | None = None
     """Why it was closed before its end."""
     sockets: list[socket.socket] = field(default_factory=list)
@@ -42,7 +45,7 @@ class Door:
         """A socket for an entry as `getaddrinfo` has them, after a look at the very address that is in it."""
         family, kind, protocol, _, where = info
         self.gate.check(replace(self.asked, address=ip_address(where[0]), port=where[1]), self.what)
-        made = socket.socket(family, kind, protocol)
+        made = self.make(family, kind, protocol)
         made.setblocking(False)
         self.sockets.append(made)
         return made
@@ -74,8 +77,9 @@ class Door:
 class Doors:
     """The doors of one job."""
 
-    def __init__(self, gate: Gate, limits: Limits) -> None:
+    def __init__(self, gate: Gate, limits: Limits, make: MakeSocket) -> None:
         self._gate = gate
+        self._make = make
         self._limits = limits
         self._open: set[Door] = set()
 
@@ -86,7 +90,7 @@ class Doors:
         async with self._limits.place(asked.address):
             began = asyncio.get_running_loop().time()
             clock = asyncio.timeout(allowance.left)
-            door = Door(asked, what, clock, self._gate)
+            door = Door(asked, what, clock, self._gate, self._make)
             try:
                 async with clock, self._kept(door):
                     yield door
