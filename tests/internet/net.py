@@ -87,4 +87,4 @@ async def _read(reader: asyncio.StreamReader) -> Get:
     lines = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
     path = lines[0].split(" ")[1]
     headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in lines[1:] if line)}
-    return Get(headers["host"].rpartition(":")[0] or headers["host"], path, headers)
+    return Get(headers["host"].rpartition(":")[0] or headers["host"], path, headers, reader)

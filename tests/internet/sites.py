@@ -15,6 +15,8 @@ class Get:
     host: str
     path: str
     headers: Mapping[str, str]
+    reader: asyncio.StreamReader
+    """What is said after it, which is nothing: it ends when the other side goes."""
 
 
 Site = Callable[[Get, asyncio.StreamWriter], Awaitable[None]]
@@ -51,24 +53,25 @@ def redirects(ways: Mapping[str, str]) -> Site:
     return say
 
 
-async def silent(_: Get, writer: asyncio.StreamWriter) -> None:
+async def silent(get: Get, _: asyncio.StreamWriter) -> None:
     """Say nothing until the other side goes."""
-    await writer.wait_closed()
+    await get.reader.read()
 
 
-async def dripping(_: Get, writer: asyncio.StreamWriter) -> None:
+async def dripping(get: Get, writer: asyncio.StreamWriter) -> None:
     """Begin, and never end."""
     writer.write(b"HTTP/1.1 200 OK\r\n\r\nso")
     await writer.drain()
-    await writer.wait_closed()
+    await get.reader.read()
 
 
-async def endless(_: Get, writer: asyncio.StreamWriter) -> None:
+async def endless(get: Get, writer: asyncio.StreamWriter) -> None:
     """A body without end, as fast as it is read."""
     writer.write(b"HTTP/1.1 200 OK\r\n\r\n")
-    while not writer.is_closing():
+    while not (writer.is_closing() or get.reader.at_eof()):
         writer.write(b"more " * 4096)
         await writer.drain()
+        await asyncio.sleep(0)
 
 
 def bomb(size: int) -> Site:
