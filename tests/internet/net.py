@@ -14,6 +14,7 @@ from tests.internet.names import NameServer, Zone
 from tests.internet.sites import Get, Site
 
 SERVER = "127.0.53.53"
+HANDSHAKE = b"\x16"
 ANY = "*"
 """The site for names that have none of their own."""
 
@@ -83,8 +84,11 @@ class Internet:
 
 
 async def _read(reader: asyncio.StreamReader) -> Get:
-    """Raises EOFError for a connection on which nothing is asked."""
-    lines = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
+    """Raises EOFError for a connection on which nothing is asked, or in TLS where there is none."""
+    first = await reader.readexactly(1)
+    if first == HANDSHAKE:
+        raise EOFError
+    lines = (first + await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
     path = lines[0].split(" ")[1]
     headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in lines[1:] if line)}
     return Get(headers["host"].rpartition(":")[0] or headers["host"], path, headers, reader)
