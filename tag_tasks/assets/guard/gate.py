@@ -1,0 +1,82 @@
+"""Whether something may be contacted now: asked of the scopes each time, and each refusal recorded."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable, Sequence
+from typing import NoReturn
+
+from tag_tasks.assets.addresses import Address, judged
+from tag_tasks.assets.refused import Refusal, Refused
+from tag_tasks.assets.scope import Asked, Own, Scope, Why, name_refusal, refusal
+from tag_tasks.assets.scope_file import ScopeError, ScopeFile
+
+
+def scopes_of(file: ScopeFile, ids: Sequence[str], user: str | None) -> Callable[[], Sequence[Scope]]:
+    """What a job may work in, as the file has it at each moment; `user` is None for one who sees every scope."""
+
+    def now() -> Sequence[Scope]:
+        return [one for one in file.scopes() if one.id in ids and (user is None or one.open_to(user))]
+
+    return now
+
+
+class Gate:
+    """Judges for one job."""
+
+    def __init__(
+        self, scopes: Callable[[], Sequence[Scope]], own: Sequence[Own], record: Callable[[Refusal], None]
+    ) -> None:
+        """`scopes` may raise ScopeError; `own` are the sockets at which this service listens."""
+        self._scopes = scopes
+        self._own = own
+        self._record = record
+
+    def check(self, asked: Asked, what: str) -> None:
+        """Raises Refused, where this address may not be connected to."""
+        if (why := self.judge(asked)) is not None:
+            self.refuse(what, str(asked.address), why)
+
+    def check_name(self, name: str) -> None:
+        """Raises Refused, where the name servers may not be asked for this name."""
+        try:
+            why = name_refusal(self._scopes(), name)
+        except ScopeError:
+            why = Why.CLOSED
+        if why is not None:
+            self.refuse(name, None, why)
+
+    def check_aliases(self, name: str, aliases: Sequence[str]) -> None:
+        """Raises Refused, where the name leads over one that is excluded."""
+        try:
+            excluded = any(scope.excludes(alias) for scope in self._scopes() for alias in aliases)
+        except ScopeError:
+            self.refuse(name, None, Why.CLOSED)
+        if excluded:
+            self.refuse(name, None, Why.EXCLUDED)
+
+    def judge(self, asked: Asked) -> Why | None:
+        here = any(one.port == asked.port for one in self._own) and is_here(asked.address)
+        if any(one.meets(asked.address, asked.port, here) for one in self._own):
+            return Why.OWN
+        try:
+            return refusal(self._scopes(), asked)
+        except ScopeError:
+            return Why.CLOSED
+
+    def refuse(self, what: str, address: str | None, why: Why) -> NoReturn:
+        told = Refusal(what, address, why)
+        self._record(told)
+        raise Refused(refusal=told, passed=())
+
+
+def is_here(address: Address) -> bool:
+    """Whether the address is one of this machine's: one can listen there. Nothing is sent to find that out."""
+    one = judged(address)
+    family = socket.AF_INET if one.version == 4 else socket.AF_INET6
+    try:
+        with socket.socket(family, socket.SOCK_STREAM) as trial:
+            trial.bind((str(one), 0))
+    except OSError:
+        return False
+    return True
