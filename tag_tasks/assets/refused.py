@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tag_tasks.assets.scope import Why
@@ -25,8 +26,13 @@ class Refused(TaskFailed):
     `passed` are the pages that had redirected before.
     """
 
-    message = "{refusal.what} is not contacted: {refusal.why.value}"
+    message = "{what} is not contacted: {why}"
     code = "out_of_scope"
+
+
+def refused(refusal: Refusal, passed: Sequence[object] = ()) -> Refused:
+    """The error of a refusal."""
+    return Refused(what=refusal.what, why=refusal.why.value, refusal=refusal, passed=tuple(passed))
 
 
 class NotReached(TaskFailed):

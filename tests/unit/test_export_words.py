@@ -16,7 +16,7 @@ from tagapi.jobs.model import Job, JobState, Request
 from tagapi.jobs.outcome import cause_of
 from tagapi.namespaces.export import words
 from tagapi.namespaces.export.front import BadOperation, ExportFront, NoRules
-from tagapi.namespaces.export.reading import ReadsFull
+from tagapi.namespaces.export.reading import OwnReadsFull, ReadsFull
 from tagapi.namespaces.export.render import SHOWN, envelope, render_deleted, render_task, status_of
 from tagapi.namespaces.problems import HTTP_CODES, STATUS, UNREAD, Invalid, NoPushes, Unsupported, problem_of
 from tests.e2e.stand_in import NoDocuments
@@ -55,6 +55,7 @@ CATALOGUE = [
     (BadOperation(name="c"), 400, "18"),
     (NoRules(name="s"), 403, "23"),
     (ReadsFull(open=100, retry_after=5), 429, "30"),
+    (OwnReadsFull(open=75, retry_after=5), 429, "30"),
 ]
 
 

@@ -139,7 +139,7 @@ def test_one_user_leaves_places_to_others() -> None:
         with pytest.raises(OwnReadsFull) as caught:
             ask(readings)
     problem = problem_of(caught.value)
-    assert (problem.status, problem.code, problem.headers["Retry-After"]) == (503, "reads_full", "5")
+    assert (problem.status, problem.code, problem.headers["Retry-After"]) == (503, "own_reads_full", "5")
     with pytest.raises(NotFoundInData):  # of bob's there is none: but he would have had a place
         ask(readings, owner="bob")
     ends[0].close()

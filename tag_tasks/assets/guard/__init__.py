@@ -22,7 +22,7 @@ from tag_tasks.assets.guard.gate import Gate
 from tag_tasks.assets.guard.names import Names, Records, addresses_in
 from tag_tasks.assets.guard.pages import MOST_BODY, Page, any_tls, behind, get
 from tag_tasks.assets.limits import Limits
-from tag_tasks.assets.refused import NotReached, Refusal, Refused
+from tag_tasks.assets.refused import NotReached, Refusal, Refused, refused
 from tag_tasks.assets.scope import Asked, Own, Scope, Use, Why
 from tag_tasks.assets.spelling import Misspelt, domain, written
 from tag_tasks.assets.urls import OtherScheme, Url, url
@@ -178,7 +178,7 @@ class Guard:
             try:
                 page = await self._get(self._url(where), allowance)
             except Refused as error:
-                raise Refused(refusal=error.refusal, passed=tuple(passed)) from error
+                raise refused(error.refusal, passed) from error
             if page.leads_to is None or not redirects:
                 return behind(page, tuple(passed))
             if len(passed) == redirects:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import NoReturn
 
 from tag_tasks.assets.addresses import Address, judged
-from tag_tasks.assets.refused import Refusal, Refused
+from tag_tasks.assets.refused import Refusal, refused
 from tag_tasks.assets.scope import Asked, Own, Scope, Why, name_refusal, refusal
 from tag_tasks.assets.scope_file import ScopeError, ScopeFile
 
@@ -67,7 +67,7 @@ class Gate:
     def refuse(self, what: str, address: str | None, why: Why) -> NoReturn:
         told = Refusal(what, address, why)
         self._record(told)
-        raise Refused(refusal=told, passed=())
+        raise refused(told)
 
 
 def is_here(address: Address) -> bool:

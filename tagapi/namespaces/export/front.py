@@ -70,7 +70,12 @@ class ExportFront(Front):
     prefixes = ("/api/v3", "/api/v1/status")
     error_schema = shapes.ExportError
     every_query = ExportQuery
-    statuses: ClassVar[Mapping[str, int]] = {"bad_operation": 400, "no_rules": 403, "reads_full": 429}
+    statuses: ClassVar[Mapping[str, int]] = {
+        "bad_operation": 400,
+        "no_rules": 403,
+        "reads_full": 429,
+        "own_reads_full": 429,
+    }
 
     def __init__(self, service: JobService, documents: Documents, readings: Readings | None) -> None:
         """`readings` is None where no connection can be kept open."""

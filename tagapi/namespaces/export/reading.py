@@ -27,6 +27,7 @@ class ReadsFull(Unavailable):
 
 class OwnReadsFull(ReadsFull):
     message = "You have {open} open streams, which is as many as anybody may have. Try again in {retry_after} s."
+    code = "own_reads_full"
 
 
 class Reader(Protocol):

@@ -62,6 +62,7 @@ CODES: Mapping[str, str] = {
     "too_large": BAD_JSON,
     "unsupported_media_type": BAD_JSON,
     "reads_full": READS,
+    "own_reads_full": READS,
     "transient": SEARCH,
     "task_failed": SEARCH,
 }
