@@ -84,7 +84,7 @@ curl -X PUT $API/api/v3/stream/c/coffee -H "Content-Type: application/json" -d '
 curl -X POST $API/api/v3/stream/export -H "Content-Type: application/json" \\
   -d '{"start": "2024-01-01", "target": "coffee", "query": "coffee lang:en"}'
 sleep 5; curl $API/api/v3/tasks/export        # finished
-curl -N "$API/api/v3/stream/c/coffee/results?end_behaviour=stop"
+curl "$API/api/v3/stream/c/coffee/results?end_behaviour=stop&max_hits=3"
 ```
 
 On this page: open an operation, *Try it out*, *Execute*. Where the service asks for tokens, press *Authorize* first.
