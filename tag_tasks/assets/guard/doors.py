@@ -126,11 +126,6 @@ class Doors:
             if (why := self._gate.judge(door.asked)) is not None:
                 self._close(door, why)
 
-    def close(self) -> None:
-        """Close all that is open."""
-        for door in tuple(self._open):
-            self._close(door, Why.CLOSED)
-
     def _close(self, door: Door, why: Why) -> None:
         door.why = door.why or why
         with suppress(RuntimeError):  # it is closing already
