@@ -14,6 +14,7 @@ from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 import tag_tasks.assets
@@ -400,6 +401,27 @@ def test_a_cancel_closes_every_socket(site: Site, tls: bool) -> None:
     run(scene, site, net={"tls": server} if tls else None, most_body=2**40)
 
 
+def sockets_open() -> int:
+    return len(psutil.Process().net_connections())
+
+
+def test_a_cancel_closes_the_sockets_of_questions_too() -> None:
+    async def scene(world: World) -> None:
+        world.net.names.silent.add("www.corp.example")
+        before = sockets_open()
+        working = asyncio.create_task(world.guard.fetch(world.url()))
+        while len(world.net.names.asked) < 2:
+            await asyncio.sleep(0)
+        assert sockets_open() == before + 2
+        working.cancel()
+        with quickly(), pytest.raises(asyncio.CancelledError):
+            await working
+        await asyncio.sleep(0)
+        assert sockets_open() == before and not world.guard._limits.sockets.taken
+
+    run(scene)
+
+
 @pytest.mark.parametrize("how", ["closed", "gone", "excluded"])
 def test_what_is_open_is_closed_when_the_scope_does_not_allow_it_any_more(how: str) -> None:
     async def scene(world: World) -> None:
@@ -468,7 +490,7 @@ def test_after_its_end_nothing_is_contacted_and_nothing_before_its_beginning() -
 OPENING = {
     *("open_connection", "open_unix_connection", "create_connection", "create_datagram_endpoint", "start_server"),
     *("create_server", "sock_connect", "sock_sendto", "create_subprocess_exec", "create_subprocess_shell"),
-    *("import_module", "__import__", "urlopen", "system", "popen"),
+    *("import_module", "__import__", "urlopen", "system", "popen", "socket", "ssl", "aiohttp", "dns"),
 }
 """What opens a connection, or comes by something that does."""
 
