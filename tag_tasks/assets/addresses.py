@@ -5,10 +5,12 @@ The tables are our own: those of `ipaddress` differ from one release of Python t
 
 from __future__ import annotations
 
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_network
 
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
+KEPT = 4096  # addresses of which it is known what they are: one is asked of for each of its ports
 
 
 def _networks(*given: str) -> tuple[Network, ...]:
@@ -64,6 +66,7 @@ NAMED = (IPv6Address("::"), IPv6Address("::1"))
 """Unspecified and loopback, which look like compatible forms and are none."""
 
 
+@lru_cache(KEPT)
 def judged(address: Address) -> Address:
     """The address that a connect to this one is judged by: the IPv4 one inside, where there is one."""
     if isinstance(address, IPv4Address) or address in NAMED:
@@ -82,11 +85,13 @@ def inside(address: Address, networks: tuple[Network, ...]) -> bool:
     return any(address in one for one in networks if one.version == address.version)
 
 
+@lru_cache(KEPT)
 def never(address: Address) -> bool:
     """Whether no scope can allow it."""
     return inside(address, NEVER) or inside(judged(address), NEVER)
 
 
+@lru_cache(KEPT)
 def is_global(address: Address) -> bool:
     """Whether it is an address of the internet, with which everybody means the same machine."""
     one = judged(address)

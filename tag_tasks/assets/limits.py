@@ -45,13 +45,14 @@ class Places:
 
     @asynccontextmanager
     async def one(self) -> AsyncIterator[None]:
-        await self._take()
+        await self.take()
         try:
             yield
         finally:
-            self._give_back()
+            self.give_back()
 
-    async def _take(self) -> None:
+    async def take(self) -> None:
+        """Wait for a place. Whoever has it gives it back."""
         with self._lock:
             if self._free and not self._waiting:
                 self._free -= 1
@@ -70,9 +71,9 @@ class Places:
             if not waiter.granted:
                 self._waiting.remove(waiter)
                 return
-        self._give_back()  # it was given a place, and did not hear of it any more
+        self.give_back()  # it was given a place, and did not hear of it any more
 
-    def _give_back(self) -> None:
+    def give_back(self) -> None:
         with self._lock:
             while self._waiting:
                 waiter = self._waiting.popleft()
@@ -131,11 +132,17 @@ class Limits:
         """
         pace = self._enter(judged(address))
         try:
-            async with pace.places.one():
+            await pace.places.take()
+            try:
                 if (seconds := self._wait_of(pace)) > 0:
                     await self._sleep(seconds)
-                async with self.sockets.one():
+                await self.sockets.take()
+                try:
                     yield
+                finally:
+                    self.sockets.give_back()
+            finally:
+                pace.places.give_back()
         finally:
             with self._lock:
                 pace.users -= 1

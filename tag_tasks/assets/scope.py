@@ -48,7 +48,7 @@ class Why(enum.Enum):
     SPELLING = "spelling"
     """A host that is read in different ways, or is none."""
     CLOSED = "closed"
-    """The scope file is missing or broken, or the scope is not in it any more."""
+    """The scope file is missing or broken, the scope is not in it any more, or the job is over."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

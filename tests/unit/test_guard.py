@@ -14,6 +14,7 @@ from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 import tag_tasks.assets
@@ -115,7 +116,8 @@ def test_a_name_keeps_its_own_name_at_an_address_of_many() -> None:
         writer.write(answer(get.host.encode(), Set_Cookie="a=b"))
 
     async def scene(world: World) -> None:
-        for name in ("www.corp.example", "alias.corp.example"):
+        world.net.zone["a_b.corp.example"] = {"A": [SITE]}
+        for name in ("www.corp.example", "alias.corp.example", "a_b.corp.example"):
             assert (await world.guard.fetch(world.url(name))).body == name.encode()
 
     run(scene, hosts)
@@ -160,6 +162,9 @@ def test_what_is_outside_is_refused_at_once_and_behind_a_redirect(host: str, why
         ("//evil.test/", Why.OUTSIDE),
         ("http://www.corp.example\\@evil.test/", Why.SPELLING),
         ("http://ex\u00e4mple.test/", Why.OUTSIDE),
+        ("http://[::1", Why.SPELLING),
+        ("http://[::1]evil.test/", Why.SPELLING),
+        ("http://\udcff.test/", Why.SPELLING),
     ],
 )
 def test_redirects_lead_nowhere_else(location: str, why: Why) -> None:
@@ -396,6 +401,27 @@ def test_a_cancel_closes_every_socket(site: Site, tls: bool) -> None:
     run(scene, site, net={"tls": server} if tls else None, most_body=2**40)
 
 
+def sockets_open() -> int:
+    return len(psutil.Process().net_connections())
+
+
+def test_a_cancel_closes_the_sockets_of_questions_too() -> None:
+    async def scene(world: World) -> None:
+        world.net.names.silent.add("www.corp.example")
+        before = sockets_open()
+        working = asyncio.create_task(world.guard.fetch(world.url()))
+        while len(world.net.names.asked) < 2:
+            await asyncio.sleep(0)
+        assert sockets_open() == before + 2
+        working.cancel()
+        with quickly(), pytest.raises(asyncio.CancelledError):
+            await working
+        await asyncio.sleep(0)
+        assert sockets_open() == before and not world.guard._limits.sockets.taken
+
+    run(scene)
+
+
 @pytest.mark.parametrize("how", ["closed", "gone", "excluded"])
 def test_what_is_open_is_closed_when_the_scope_does_not_allow_it_any_more(how: str) -> None:
     async def scene(world: World) -> None:
@@ -443,12 +469,28 @@ def test_the_end_of_the_guard_closes_everything() -> None:
     run(scene, endless)
 
 
+def test_after_its_end_nothing_is_contacted_and_nothing_before_its_beginning() -> None:
+    async def scene(world: World) -> None:
+        record, names = world.refusals.append, Names(world.net.servers)
+        guard = Guard(scopes=lambda: [CORP], limits=Limits(sockets=1), record=record, names=names)
+        assert await world.refused(guard.fetch(world.url())) is Why.CLOSED
+        async with guard:
+            working = [asyncio.create_task(guard.fetch(world.url("127.1.0.1"))) for _ in range(2)]
+            while not world.net.open:
+                await asyncio.sleep(0)
+        for one in working:  # of which the second waits for the place of the first
+            assert await world.refused(one) is Why.CLOSED
+        assert await world.refused(guard.port(ip_address(SITE), world.net.port)) is Why.CLOSED
+
+    assert len(run(scene, dripping).net.accepted) == 1
+
+
 # -- nobody else ---------------------------------------------------------------------------
 
 OPENING = {
     *("open_connection", "open_unix_connection", "create_connection", "create_datagram_endpoint", "start_server"),
     *("create_server", "sock_connect", "sock_sendto", "create_subprocess_exec", "create_subprocess_shell"),
-    *("import_module", "__import__", "urlopen", "system", "popen"),
+    *("import_module", "__import__", "urlopen", "system", "popen", "socket", "ssl", "aiohttp", "dns"),
 }
 """What opens a connection, or comes by something that does."""
 

@@ -101,12 +101,12 @@ def test_a_place_is_not_given_to_a_loop_that_is_closed() -> None:
     places = Places(1)
 
     async def wait() -> None:
-        await asyncio.wait_for(places._take(), PATIENCE)
+        await asyncio.wait_for(places.take(), PATIENCE)
 
     async def scene() -> None:
         async with places.one():
             gone = asyncio.new_event_loop()
-            waiting = gone.create_task(places._take())
+            waiting = gone.create_task(places.take())
             gone_thread = threading.Thread(target=gone.run_until_complete, args=(asyncio.sleep(0),))
             gone_thread.start()
             gone_thread.join()

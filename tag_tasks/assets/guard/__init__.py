@@ -12,7 +12,7 @@ import enum
 import socket
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
 
@@ -49,6 +49,8 @@ class Resolved:
     name: str
     addresses: tuple[Address, ...]
     aliases: tuple[str, ...]
+    seconds: float = field(default=0.0, compare=False)
+    """That the name servers took."""
 
 
 class Connection:
@@ -94,6 +96,7 @@ class Guard:
         self._watching: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
+        self._gate.shut = False
         self._watching = asyncio.create_task(self._doors.watch())
         return self
 
@@ -103,7 +106,8 @@ class Guard:
         if self._watching is not None:
             self._watching.cancel()
             self._watching = None
-        self._doors.close()
+        self._gate.shut = True
+        self._doors.look()
 
     def look(self) -> None:
         """Close what the scopes do not allow any more. It is done every second without that."""
@@ -132,7 +136,7 @@ class Guard:
         if not found:
             raise NotReached(what=asked, reason="no name server has an answer")
         addresses = [address for records in found for address in addresses_in(records)]
-        return Resolved(asked, tuple(addresses), found[0].aliases)
+        return Resolved(asked, tuple(addresses), found[0].aliases, max(one.seconds for one in found))
 
     def _understood(self, name: str) -> str:
         try:
@@ -196,7 +200,7 @@ class Guard:
 
     async def _get(self, where: Url, allowance: Allowance) -> Page:
         lost: NotReached | None = None
-        for asked in await self._allowed(where):
+        for asked in await self._allowed(where, allowance):
             try:
                 async with self._doors.door(asked, str(where), allowance) as door:
                     return await get(door, where, self._most_body)
@@ -204,10 +208,12 @@ class Guard:
                 lost = error
         raise lost or NotReached(what=str(where), reason="the name has no address")
 
-    async def _allowed(self, where: Url) -> Sequence[Asked]:
+    async def _allowed(self, where: Url, allowance: Allowance) -> Sequence[Asked]:
         """The first of the addresses that may be contacted. Raises Refused where there are others alone."""
         if isinstance(where.host, str):
-            addresses: Sequence[Address] = (await self.resolve(where.host)).addresses
+            found = await self.resolve(where.host)
+            allowance.left -= found.seconds
+            addresses: Sequence[Address] = found.addresses
         else:
             addresses = [where.host]
         allowed, refused = [], None

@@ -44,7 +44,10 @@ class Door:
     def socket_for(self, info: tuple[Any, ...]) -> socket.socket:
         """A socket for an entry as `getaddrinfo` has them, after a look at the very address that is in it."""
         family, kind, protocol, _, where = info
-        self.gate.check(replace(self.asked, address=ip_address(where[0]), port=where[1]), self.what)
+        return self._made(family, kind, protocol, replace(self.asked, address=ip_address(where[0]), port=where[1]))
+
+    def _made(self, family: int, kind: int, protocol: int, asked: Asked) -> socket.socket:
+        self.gate.check(asked, self.what)
         made = self.make(family, kind, protocol)
         made.setblocking(False)
         self.sockets.append(made)
@@ -54,7 +57,7 @@ class Door:
         """A socket that is connected. Raises OSError."""
         address, port = self.asked.address, self.asked.port
         family = socket.AF_INET if address.version == 4 else socket.AF_INET6
-        made = self.socket_for((family, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", (str(address), port)))
+        made = self._made(family, socket.SOCK_STREAM, socket.IPPROTO_TCP, self.asked)
         try:
             await asyncio.get_running_loop().sock_connect(made, (str(address), port))
         except BaseException:
@@ -92,21 +95,17 @@ class Doors:
             clock = asyncio.timeout(allowance.left)
             door = Door(asked, what, clock, self._gate, self._make)
             try:
-                async with clock, self._kept(door):
-                    yield door
+                async with clock:
+                    self._open.add(door)
+                    try:
+                        yield door
+                    finally:
+                        self._open.discard(door)
+                        await door.closed()
             except OSError as error:  # of which TimeoutError is one
                 self._tell(door, error)
             finally:
                 allowance.left -= asyncio.get_running_loop().time() - began
-
-    @asynccontextmanager
-    async def _kept(self, door: Door) -> AsyncIterator[None]:
-        self._open.add(door)
-        try:
-            yield
-        finally:
-            self._open.discard(door)
-            await door.closed()
 
     def _tell(self, door: Door, error: OSError) -> None:
         if door.why is not None:
@@ -125,11 +124,6 @@ class Doors:
         for door in tuple(self._open):
             if (why := self._gate.judge(door.asked)) is not None:
                 self._close(door, why)
-
-    def close(self) -> None:
-        """Close all that is open."""
-        for door in tuple(self._open):
-            self._close(door, Why.CLOSED)
 
     def _close(self, door: Door, why: Why) -> None:
         door.why = door.why or why

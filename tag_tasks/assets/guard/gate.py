@@ -31,6 +31,8 @@ class Gate:
         self._scopes = scopes
         self._own = own
         self._record = record
+        self.shut = True
+        """Before the job's work has begun, and after it has ended: then nothing may be contacted."""
 
     def check(self, asked: Asked, what: str) -> None:
         """Raises Refused, where this address may not be connected to."""
@@ -40,7 +42,7 @@ class Gate:
     def check_name(self, name: str) -> None:
         """Raises Refused, where the name servers may not be asked for this name."""
         try:
-            why = name_refusal(self._scopes(), name)
+            why = Why.CLOSED if self.shut else name_refusal(self._scopes(), name)
         except ScopeError:
             why = Why.CLOSED
         if why is not None:
@@ -56,6 +58,9 @@ class Gate:
             self.refuse(name, None, Why.EXCLUDED)
 
     def judge(self, asked: Asked) -> Why | None:
+        """Why this may not be connected to now; None where it may."""
+        if self.shut:
+            return Why.CLOSED
         here = any(one.port == asked.port for one in self._own) and is_here(asked.address)
         if any(one.meets(asked.address, asked.port, here) for one in self._own):
             return Why.OWN

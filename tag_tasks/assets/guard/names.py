@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import ip_address
 
 import dns.asyncresolver
@@ -29,6 +30,8 @@ class Records:
     """As they stand in a zone file."""
     aliases: tuple[str, ...] = ()
     """The names over which they were found, CNAME by CNAME."""
+    seconds: float = field(default=0.0, compare=False)
+    """That the name servers took."""
 
 
 def servers_of(text: str) -> tuple[tuple[Address, int], ...]:
@@ -59,16 +62,18 @@ class Names:
 
     async def ask(self, name: str, kind: str) -> Records:
         """The records of a kind, such as `A` or `MX`. Raises NotReached where no server has an answer."""
+        loop = asyncio.get_running_loop()
+        began = loop.time()
         try:
             answer = await self._resolver.resolve(f"{name}.", kind, search=False, raise_on_no_answer=False)
         except dns.resolver.NXDOMAIN:
-            return Records()
+            return Records(seconds=loop.time() - began)
         except (dns.exception.DNSException, OSError, EOFError) as error:
             raise NotReached(what=name, reason=f"no name server has an answer: {type(error).__name__}") from error
         chain = answer.chaining_result.cnames
         aliases = tuple(one.target.to_text(omit_final_dot=True).lower() for records in chain for one in records)
         values = tuple(one.to_text() for one in answer.rrset or ())
-        return Records(values[:MOST_ANSWERS], aliases)
+        return Records(values[:MOST_ANSWERS], aliases, loop.time() - began)
 
 
 def addresses_in(records: Records) -> tuple[Address, ...]:

@@ -49,7 +49,12 @@ class Page:
     def leads_to(self) -> str | None:
         """Where it redirects to, not checked in any way."""
         location = self.header("Location") if self.status in REDIRECTS else None
-        return None if location is None else urljoin(self.url, location)
+        if location is None:
+            return None
+        try:
+            return urljoin(self.url, location)
+        except ValueError:  # as with half of an IPv6 address
+            return location
 
 
 class _Pinned(AbstractResolver):
