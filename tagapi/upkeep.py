@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -11,7 +12,7 @@ from functools import partial
 from apscheduler.schedulers.background import BackgroundScheduler
 
 from tagapi.jobs import changes
-from tagapi.jobs.errors import JobError, JobNotFound
+from tagapi.jobs.errors import JobError, JobNotFound, StoreUnavailable
 from tagapi.jobs.lists import Query, task_label
 from tagapi.jobs.model import DEFAULT_LANE, EventKind, Job, JobState, new_token
 from tagapi.jobs.registry import JobRegistry
@@ -163,8 +164,12 @@ class Upkeep:
         self._registry.update(job.id, partial(changes.looked_again, detail=found or NOTHING_LATE))
 
     def begin_due(self) -> None:
-        """Begin what is due by a schedule. Every process looks: whoever is first begins it."""
-        self._begin_due()
+        """Begin what is due by a schedule. Every process looks: whoever is first begins it.
+
+        That the store is away is told by what runs less often.
+        """
+        with suppress(StoreUnavailable):
+            self._begin_due()
 
     def pause_orphans(self) -> None:
         """Pause the schedules of those who are gone, where no other process does."""
