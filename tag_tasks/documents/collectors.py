@@ -255,8 +255,7 @@ class CollectorTable(JobTable):
         done = replace(delivery, documents=delivery.documents + paid.num_rows, steps=delivery.steps + 1)
         last = target.next + paid.num_rows
         transactions = [
-            Transaction(delivery.job_id, delivery.epoch, of_today()),
-            Transaction(f"{delivery.job_id}/documents", done.documents, of_today()),
+            *told_of_job(delivery.job_id, delivery.epoch, done.documents),
             Transaction(offsets_of(delivery.key, delivery.generation), last),
         ]
         if delivery.payer is not None:
@@ -283,7 +282,7 @@ class CollectorTable(JobTable):
 
         def step() -> int:
             version, documents = self.use(lambda table: (table.version(), transaction(table, f"{job_id}/documents")))
-            self.commit(version, f"{job_id}-{epoch}", [], transactions=[Transaction(job_id, epoch, of_today())])
+            self.commit(version, f"{job_id}-{epoch}", [], transactions=[Transaction(job_id, epoch, _of_today())])
             return documents
 
         return tried(step)
@@ -367,7 +366,12 @@ def tried(step: Callable[[], Answer]) -> Answer:
     raise Contended(reason=commits.FASTER)
 
 
-def of_today() -> int:
+def told_of_job(job_id: str, epoch: int, documents: int) -> list[Transaction]:
+    """What a commit says of its job: the attempt, which fences the earlier ones, and how many documents there are."""
+    return [Transaction(job_id, epoch, _of_today()), Transaction(f"{job_id}/documents", documents, _of_today())]
+
+
+def _of_today() -> int:
     """By the clock by which Delta forgets transactions."""
     return int(time.time() * 1000)
 

@@ -21,7 +21,7 @@ from deltalake import Transaction
 from tag_tasks.delta import files
 from tag_tasks.delta.files import DataFile
 from tag_tasks.documents.collected import DOCUMENTS, Collected, Live, Piece, offsets_of, transactions
-from tag_tasks.documents.collectors import LINES, CollectorTable, Faster, of_today, tried
+from tag_tasks.documents.collectors import LINES, CollectorTable, Faster, told_of_job, tried
 from tagapi.jobs.errors import Contended
 
 STEP = 10_000
@@ -172,10 +172,7 @@ class LiveCollectors:
         return int(self._table.now().timestamp() * 1000)
 
     def _write(self, version: int, done: Attempt, actions: Sequence[Any], marks: Sequence[Transaction]) -> None:
-        own = [
-            Transaction(done.job_id, done.epoch, of_today()),
-            Transaction(f"{done.job_id}/documents", done.documents, of_today()),
-        ]
+        own = told_of_job(done.job_id, done.epoch, done.documents)
         _, (epoch,) = self._table.use(partial(transactions, names=[done.job_id]))
         if epoch > done.epoch:
             raise Contended(reason="another attempt of the job is at work")
