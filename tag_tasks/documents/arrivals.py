@@ -17,7 +17,7 @@ from pyspark.sql import Column, SparkSession
 from pyspark.sql import functions as F
 
 from tag_tasks.documents.collected import Live
-from tag_tasks.documents.collectors import CollectorTable
+from tag_tasks.documents.collectors import CollectorTable, epoch_of
 from tag_tasks.documents.conditions import EPOCH, FoundBy, of_scope
 from tag_tasks.documents.live import STEP, Attempt, LiveCollectors
 from tag_tasks.documents.rendering import rendered, unseen
@@ -141,11 +141,11 @@ class DocumentsArrivals(Task):
         return {"success": True, "collectors": len(behind), "documents": here.attempt.documents}
 
     def stop_growing(self, context: TaskContext) -> Json:
-        return {"documents": self._table.stop(context.job_id, _epoch(context))}
+        return {"documents": self._table.stop(context.job_id, epoch_of(context.attempt_name))}
 
     def _begin(self, context: TaskContext) -> Attempt:
         """Of a later attempt, once no earlier one adds anything any more: else it counted too few."""
-        attempt = Attempt(job_id=context.job_id, epoch=_epoch(context))
+        attempt = Attempt(job_id=context.job_id, epoch=epoch_of(context.attempt_name))
         if attempt.epoch == 1:
             return attempt
         return replace(attempt, documents=self._table.stop(attempt.job_id, attempt.epoch), steps=1)
@@ -205,10 +205,6 @@ class DocumentsArrivals(Task):
         for piece in arrow_pieces(session, rows, self._step, context.check):
             if (fresh := unseen(piece, seen)).num_rows:
                 yield rendered(fresh)
-
-
-def _epoch(context: TaskContext) -> int:
-    return int(context.attempt_name.rpartition("-")[2])
 
 
 def _of_its_own(error: Exception) -> str | None:

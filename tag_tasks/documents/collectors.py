@@ -366,6 +366,11 @@ def tried(step: Callable[[], Answer]) -> Answer:
     raise Contended(reason=commits.FASTER)
 
 
+def epoch_of(attempt_name: str) -> int:
+    """By which a later attempt of a job is known from an earlier one: the end of its name."""
+    return int(attempt_name.rpartition("-")[2])
+
+
 def told_of_job(job_id: str, epoch: int, documents: int) -> list[Transaction]:
     """What a commit says of its job: the attempt, which fences the earlier ones, and how many documents there are."""
     return [Transaction(job_id, epoch, _of_today()), Transaction(f"{job_id}/documents", documents, _of_today())]

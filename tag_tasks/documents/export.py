@@ -17,7 +17,7 @@ from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from tag_tasks.documents.collected import DOCUMENTS, Key, Piece
-from tag_tasks.documents.collectors import CollectorTable, Delivery
+from tag_tasks.documents.collectors import CollectorTable, Delivery, epoch_of
 from tag_tasks.documents.conditions import EPOCH, FoundBy, moment, of_scope, published_within
 from tag_tasks.documents.ranges import Stretch, stretches
 from tag_tasks.documents.rendering import rendered, unseen
@@ -118,7 +118,7 @@ class DocumentsExport(Task):
         return {"success": True, "processed": kept.documents, "limit_reached": more}
 
     def stop_growing(self, context: TaskContext) -> Json:
-        before, epoch = _Before.of(context), _epoch(context)
+        before, epoch = _Before.of(context), epoch_of(context.attempt_name)
         documents = self._table.stop(context.job_id, epoch)
         asked, told = context.arguments, context.kept or {}
         here = self._table.of_job(Key(asked["owner"], DOCUMENTS, asked["target"]), [*before.jobs, context.job_id])
@@ -136,7 +136,7 @@ class DocumentsExport(Task):
             key=Key(asked["owner"], DOCUMENTS, asked["target"]),
             generation=asked["generation"],
             job_id=context.job_id,
-            epoch=_epoch(context),
+            epoch=epoch_of(context.attempt_name),
             documents=self._table.delivered(context.job_id),
             payer=asked["owner"],
             monthly=self._monthly,
@@ -254,10 +254,6 @@ class _Span:
 def _position_of(last: Sequence[Any] | None) -> Position | None:
     """As a job keeps it: microseconds since 1970, and the document's id."""
     return None if last is None else Position(EPOCH + timedelta(microseconds=last[0]), last[1])
-
-
-def _epoch(context: TaskContext) -> int:
-    return int(context.attempt_name.rpartition("-")[2])
 
 
 def _last(rows: pa.Table) -> Position:
