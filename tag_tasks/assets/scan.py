@@ -1,0 +1,141 @@
+"""An attempt at work on the network: its loop, its guard, its pace, and where what it finds goes.
+
+Whatever is asked of many targets goes through `Scan.each`: so many at once, drawn one by one, so that memory does not
+grow with their number, and a target that hangs holds up nothing but itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from contextlib import suppress
+from typing import Any, TypeVar
+
+from tag_tasks.assets import found
+from tag_tasks.assets.found import Found
+from tag_tasks.assets.guard import Guard
+from tag_tasks.assets.refused import NotReached, Refusal, Refused
+from tag_tasks.assets.scope import Scope
+from tagapi.jobs.task import TaskContext
+
+AT_ONCE = 64  # targets that one job works on at the same time
+T = TypeVar("T")
+
+Take = Callable[[Found], bool]
+"""Keeps a row; answers whether it is new in this job."""
+
+
+class Scan:
+    """What the probes see of an attempt. To be used on its loop."""
+
+    def __init__(self, context: TaskContext, guard: Guard, scopes: Callable[[], Sequence[Scope]], take: Take) -> None:
+        """`scopes` are those that the job works in, or raises ScopeError."""
+        self.guard = guard
+        self.scopes = scopes
+        self._context = context
+        self._take = take
+        self._phases: list[tuple[str, float]] = []
+        self._done = self._total = 0
+
+    def phase(self, name: str, total: int | None = None) -> None:
+        """Begin the next phase. `each` counts within it, up to `total` or the number that it is told."""
+        self._phases.append((name, time.monotonic()))
+        self._done, self._total = 0, total or 0
+        self._context.phase(name, total)
+
+    def found(self, *rows: Found) -> None:
+        for row in rows:
+            self._take(row)
+
+    def skipped(self, what: str, reason: str) -> None:
+        """A target was left out, or did not answer: the job says so."""
+        self._take(found.skipped(what, reason))
+
+    async def each(
+        self,
+        items: Iterable[T],
+        work: Callable[[T], Awaitable[Any]],
+        *,
+        total: int | None = None,
+        at_once: int = AT_ONCE,
+    ) -> None:
+        """Do the work for each item, so many at once. What is refused is recorded by the guard already, and what is
+        not reached is skipped; both end the work on their item alone. `total` adds to that of the phase."""
+        waiting = iter(items)
+        if total is not None:
+            self._total += total
+
+        async def worker() -> None:
+            for item in waiting:
+                try:
+                    await work(item)
+                except Refused:
+                    pass
+                except NotReached as error:
+                    self.skipped(str(error.facts["what"]), str(error.facts["reason"]))
+                self._step()
+
+        async with asyncio.TaskGroup() as group:
+            for _ in range(at_once):
+                group.create_task(worker())
+
+    def _step(self) -> None:
+        self._done += 1
+        if self._total:
+            self._context.progress(min(self._done, self._total), self._total)
+
+    def service(self) -> list[dict[str, Any]]:
+        """Each phase with its seconds so far, in order."""
+        ends = [began for _, began in self._phases[1:]] + [time.monotonic()]
+        return [
+            {"name": name, "seconds": round(end - began, 3)}
+            for (name, began), end in zip(self._phases, ends, strict=True)
+        ]
+
+
+Open = Callable[[Callable[[], Sequence[Scope]], Callable[[Refusal], None]], Guard]
+"""Makes the guard of a job, by its scopes and by where its refusals go."""
+
+
+def scanned(
+    context: TaskContext,
+    open_guard: Open,
+    scopes: Callable[[], Sequence[Scope]],
+    take: Take,
+    work: Callable[[Scan], Awaitable[T]],
+) -> T:
+    """The answer of work on a loop of its own. A cancel ends it at once, with every socket closed.
+
+    Raises JobCancelled, and what the work raises.
+    """
+
+    async def work_guarded() -> T:
+        async with open_guard(scopes, record) as guard:
+            return await work(Scan(context, guard, scopes, take))
+
+    def record(told: Refusal) -> None:
+        take(found.refusal(told))
+
+    async def play() -> T:
+        loop, working = asyncio.get_running_loop(), asyncio.create_task(work_guarded())
+
+        def stop() -> None:
+            with suppress(RuntimeError):  # the loop is closed: it has stopped
+                loop.call_soon_threadsafe(working.cancel)
+
+        with context.on_cancel(stop):
+            return await working
+
+    try:
+        return asyncio.run(play())
+    except asyncio.CancelledError:
+        context.check()
+        raise
+    except BaseExceptionGroup as error:  # of the workers of `each`: the first one tells
+        raise _first(error) from error
+
+
+def _first(error: BaseExceptionGroup[BaseException]) -> BaseException:
+    inner = error.exceptions[0]
+    return _first(inner) if isinstance(inner, BaseExceptionGroup) else inner
