@@ -1,6 +1,6 @@
 """The tokens file: who may ask, each token kept as nothing but its SHA-256.
 
-A YAML list of `{name, role: user|admin, sha256}`, with `may: [publish, audience]` where a user may do more.
+A YAML list of `{name, role: user|admin, sha256}`, with `may: [publish, audience, scan]` where a user may do more.
 It is looked at again every second in which somebody asks, so that removing an entry revokes its token;
 while it cannot be used, nobody comes in. Nothing of its content but names is ever told: a token may
 stand there by mistake.
@@ -36,7 +36,7 @@ PREFIX = "tagapi_"  # so that scanners for leaked secrets, and people, know one 
 SECRET_BYTES = 32
 KEYS = {"name", "role", "sha256"}
 MAY = "may"
-RIGHTS = ("publish", "audience")
+RIGHTS = ("publish", "audience", "scan")
 """What a user may be allowed beside; an admin may all of it."""
 
 LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times faster, where PyYAML was built with it
@@ -143,7 +143,7 @@ def _entry(number: int, given: Any) -> Entry:
 
 def _rights(where: str, given: Any) -> frozenset[str]:
     if not isinstance(given, list) or not all(isinstance(one, str) and one in RIGHTS for one in given):
-        raise TokensError(f"{where}: may: must be a list of {' and '.join(RIGHTS)}")
+        raise TokensError(f"{where}: may: must be a list of {', '.join(RIGHTS)}")
     return frozenset(given)
 
 

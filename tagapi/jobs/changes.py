@@ -14,7 +14,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from tagapi.jobs import steps
-from tagapi.jobs.errors import AlreadyFinished, IllegalTransition, JobCancelled, JournalFull, NotParked
+from tagapi.jobs.errors import AlreadyFinished, IllegalTransition, IsRunning, JobCancelled, JournalFull, NotParked
 from tagapi.jobs.model import (
     JOURNAL_BYTES,
     PHASES_KEPT,
@@ -254,14 +254,17 @@ def lost_too_often(job: Job) -> str:
     return f"the process that ran it was lost {job.recoveries} times"
 
 
-def request_cancel(job: Job, now: datetime) -> Job:
+def request_cancel(job: Job, now: datetime, *, running: bool = True) -> Job:
     """Ask for a cancel: at once where no attempt runs, else a flag that the attempt sees.
 
-    Raises AlreadyFinished past the point of no return, a parked job's included. A waiting job whose commit may have
-    happened keeps the flag for its next attempt, which finds out first.
+    Raises AlreadyFinished past the point of no return, a parked job's included; IsRunning where an attempt runs that
+    is to go on (`running` is False). A waiting job whose commit may have happened keeps the flag for its next attempt,
+    which finds out first.
     """
     if job.finished or job.state in (JobState.COMMITTING, JobState.PARKED):
         raise AlreadyFinished(job_id=job.id, state=job.state.value)
+    if job.state is JobState.RUNNING and not running:
+        raise IsRunning(job_id=job.id)
     asked = job
     if not job.cancel_requested:
         asked = steps.noted(replace(job, cancel_requested=True), EventKind.CANCEL_REQUESTED, now)

@@ -102,6 +102,11 @@ class AlreadyFinished(JobError):
     code = "already_finished"
 
 
+class IsRunning(JobError):
+    message = "Job {job_id} runs: it was asked to be cancelled only where it waits."
+    code = "is_running"
+
+
 class NotRetryable(JobError):
     message = "Job {job_id} is {state}: {why}."
     code = "not_retryable"

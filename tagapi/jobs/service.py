@@ -5,13 +5,22 @@ from __future__ import annotations
 import logging
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Protocol
 
 from tagapi.jobs import changes
-from tagapi.jobs.errors import AlreadyFinished, JobNotFound, NotRetryable, OwnerQueueFull, QueueFull, ShuttingDown
+from tagapi.jobs.errors import (
+    AlreadyFinished,
+    IsRunning,
+    JobError,
+    JobNotFound,
+    NotRetryable,
+    OwnerQueueFull,
+    QueueFull,
+    ShuttingDown,
+)
 from tagapi.jobs.lists import Bounds, Page, Query
 from tagapi.jobs.model import DEFAULT_LANE, Job, JobState, Json, Request
 from tagapi.jobs.registry import Added, IdempotencyKey, JobRegistry
@@ -167,22 +176,49 @@ class JobService:
         """How many jobs wait for a person to settle them."""
         return self._registry.find(Query(states=frozenset({JobState.PARKED}), limit=1)).total
 
-    def cancel(self, job_id: str, namespace: str | None = None, owner: str | None = None) -> Job:
-        """Cancel, and wait up to CANCEL_PATIENCE s for the attempt to leave.
+    def cancel(
+        self, job_id: str, namespace: str | None = None, owner: str | None = None, *, running: bool = True
+    ) -> Job:
+        """Cancel, and wait up to CANCEL_PATIENCE s for the attempt to leave. Where not `running`, only one that waits.
 
         Answers with the job: CANCELLED, or still on its way there. Raises AlreadyFinished
-        where the job had ended or was past its point of no return, and JobNotFound.
+        where the job had ended or was past its point of no return, IsRunning, and JobNotFound.
         """
-        self.get(job_id, namespace, owner)
-        job = self._registry.update(job_id, changes.request_cancel)
-        log.info("cancel_requested", extra={"job_id": job_id})
+        (answer,) = self.cancel_all([job_id], namespace, owner, running=running)
+        if isinstance(answer, JobError):
+            raise answer
+        return answer
+
+    def cancel_all(
+        self, job_ids: Sequence[str], namespace: str | None = None, owner: str | None = None, *, running: bool = True
+    ) -> Sequence[Job | JobError]:
+        """Cancel each as `cancel` does, and wait for all of them together. Answers in order, with what `cancel` answers
+        or raises."""
+        told = {job_id: self._ask_to_cancel(job_id, namespace, owner, running) for job_id in job_ids}
         deadline = time.monotonic() + CANCEL_PATIENCE
-        self._executor.cancel(job_id)
-        self._executor.wait(job_id, CANCEL_PATIENCE)
+        leaving = [job_id for job_id, answer in told.items() if isinstance(answer, Job)]
+        for job_id in leaving:
+            self._executor.cancel(job_id)
+        for job_id in leaving:
+            told[job_id] = self._cancelled(job_id, deadline)
+        return [told[job_id] for job_id in job_ids]
+
+    def _ask_to_cancel(self, job_id: str, namespace: str | None, owner: str | None, running: bool) -> Job | JobError:
+        try:
+            self.get(job_id, namespace, owner)
+            job = self._registry.update(job_id, partial(changes.request_cancel, running=running))
+        except (JobNotFound, AlreadyFinished, IsRunning) as error:
+            return error
+        log.info("cancel_requested", extra={"job_id": job_id})
+        return job
+
+    def _cancelled(self, job_id: str, deadline: float) -> Job | JobError:
+        """The job once its attempt has left, or as it is when there is no more time."""
+        self._executor.wait(job_id, max(0.0, deadline - time.monotonic()))
         while not (job := self._registry.get(job_id)).finished and time.monotonic() < deadline:
             time.sleep(ELSEWHERE_POLL)
         if job.finished and job.state is not JobState.CANCELLED:
-            raise AlreadyFinished(job_id=job_id, state=job.state.value)
+            return AlreadyFinished(job_id=job_id, state=job.state.value)
         return job
 
     def settle(self, job_id: str, verdict: changes.Verdict, *, by: str, namespace: str | None = None) -> Job:

@@ -27,6 +27,7 @@ from tagapi.auth import (
 from tagapi.hosts import BadHost, ForeignOrigin, Misdirected
 from tagapi.jobs.errors import (
     AlreadyFinished,
+    IsRunning,
     JobError,
     JobNotFound,
     KeyReused,
@@ -38,10 +39,12 @@ from tagapi.jobs.errors import (
     OwnerQueueFull,
     QueueFull,
     ResultNotReady,
+    ScheduleNotFound,
     ShuttingDown,
     StoreTooNew,
     StoreUnavailable,
     TaskFailed,
+    TooManySchedules,
     Transient,
     Unusable,
 )
@@ -70,9 +73,12 @@ class NoPushes(Unavailable):
 
 STATUS: Mapping[type[JobError], int] = {
     JobNotFound: 404,
+    ScheduleNotFound: 404,
     NotFoundInData: 404,
     Unusable: 400,
     AlreadyFinished: 409,
+    IsRunning: 409,
+    TooManySchedules: 409,
     NotParked: 409,
     NotRetryable: 409,
     Conflict: 409,

@@ -11,9 +11,9 @@ import yaml
 from marshmallow import Schema, ValidationError, fields
 
 from tagapi.settings.shapes import MEMORY, SECTIONS, SQLITE
-from tagapi.settings.values import Google, Jobs, Meta, Settings
+from tagapi.settings.values import Assets, Google, Jobs, Meta, Settings
 
-__all__ = ["ENVIRONMENTS", "Google", "Jobs", "Meta", "Settings", "SettingsError", "load_settings"]
+__all__ = ["ENVIRONMENTS", "Assets", "Google", "Jobs", "Meta", "Settings", "SettingsError", "load_settings"]
 
 ENVIRONMENTS = ("local", "glue-dev", "glue-prod")
 CONFIG = Path(__file__).resolve().parent.parent.parent / "config"
@@ -107,8 +107,9 @@ def _fill_paths(raw: dict[str, Any], environment: str) -> None:
             if data.get(key) is None:
                 data[key] = f"{data['dir']}/{key}"
     _fill_registry(raw.get("registry", {}), data.get("dir"))
-    logs, auth = raw.get("logs", {}), raw.get("auth", {})
-    for holder, key in ((data, "user_tags"), (data, "results"), (logs, "dir"), (auth, "tokens_file")):
+    logs, auth, assets = (raw.get(section, {}) for section in ("logs", "auth", "assets"))
+    paths = ((data, "user_tags"), (data, "results"), (logs, "dir"), (auth, "tokens_file"), (assets, "scope_file"))
+    for holder, key in paths:
         if isinstance(holder.get(key), str) and holder[key]:
             holder[key] = absolute(holder[key])
 

@@ -9,9 +9,12 @@ from typing import Any
 from marshmallow import RAISE, Schema, ValidationError, fields, post_load, validate
 
 from tagapi.settings.values import (
+    Assets,
     Auth,
     Data,
     Export,
+    Fofa,
+    GitHub,
     Google,
     Jobs,
     Logs,
@@ -30,6 +33,7 @@ HOST_NAME = r"\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+"
 URL = r"(https://[^\s/?#@]+|http://(127\.0\.0\.1|localhost|\[::1\])(:\d+)?)(/[^\s?#]*)?"
 """Tokens go there: only what stays on this machine may be unencrypted."""
 ADDRESS = "an https address, or an http one of this machine"
+SERVERS = r"([0-9.]+|\[[0-9A-Fa-f:.]+\])?(:\d{1,5})?(, ?([0-9.]+|\[[0-9A-Fa-f:.]+\])(:\d{1,5})?)*"
 LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 MEMORY = "memory://"
 SQLITE = "sqlite:///"
@@ -143,6 +147,8 @@ SECTIONS: Mapping[str, fields.Nested] = {
         max_publishing=_count(1, 256),
         max_syncs=_count(1, 64),
         max_exports=_count(1, 64),
+        max_scans=_count(1, 64),
+        max_monitors=_count(1, 64),
         retention_days_outside=_duration(),
     ),
     "meta": _section(
@@ -170,6 +176,18 @@ SECTIONS: Mapping[str, fields.Nested] = {
     ),
     "tags": _section(Tags, late_seconds=_duration(least=0)),
     "export": _section(Export, credits_monthly=_count(0), retention_days=_duration()),
+    "assets": _section(
+        Assets,
+        scope_file=_text(allow_none=True),
+        nameservers=_form(SERVERS, "host:port of name servers, with commas between them"),
+        sockets=_count(1, 4096),
+        per_address=_count(1, 4096),
+        per_second=_duration(least=0, most=10**6),
+        target_seconds=_duration(most=600),
+        target_bytes=_count(1, 64 * 1024 * 1024),
+    ),
+    "fofa": _section(Fofa, base_url=_form(URL, ADDRESS), email=_secret(), key=_secret()),
+    "github": _section(GitHub, base_url=_form(URL, ADDRESS), token=_secret()),
     "sample": _section(
         Sample,
         users=_count(1, 100_000_000),

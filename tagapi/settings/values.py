@@ -52,6 +52,11 @@ class Data:
         return f"{self.dir}/collectors"
 
     @property
+    def assets(self) -> str:
+        """Where it is kept what is known of the scopes."""
+        return f"{self.dir}/assets"
+
+    @property
     def models(self) -> str:
         return f"{self.dir}/models"
 
@@ -109,6 +114,8 @@ class Jobs:
     max_publishing: int
     max_syncs: int
     max_exports: int
+    max_scans: int
+    max_monitors: int
     retention_days_outside: float
 
 
@@ -155,6 +162,46 @@ class Export:
 
 
 @dataclass(frozen=True, slots=True)
+class Assets:
+    """What security work on one's own assets may contact, and how much at once."""
+
+    scope_file: str | None
+    """None: nothing is contacted."""
+
+    nameservers: str
+    """`host:port`, comma-separated; empty for those of the system."""
+
+    sockets: int
+    """In the whole process."""
+
+    per_address: int
+    """Connections at once to one address."""
+
+    per_second: float
+    """New connections to one address; 0 is without limit."""
+
+    target_seconds: float
+    target_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Fofa:
+    """The account at FOFA; without a key nothing is asked there."""
+
+    base_url: str
+    email: str | None
+    key: str | None = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class GitHub:
+    """The account at GitHub; without a token nothing is asked there."""
+
+    base_url: str
+    token: str | None = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Sample:
     users: int
     bookings: int
@@ -178,4 +225,7 @@ class Settings:
     meta: Meta
     google: Google
     export: Export
+    assets: Assets
+    fofa: Fofa
+    github: GitHub
     sample: Sample
