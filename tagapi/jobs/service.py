@@ -194,7 +194,8 @@ class JobService:
     ) -> Sequence[Job | JobError]:
         """Cancel each as `cancel` does, and wait for all of them together. Answers in order, with what `cancel` answers
         or raises."""
-        told = {job_id: self._ask_to_cancel(job_id, namespace, owner, running) for job_id in job_ids}
+        each = dict.fromkeys(job_ids)
+        told = {job_id: self._ask_to_cancel(job_id, namespace, owner, running) for job_id in each}
         deadline = time.monotonic() + CANCEL_PATIENCE
         leaving = [job_id for job_id, answer in told.items() if isinstance(answer, Job)]
         for job_id in leaving:

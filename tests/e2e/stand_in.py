@@ -18,9 +18,11 @@ import click
 from flask import Flask
 
 from api_server import Server
+from tag_tasks.assets.scope import Scope
 from tag_tasks.campaigns.google_publish import GooglePublish
 from tag_tasks.campaigns.meta_publish import MetaPublish
 from tag_tasks.platforms.simulated import SimulatedGoogle, SimulatedMeta
+from tagapi import timetable
 from tagapi.auth import open_gate
 from tagapi.executors.thread_pool import ThreadPoolExecutor
 from tagapi.hosts import Hosts
@@ -28,11 +30,14 @@ from tagapi.jobs.errors import NotFoundInData, TaskFailed
 from tagapi.jobs.model import DEFAULT_LANE, Json
 from tagapi.jobs.registry import Bounds
 from tagapi.jobs.runner import JobRunner, RunnerLimits
+from tagapi.jobs.scheduling import Scheduling
 from tagapi.jobs.service import JobService
 from tagapi.jobs.task import Task, TaskContext
 from tagapi.jobs.watch import Watch
 from tagapi.logs import configure_logs
 from tagapi.namespaces.base import install
+from tagapi.namespaces.celery_task.front import CeleryTaskFront
+from tagapi.namespaces.celery_task.words import TYPES as SCANS
 from tagapi.namespaces.edge import Proxies
 from tagapi.namespaces.export.front import ExportFront
 from tagapi.namespaces.health.front import HealthFront
@@ -230,6 +235,48 @@ class NoDocuments:
         return []
 
 
+SCOPE = Scope(id="corp", name="corp", domains=("example.com",))
+
+
+class AnyAssets:
+    """Orders that take whatever has a valid shape, and a reader of assets where there are none."""
+
+    def scopes(self, user: str | None) -> Sequence[Any]:
+        return [SCOPE]
+
+    def arguments(self, task_type: str, data: Json, user: str | None) -> dict[str, Any]:
+        return {**data, "user": user}
+
+    def found(self, job_id: str, kind: str | None, page: int, size: int) -> Json:
+        return {"total": 0, "items": []}
+
+    def assets(self, kind: str, scope_id: str | None, owner: str | None, page: int, size: int) -> Json:
+        return {"total": 0, "items": []}
+
+
+class Scanned(Task):
+    """A task of the celery_task API that does what its job's `task_tag` says: fails, runs until it is stopped, or
+    finds nothing at once."""
+
+    def __init__(self, work: str) -> None:
+        self.name = f"celery_task.{work}"  # type: ignore[misc]
+
+    def run(self, context: TaskContext) -> Json:
+        command = context.arguments.get("task_tag")
+        if command == "fails":
+            raise TaskFailed(reason=REASON)
+        context.phase("find_site", ROWS)
+        if command in ("runs", "stubborn"):
+            stop = threading.Event()
+            context.on_cancel(stop.set)
+            context.progress(DONE, ROWS)
+            stop.wait(60)
+            if command == "stubborn":
+                time.sleep(STUBBORN_SECONDS)
+            context.check()
+        return {"message": "完成", "statistic": {"site_cnt": 0}, "service": [{"name": "find_site", "seconds": 0.1}]}
+
+
 def no_orders() -> Orders:
     """Nothing is known of other services."""
     return Orders(NoPlatforms(), NoAudiences(), NoSegments())
@@ -243,13 +290,16 @@ class World:
         self.results = Folder(Path(settings.data.dir) / "results")
         obedient = [Obedient(name, self.results) for name in TYPES]
         simulating = [MetaPublish(None, SimulatedMeta()), GooglePublish(None, SimulatedGoogle())]
-        tasks: Mapping[str, Task] = {task.name: task for task in (*obedient, *simulating, Counts())}
+        tasks: Mapping[str, Task] = {
+            task.name: task for task in (*obedient, *simulating, *map(Scanned, SCANS), Counts())
+        }
         registry = open_registry(settings.registry.url)
         self.runner = JobRunner(registry, tasks, f"stand-in-{os.getpid()}", RunnerLimits())
         lanes = {DEFAULT_LANE: jobs.max_concurrent, "platforms": jobs.max_publishing}
         self._executor = ThreadPoolExecutor(self.runner, registry, lanes)
         bounds = Bounds(queued=jobs.max_queued, queued_per_owner=jobs.max_queued_per_user)
         self.service = JobService(registry, self._executor, bounds, {name: task.lane for name, task in tasks.items()})
+        self.scheduling = Scheduling(registry, self.service, timetable.next_of, timetable.check)
         self.limits = {name: task.max_attempts for name, task in tasks.items()}
         self._watch, self._hub = Watch(registry), Hub(settings.server.max_pushes)
         self.live = Live(self._hub, self._watch)
@@ -275,6 +325,7 @@ class StandIn(Server):
             WorkersFront(world.service, FILTERS, world.results),
             TasksFront(world.service, world.limits, world.live, no_orders()),
             ExportFront(world.service, NoDocuments(), None),
+            CeleryTaskFront(world.service, world.scheduling, AnyAssets(), AnyAssets()),
             HealthFront(world.service, "local", world.facts),
         ]
         tokens = self._settings.auth.tokens_file

@@ -21,6 +21,8 @@ from requests.adapters import HTTPAdapter
 
 from tagapi.auth import BURST, Policy
 from tagapi.namespaces.base import Front
+from tagapi.namespaces.celery_task.asked import BatchRevokeRequest, CreateTaskRequest, RevokeRequest
+from tagapi.namespaces.celery_task.front import CeleryTaskFront
 from tagapi.namespaces.documentation import METHODS, operation_of
 from tagapi.namespaces.export.asked import (
     CollectorRequest,
@@ -52,6 +54,7 @@ from tests.e2e.stand_in import FAILS, RUNS, content_of
 WORKERS = "/api/v1/workers/"
 TASKS = "/api/tasks"
 V3 = "/api/v3"
+CELERY = "/api/celery_task"
 REVOKED = "revoked-token"
 NOTICED = 5.0  # seconds, within which a change of the tokens file counts
 NOTHING = cast("Any", None)
@@ -60,6 +63,7 @@ FRONTS: list[Front] = [
     WorkersFront(NOTHING, NOTHING, NOTHING),
     TasksFront(NOTHING, NOTHING, NOTHING, NOTHING),
     ExportFront(NOTHING, NOTHING, NOTHING),
+    CeleryTaskFront(NOTHING, NOTHING, NOTHING, NOTHING),
     HealthFront(NOTHING, "", NOTHING),
 ]
 BODIES: Mapping[str, Any] = {
@@ -81,6 +85,9 @@ BODIES: Mapping[str, Any] = {
     f"{V3}/stream/c/<string:collector_id>": CollectorRequest.example,
     f"{V3}/stream/s/<string:stream_id>": StreamRequest.example,
     f"{V3}/stream/p/<string:project_id>": ProjectRequest.example,
+    f"{CELERY}/": CreateTaskRequest.example,
+    f"{CELERY}/revoke/": RevokeRequest.example,
+    f"{CELERY}/batch_revoke/": BatchRevokeRequest.example,
 }
 TOO_EARLY = ("/result/", "/settle", "/settle/", f"{TASKS}/retry/<string:task_id>", f"{TASKS}/settle/<string:task_id>")
 """How the paths end of what is asked of jobs that are not at that yet."""
@@ -95,7 +102,7 @@ NOT_THERE = (
 NAMES_AN_AUDIENCE = {(method, f"{TASKS}/audiences/sync") for method in ("GET", "HEAD", "DELETE")}
 IN_THE_BODY = (f"{TASKS}/status/", f"{V3}/tasks/export/")
 """Paths whose answers say there that a job is not known."""
-NEEDS_RIGHT = f"{TASKS}/audiences/users/<anything:user_id>"
+NEEDS_RIGHT = {("DELETE", f"{TASKS}/audiences/users/<anything:user_id>"), ("POST", f"{CELERY}/")}
 
 
 class From(HTTPAdapter):
@@ -261,6 +268,8 @@ def let_in(cell: Cell, status: int) -> bool:
         return status == 404
     if cell.path.startswith(f"{V3}/stream"):  # some are made and removed in passing, and none is the target
         return status in {200, 400, 404, 503}
+    if cell.path.startswith(CELERY):  # there is no scope, and no such task, schedule or kind
+        return status in {200, 400, 404}
     return status in {200, 201, 202, 503, HTTPStatus.CONFLICT if cell.path.endswith(TOO_EARLY) else 200}
 
 
@@ -273,7 +282,7 @@ def test_a_right_token_does_what_is_declared(guarded: Server, token: str, owner:
             answer = call(caller, cell, job_of(guarded, owner, cell) if cell.of_a_job and cell.policy else "1")
             if cell.policy is None:
                 assert answer.status_code == 405, cell
-            elif token != "root-token" and (cell.policy is Policy.ADMIN or cell.path == NEEDS_RIGHT):
+            elif token != "root-token" and (cell.policy is Policy.ADMIN or (cell.method, cell.path) in NEEDS_RIGHT):
                 assert answer.status_code == 403, cell
             else:
                 assert let_in(cell, answer.status_code), (cell, answer.status_code, answer.text)

@@ -81,6 +81,22 @@ OPERATIONS = [
     ("GET", "/api/v3/stream/p/{project_id}"),
     ("PUT", "/api/v3/stream/p/{project_id}"),
     ("DELETE", "/api/v3/stream/p/{project_id}"),
+    ("GET", "/api/celery_task/types/"),
+    ("GET", "/api/celery_task/"),
+    ("POST", "/api/celery_task/"),
+    ("GET", "/api/celery_task/{celery_id}/"),
+    ("DELETE", "/api/celery_task/{celery_id}/"),
+    ("POST", "/api/celery_task/revoke/"),
+    ("POST", "/api/celery_task/batch_revoke/"),
+    ("GET", "/api/celery_task/active/"),
+    ("GET", "/api/celery_task/{celery_id}/result/"),
+    ("GET", "/api/celery_task/assets/{kind}/"),
+    ("GET", "/api/celery_task/scopes/"),
+    ("GET", "/api/celery_task/schedules/"),
+    ("GET", "/api/celery_task/schedules/{schedule_id}/"),
+    ("DELETE", "/api/celery_task/schedules/{schedule_id}/"),
+    ("POST", "/api/celery_task/schedules/{schedule_id}/pause/"),
+    ("POST", "/api/celery_task/schedules/{schedule_id}/resume/"),
 ]
 REFUSING = [
     ("POST", "/api/v1/tags/trigger"),
@@ -105,6 +121,12 @@ REFUSING = [
     ("PUT", "/api/v3/stream/c/{collector_id}"),
     ("PUT", "/api/v3/stream/s/{stream_id}"),
     ("PUT", "/api/v3/stream/p/{project_id}"),
+    ("POST", "/api/celery_task/"),
+    ("GET", "/api/celery_task/"),
+    ("POST", "/api/celery_task/revoke/"),
+    ("POST", "/api/celery_task/batch_revoke/"),
+    ("GET", "/api/celery_task/{celery_id}/result/"),
+    ("GET", "/api/celery_task/schedules/"),
 ]
 """Those for whose parameters there are wrong values."""
 

@@ -11,12 +11,14 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
+from tagapi import timetable
 from tagapi.jobs import changes
 from tagapi.jobs.lists import Page, Query
 from tagapi.jobs.model import Change, Job, Json
 from tagapi.jobs.outcome import LONGEST_RETRY
 from tagapi.jobs.registry import Bounds
 from tagapi.jobs.runner import JobRunner, RunnerLimits
+from tagapi.jobs.scheduling import Scheduling
 from tagapi.jobs.service import JobService
 from tagapi.jobs.task import Task, TaskContext
 from tagapi.registries.memory import MemoryRegistry
@@ -108,6 +110,7 @@ class World:
         )
         self.executor = ManualExecutor(self.runner)
         self.service = JobService(self.registry, self.executor, Bounds(queued=100, queued_per_owner=100))
+        self.scheduling = Scheduling(self.registry, self.service, timetable.next_of, timetable.check)
         self.run_next = self.runner.run_next
 
     def _restart(self) -> bool:

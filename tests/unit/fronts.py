@@ -11,24 +11,27 @@ from tagapi.auth import Gate, OpenGate
 from tagapi.hosts import Hosts
 from tagapi.jobs.model import JobState
 from tagapi.namespaces.base import Front, install
+from tagapi.namespaces.celery_task.front import CeleryTaskFront
 from tagapi.namespaces.edge import Proxies
 from tagapi.namespaces.export.front import ExportFront
 from tagapi.namespaces.health.front import HealthFront
 from tagapi.namespaces.tags.front import TagsFront
 from tagapi.namespaces.tasks.front import TasksFront
 from tagapi.namespaces.workers.front import WorkersFront
-from tests.e2e.stand_in import FILTERS, Folder, NoDocuments, NoTags, no_orders
+from tests.e2e.stand_in import FILTERS, AnyAssets, Folder, NoDocuments, NoTags, no_orders
 from tests.unit.fakes import TASK, FakeTask, Sink, SinkDown, World, next_attempt, raising
 
 
 def client_of(gate: Gate, *more: Front, world: World | None = None) -> FlaskClient:
     """A client of an app with every front; nobody runs its jobs but a test, by the `world`."""
-    service = (world or World()).service
+    world = world or World()
+    service = world.service
     fronts = [
         TagsFront(service, NoTags(), "local"),
         WorkersFront(service, FILTERS, Folder(Path("/none"))),
         TasksFront(service, dict.fromkeys((*TASKS, TASK), 4), None, no_orders()),
         ExportFront(service, NoDocuments(), None),
+        CeleryTaskFront(service, world.scheduling, AnyAssets(), AnyAssets()),
         HealthFront(service, "local", lambda: {"spark": "ready"}),
     ]
     app = Flask("tagapi", static_folder=None)

@@ -273,7 +273,9 @@ def test_an_address_that_says_nothing_takes_no_longer_than_its_time() -> None:
 def test_the_services_own_sockets_are_not_contacted() -> None:
     async def scene(world: World) -> None:
         own = Own(ip_address("0.0.0.0"), world.net.port)  # noqa: S104
-        guard = Guard(scopes=lambda: [CORP], limits=Limits(), record=world.refusals.append, names=Names(), own=[own])
+        guard = Guard(
+            scopes=lambda: [CORP], limits=Limits(), record=world.refusals.append, names=Names(), own=lambda: [own]
+        )
         async with guard:
             assert await world.refused(guard.port(ip_address(SITE), world.net.port)) is Why.OWN
             assert await world.refused(guard.fetch(f"http://[::1]:{world.net.port}/")) is Why.OWN

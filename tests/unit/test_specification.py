@@ -14,6 +14,8 @@ from marshmallow import Schema
 from openapi_spec_validator import OpenAPIV2SpecValidator
 
 from tagapi.auth import OpenGate
+from tagapi.namespaces.celery_task import asked as celery_asked
+from tagapi.namespaces.celery_task import schemas as celery_schemas
 from tagapi.namespaces.export import asked as export_asked
 from tagapi.namespaces.export import schemas as export_schemas
 from tagapi.namespaces.health import schemas as health_schemas
@@ -155,7 +157,7 @@ def test_the_page_begins_with_a_quick_start(specification: dict[str, Any]) -> No
 
 def test_each_section_says_in_english_what_it_is(specification: dict[str, Any]) -> None:
     sections = {tag["name"]: tag["description"] for tag in specification["tags"]}
-    assert list(sections) == ["tags", "workers", "tasks", "export", "health"]
+    assert list(sections) == ["tags", "workers", "tasks", "export", "celery_task", "health"]
     for text in sections.values():
         assert re.search(r"[A-Za-z]+(,? [a-z]+){3}", text)
 
@@ -169,7 +171,17 @@ def test_probes_are_a_section_of_their_own(specification: dict[str, Any]) -> Non
 
 def test_no_two_shapes_have_one_name() -> None:
     """The second one would be shown as the first."""
-    modules = (tags_schemas, workers_schemas, tasks_schemas, tasks_asked, export_asked, export_schemas, health_schemas)
+    modules = (
+        tags_schemas,
+        workers_schemas,
+        tasks_schemas,
+        tasks_asked,
+        export_asked,
+        export_schemas,
+        celery_asked,
+        celery_schemas,
+        health_schemas,
+    )
     names = [one.__name__ for module in modules for one in vars(module).values() if _is_shape(one, module.__name__)]
     assert len(names) > 20
     assert len(names) == len(set(names))

@@ -78,12 +78,13 @@ class Guard:
         limits: Limits,
         record: Callable[[Refusal], None],
         names: Names | None = None,
-        own: Sequence[Own] = (),
+        own: Callable[[], Sequence[Own]] = tuple,
         seconds: float = TARGET_SECONDS,
         most_body: int = MOST_BODY,
         make_socket: MakeSocket = socket.socket,
     ) -> None:
-        """`scopes` says what is allowed now, or raises ScopeError; `own` are the sockets of this service itself.
+        """`scopes` says what is allowed now, or raises ScopeError; `own` says which sockets are this
+        service's own.
 
         `make_socket` is there for tests that have an internet of their own.
         """

@@ -12,11 +12,12 @@ from tag_tasks.assets.scope import Asked, Own, Scope, Why, name_refusal, refusal
 from tag_tasks.assets.scope_file import ScopeError, ScopeFile
 
 
-def scopes_of(file: ScopeFile, ids: Sequence[str], user: str | None) -> Callable[[], Sequence[Scope]]:
-    """What a job may work in, as the file has it at each moment; `user` is None for one who sees every scope."""
+def scopes_of(file: ScopeFile, ids: Sequence[str] | None, user: str | None) -> Callable[[], Sequence[Scope]]:
+    """What a job may work in, as the file has it at each moment; `ids` is None for all that there are, `user` for one
+    who sees every scope."""
 
     def now() -> Sequence[Scope]:
-        return [one for one in file.scopes() if one.id in ids and (user is None or one.open_to(user))]
+        return [one for one in file.scopes() if (ids is None or one.id in ids) and (user is None or one.open_to(user))]
 
     return now
 
@@ -25,9 +26,9 @@ class Gate:
     """Judges for one job."""
 
     def __init__(
-        self, scopes: Callable[[], Sequence[Scope]], own: Sequence[Own], record: Callable[[Refusal], None]
+        self, scopes: Callable[[], Sequence[Scope]], own: Callable[[], Sequence[Own]], record: Callable[[Refusal], None]
     ) -> None:
-        """`scopes` may raise ScopeError; `own` are the sockets at which this service listens."""
+        """`scopes` may raise ScopeError; `own` says at which sockets this service listens now."""
         self._scopes = scopes
         self._own = own
         self._record = record
@@ -61,9 +62,11 @@ class Gate:
         """Why this may not be connected to now; None where it may."""
         if self.shut:
             return Why.CLOSED
-        here = any(one.port == asked.port for one in self._own) and is_here(asked.address)
-        if any(one.meets(asked.address, asked.port, here) for one in self._own):
-            return Why.OWN
+        own = [one for one in self._own() if one.port == asked.port]
+        if own:
+            here = is_here(asked.address)
+            if any(one.meets(asked.address, asked.port, here) for one in own):
+                return Why.OWN
         try:
             return refusal(self._scopes(), asked)
         except ScopeError:

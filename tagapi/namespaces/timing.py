@@ -1,0 +1,57 @@
+"""When something is to be begun again and again, as a request says it: the same in every front."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from marshmallow import ValidationError, validate, validates_schema
+
+from tagapi.jobs.errors import Unusable
+from tagapi.jobs.schedules import Cron, Every, Timing
+from tagapi.namespaces.fields import Input, StrictInteger, StrictText
+
+NULLABLE = {"x-nullable": True}
+MOST_CRON = 100  # characters
+
+
+class TimingRequest(Input):
+    """An interval or a cron."""
+
+    every_seconds = StrictInteger(
+        load_default=None,
+        allow_none=True,
+        validate=validate.Range(1, error="must be 1 or more"),
+        metadata={"description": "an interval, counted from the first run", **NULLABLE},
+    )
+    cron = StrictText(
+        load_default=None,
+        allow_none=True,
+        validate=validate.Length(1, MOST_CRON, error=f"must be 1 to {MOST_CRON} characters long"),
+        metadata={"description": "minute, hour, day of the month, month, day of the week", **NULLABLE},
+    )
+    timezone = StrictText(load_default="UTC", metadata={"description": "of the IANA's database; with cron"})
+
+    example = {"cron": "0 3 * * *", "timezone": "Asia/Shanghai"}
+
+    @validates_schema
+    def _one_of_them(self, values: dict[str, Any], **_: Any) -> None:
+        if (values["every_seconds"] is None) == (values["cron"] is None):
+            raise ValidationError("must have either every_seconds or cron", "cron")
+
+
+def timing_of(given: Mapping[str, Any]) -> Timing:
+    """Of a valid TimingRequest."""
+    if given["cron"] is not None:
+        return Cron(expression=given["cron"], timezone=given["timezone"])
+    return Every(seconds=given["every_seconds"])
+
+
+@contextmanager
+def timing_is_in(field: str) -> Iterator[None]:
+    """What is wrong with a timing is wrong in this field of the body."""
+    try:
+        yield
+    except Unusable as error:
+        raise Unusable(field=f"{field}.{error.facts['field']}", reason=error.facts["reason"]) from None
