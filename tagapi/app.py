@@ -52,10 +52,11 @@ def _fronts(world: World, settings: Settings) -> Sequence[Front]:
     at_once = max(1, settings.server.threads * 3 // 4)
     limits = {name: task.max_attempts for name, task in world.tasks.items()}
     documents = documents_reader(means, at_once)
+    filters = {table.name: table.filter_kinds() for table in DATASETS.values()}
     orders = Orders(world, audience_reader(means, at_once), segment_reader(means, at_once))
     return [
-        TagsFront(service, tag_reader(means, at_once), settings.environment),
-        WorkersFront(service, {table.name: table.filter_kinds() for table in DATASETS.values()}, means.results),
+        TagsFront(service, world.scheduling, tag_reader(means, at_once), settings.environment),
+        WorkersFront(service, world.scheduling, filters, means.results),
         TasksFront(service, limits, Live(world.hub, world.watch), orders),
         ExportFront(service, documents, Readings(world.hub, documents)),
         HealthFront(service, settings.environment, world.facts),

@@ -136,6 +136,11 @@ class Scheduling:
         found = self._registry.schedules.get_all([_id(owner, route, key)])
         return self._answer(found[0], task, asked, timing, replayed=True) if found else None
 
+    def check_unused(self, *, owner: str, route: str, key: str) -> None:
+        """Raise KeyReused where a schedule was asked for under this key: what is asked now is none."""
+        if self._registry.schedules.get_all([_id(owner, route, key)]):
+            raise KeyReused
+
     def get(self, schedule_id: str, namespace: str | None = None, owner: str | None = None) -> Schedule:
         """The schedule as it is. Raises ScheduleNotFound, also for one of another namespace or another owner."""
         schedule = self._registry.schedules.get(schedule_id)

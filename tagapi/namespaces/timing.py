@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from marshmallow import ValidationError, validate, validates_schema
 
 from tagapi.jobs.errors import Unusable
+from tagapi.jobs.model import Json
 from tagapi.jobs.schedules import Cron, Every, Timing
+from tagapi.jobs.scheduling import Scheduled, Scheduling
+from tagapi.jobs.service import JobService
 from tagapi.namespaces.fields import Input, StrictInteger, StrictText
 
 NULLABLE = {"x-nullable": True}
@@ -48,10 +50,32 @@ def timing_of(given: Mapping[str, Any]) -> Timing:
     return Every(seconds=given["every_seconds"])
 
 
-@contextmanager
-def timing_is_in(field: str) -> Iterator[None]:
-    """What is wrong with a timing is wrong in this field of the body."""
+def begin_by_clock(
+    service: JobService,
+    scheduling: Scheduling,
+    task: str,
+    make_arguments: Callable[[], Json],
+    given: Mapping[str, Any],
+    *,
+    field: str,
+    asked: Json,
+    owner: str,
+    route: str,
+    key: str | None,
+    **how: Any,
+) -> Scheduled:
+    """Have a task begun again and again, as a valid TimingRequest in this field of the body says it.
+
+    `asked` is what the client asks for, the timing included; `how` goes to `Scheduling.schedule`. Raises what that,
+    and `make_arguments`, raise.
+    """
+    timing = timing_of(given)
+    if key is not None:
+        service.known(task, asked, owner=owner, route=route, key=key)  # raises where it was used for a job
+        if known := scheduling.known(task, timing, asked, owner=owner, route=route, key=key):
+            return known
+    arguments = make_arguments()
     try:
-        yield
+        return scheduling.schedule(task, arguments, timing, owner=owner, route=route, key=key, asked=asked, **how)
     except Unusable as error:
         raise Unusable(field=f"{field}.{error.facts['field']}", reason=error.facts["reason"]) from None

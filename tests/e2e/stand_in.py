@@ -321,8 +321,8 @@ class StandIn(Server):
         world = World(self._settings)
         app = Flask("tagapi", static_folder=None)
         fronts = [
-            TagsFront(world.service, NoTags(), "local"),
-            WorkersFront(world.service, FILTERS, world.results),
+            TagsFront(world.service, world.scheduling, NoTags(), "local"),
+            WorkersFront(world.service, world.scheduling, FILTERS, world.results),
             TasksFront(world.service, world.limits, world.live, no_orders()),
             ExportFront(world.service, NoDocuments(), None),
             CeleryTaskFront(world.service, world.scheduling, AnyAssets(), AnyAssets()),

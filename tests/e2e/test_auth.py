@@ -59,8 +59,8 @@ REVOKED = "revoked-token"
 NOTICED = 5.0  # seconds, within which a change of the tokens file counts
 NOTHING = cast("Any", None)
 FRONTS: list[Front] = [
-    TagsFront(NOTHING, NOTHING, ""),
-    WorkersFront(NOTHING, NOTHING, NOTHING),
+    TagsFront(NOTHING, NOTHING, NOTHING, ""),
+    WorkersFront(NOTHING, NOTHING, NOTHING, NOTHING),
     TasksFront(NOTHING, NOTHING, NOTHING, NOTHING),
     ExportFront(NOTHING, NOTHING, NOTHING),
     CeleryTaskFront(NOTHING, NOTHING, NOTHING, NOTHING),

@@ -27,8 +27,8 @@ def client_of(gate: Gate, *more: Front, world: World | None = None) -> FlaskClie
     world = world or World()
     service = world.service
     fronts = [
-        TagsFront(service, NoTags(), "local"),
-        WorkersFront(service, FILTERS, Folder(Path("/none"))),
+        TagsFront(service, world.scheduling, NoTags(), "local"),
+        WorkersFront(service, world.scheduling, FILTERS, Folder(Path("/none"))),
         TasksFront(service, dict.fromkeys((*TASKS, TASK), 4), None, no_orders()),
         ExportFront(service, NoDocuments(), None),
         CeleryTaskFront(service, world.scheduling, AnyAssets(), AnyAssets()),

@@ -18,8 +18,8 @@ from tagapi.jobs.errors import (
 )
 from tagapi.jobs.lists import Page, Query, task_label
 from tagapi.jobs.model import Job, JobState, Json
-from tagapi.jobs.schedules import Timing
-from tagapi.jobs.scheduling import Scheduled, Scheduling
+from tagapi.jobs.registry import Added
+from tagapi.jobs.scheduling import Scheduling
 from tagapi.jobs.service import JobService
 from tagapi.namespaces.base import Front, Route
 from tagapi.namespaces.celery_task import render, words
@@ -28,7 +28,7 @@ from tagapi.namespaces.celery_task.asked import ASSETS, LEAST_SECONDS
 from tagapi.namespaces.edge import request_id
 from tagapi.namespaces.headers import REPLAYED
 from tagapi.namespaces.problems import Conflict, Invalid, Problem
-from tagapi.namespaces.timing import timing_is_in, timing_of
+from tagapi.namespaces.timing import begin_by_clock
 
 RIGHT = "scan"
 ROUTE = "celery_task.create"
@@ -167,42 +167,39 @@ class CeleryTaskFront(Front):
         """Accept a valid body, as a job or as a schedule. Raises RightNeeded, Unusable, and as a submission does."""
         if not caller.may(RIGHT):
             raise RightNeeded(right=RIGHT, what="begin these tasks")
-        task, timing = f"{render.NAMESPACE}.{body['task_type']}", _timing(body["data"])
-        if timing is not None:
-            scheduled = self._schedule(task, body, timing, caller, key)
-            return _accepted(scheduled.job, scheduled.replayed, schedule_id=scheduled.schedule.id)
-        known = key and self.service.known(task, body, owner=caller.name, route=ROUTE, key=key)
-        added = known or self.service.submit(
-            task,
-            self._arguments(body, caller),
-            owner=caller.name,
-            labels=(task_label(task),),
-            route=ROUTE,
-            key=key,
-            request_id=request_id(),
-            asked=body,
-        )
-        return _accepted(added.job, added.replayed)
-
-    def _schedule(self, task: str, body: Json, timing: Timing, caller: Principal, key: str | None) -> Scheduled:
-        known = key and self.scheduling.known(task, timing, body, owner=caller.name, route=ROUTE, key=key)
-        if known:
-            return known
-        arguments = self._arguments(body, caller)
-        with timing_is_in("data.schedule"):
-            return self.scheduling.schedule(
+        task, given = f"{render.NAMESPACE}.{body['task_type']}", body["data"].get("schedule")
+        asking: dict[str, Any] = {
+            "owner": caller.name,
+            "route": ROUTE,
+            "key": key,
+            "asked": body,
+            "labels": (task_label(task),),
+        }
+        if given is not None:
+            told = begin_by_clock(
+                self.service,
+                self.scheduling,
                 task,
-                arguments,
-                timing,
-                owner=caller.name,
-                labels=(task_label(task),),
+                lambda: self._arguments(body, caller),
+                given,
+                field="data.schedule",
                 lane=MONITORS,
                 least=LEAST_SECONDS,
                 at_once=True,
-                route=ROUTE,
-                key=key,
-                asked=body,
+                **asking,
             )
+            return _accepted(told.job, told.replayed, schedule_id=told.schedule.id)
+        added = self._known(task, body, caller, key) or self.service.submit(
+            task, self._arguments(body, caller), request_id=request_id(), **asking
+        )
+        return _accepted(added.job, added.replayed)
+
+    def _known(self, task: str, body: Json, caller: Principal, key: str | None) -> Added | None:
+        """The job that was begun under this key. Raises KeyReused where something else was."""
+        if key is None:
+            return None
+        self.scheduling.check_unused(owner=caller.name, route=ROUTE, key=key)
+        return self.service.known(task, body, owner=caller.name, route=ROUTE, key=key)
 
     def _arguments(self, body: Json, caller: Principal) -> dict[str, Any]:
         data = {name: value for name, value in body["data"].items() if name != "schedule"}
@@ -261,11 +258,6 @@ def _revoked(answer: Job | JobError) -> str:
     if isinstance(answer, Job):
         return words.REVOKED if answer.finished else words.NAMES[words.RUNNING]
     return words.NAMES[words.CODES[answer.code]]
-
-
-def _timing(data: Json) -> Timing | None:
-    given = data.get("schedule")
-    return None if given is None else timing_of(given)
 
 
 def _accepted(job: Job | None, replayed: bool, **more: Any) -> tuple[dict[str, Any], int, dict[str, str]]:

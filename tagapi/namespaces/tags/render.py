@@ -13,6 +13,7 @@ from tagapi.jobs.lists import Page
 from tagapi.jobs.lists import Query as JobQuery
 from tagapi.jobs.model import Job, JobState
 from tagapi.jobs.registry import Added
+from tagapi.jobs.scheduling import Scheduled
 from tagapi.namespaces.fields import iso, parked
 from tagapi.namespaces.headers import REPLAYED
 from tagapi.namespaces.problems import Invalid, Problem
@@ -93,10 +94,26 @@ def render_accepted(added: Added, environment: str) -> tuple[dict[str, Any], int
         "mode": asked["mode"],
         "environment": environment,
         "submitted_at": iso(job.submitted_at),
-        **_extras(job),
+        **_told_where_asked(job.request.arguments),
     }
     body = {"success": True, "task_id": job.id, "message": "标签任务已成功提交", "data": data}
     return body, 202, {REPLAYED: "true"} if added.replayed else {}
+
+
+def render_scheduled(told: Scheduled, environment: str) -> tuple[dict[str, Any], int, dict[str, str]]:
+    """`task_id` is null: each run has one of its own."""
+    schedule, asked = told.schedule, told.schedule.arguments
+    data = {
+        "tag_ids": asked["tag_ids"],
+        **_users(asked["user_ids"]),
+        "mode": asked["mode"],
+        "environment": environment,
+        "submitted_at": iso(schedule.created_at),
+        "next_run": iso(schedule.due_at),
+        **_told_where_asked(asked),
+    }
+    body = {"success": True, "task_id": None, "schedule_id": schedule.id, "message": "标签任务已设为定时", "data": data}
+    return body, 202, {REPLAYED: "true"} if told.replayed else {}
 
 
 def render_status(job: Job, environment: str, *, full: bool = False) -> dict[str, Any]:
@@ -115,7 +132,7 @@ def render_status(job: Job, environment: str, *, full: bool = False) -> dict[str
         "progress": {"done": job.progress.done, "total": job.progress.total, "percentage": job.progress.percentage},
         "attempt": job.attempt,
         **parked(job),
-        **_extras(job),
+        **_told_where_asked(job.request.arguments),
     }
     if job.state is JobState.SUCCEEDED:
         status["result"] = job.result
@@ -148,9 +165,9 @@ def _users(user_ids: Sequence[str] | None, *, full: bool = False) -> dict[str, A
     return {"user_ids": user_ids if full else user_ids[:USERS_TOLD], "user_ids_total": len(user_ids)}
 
 
-def _extras(job: Job) -> dict[str, bool]:
-    """What goes beyond the document is told only where it was asked."""
-    return {name: True for name in ("dry_run", "diff") if job.request.arguments[name]}
+def _told_where_asked(arguments: Mapping[str, Any]) -> dict[str, bool]:
+    """What goes beyond the document."""
+    return {name: True for name in ("dry_run", "diff") if arguments[name]}
 
 
 def render_error(problem: Problem) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from tagapi.namespaces.fields import (
     StrictList,
     StrictText,
 )
+from tagapi.namespaces.timing import TimingRequest
 
 MOST_USERS = 100_000
 STATUSES = ("submitted", "running", "completed", "failed", "cancelled")
@@ -51,6 +52,13 @@ class TriggerRequest(Input):
     dry_run = StrictBoolean(load_default=False, metadata={"description": "the same result, without writing"})
     diff = StrictBoolean(
         load_default=False, metadata={"description": "count added and removed members of a full run over everyone too"}
+    )
+
+    schedule = fields.Nested(
+        TimingRequest,
+        load_default=None,
+        allow_none=True,
+        metadata={"description": "begin it at these times, instead of now", "x-nullable": True},
     )
 
     example = {"tag_ids": [1, 2, 3], "user_ids": ["user_000001", "user_000002"], "mode": "full"}
@@ -132,6 +140,7 @@ class TriggerData(Schema):
     submitted_at = Moment(required=True)
     dry_run = fields.Boolean()
     diff = fields.Boolean()
+    next_run = Moment(metadata={"description": "of a schedule", "format": "date-time", "x-nullable": True})
 
 
 TRIGGER_DATA: dict[str, Any] = {
@@ -146,7 +155,8 @@ TRIGGER_DATA: dict[str, Any] = {
 
 class TriggerAnswer(Schema):
     success = fields.Boolean(required=True)
-    task_id = fields.String(required=True)
+    task_id = fields.String(required=True, metadata={"description": "null of a schedule", "x-nullable": True})
+    schedule_id = fields.String(metadata={"description": "where there was a schedule in the request"})
     message = fields.String(required=True)
     data = fields.Nested(TriggerData, required=True)
 

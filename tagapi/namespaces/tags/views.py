@@ -10,7 +10,6 @@ from tagapi.jobs.changes import Verdict
 from tagapi.jobs.errors import AlreadyFinished, JobNotFound, NotFoundInData, NotParked, NotReady
 from tagapi.namespaces.base import NamespaceResource, Route, idempotency_key, load_body, load_query
 from tagapi.namespaces.documentation import SUBMITTING, WITH_BODY, Answer, operation
-from tagapi.namespaces.edge import request_id
 from tagapi.namespaces.fields import iso
 from tagapi.namespaces.headers import KEY
 from tagapi.namespaces.problems import Invalid
@@ -19,17 +18,13 @@ from tagapi.namespaces.tags.front import TagsFront
 from tagapi.namespaces.tags.render import (
     cursor_of,
     job_query,
-    labels,
     next_path,
-    render_accepted,
     render_cancel,
     render_item,
     render_status,
-    trigger_arguments,
     user_of,
 )
 
-TASK = "tags.compute"
 TASK_ID = {"task_id": "任务ID (UUID)"}
 TAG_ID = {"tag_id": "标签ID"}
 NO_TASK = JobNotFound(job_id=shapes.EXAMPLE_ID)
@@ -54,18 +49,12 @@ class Trigger(TagsResource):
         ),
     )
     def post(self) -> Any:
-        """触发标签任务: compute tags for everyone, for what changed, or for a list of users."""
-        arguments = trigger_arguments(load_body(shapes.TriggerRequest), self.front.reader.tag_ids())
-        added = self.front.service.submit(
-            TASK,
-            arguments,
-            owner=self.caller.name,
-            labels=labels(arguments["tag_ids"]),
-            route="tags.trigger",
-            key=idempotency_key(),
-            request_id=request_id(),
-        )
-        return render_accepted(added, self.front.environment)
+        """触发标签任务: compute tags for everyone, for what changed, or for a list of users.
+
+        With `schedule` (`{"cron": "0 4 * * *", "timezone": "Asia/Shanghai"}` or `{"every_seconds": 3600}`) nothing is
+        begun now, but at each of these times; `/api/celery_task/schedules/` lists, pauses and deletes schedules.
+        """
+        return self.front.trigger(load_body(shapes.TriggerRequest), self.caller, idempotency_key())
 
 
 class TaskStatus(TagsResource):

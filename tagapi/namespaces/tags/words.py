@@ -19,6 +19,7 @@ STATUS: Mapping[JobState, str] = {
 
 ERRORS: Mapping[str, tuple[str, str]] = {
     "job_not_found": ("Task not found", "任务不存在"),
+    "too_many_schedules": ("Too many schedules of yours", "您的定时任务过多"),
     "already_finished": ("Task already finished", "任务已结束"),
     "not_parked": ("Task is not parked", "任务不在等待人工裁定"),
     "queue_full": ("Task queue is full", "任务队列已满，请稍后重试"),

@@ -28,6 +28,9 @@ UNDOING = "se está deshaciendo lo que se hizo fuera"
 ERRORS: Mapping[str, str] = {
     "job_not_found": "La tarea no existe o ha sido eliminada",
     "not_found": "La ruta no existe",
+    "is_running": "La tarea está en ejecución",
+    "schedule_not_found": "No existe esa programación",
+    "too_many_schedules": "{owner} ya tiene {schedules} programaciones, el máximo",
     "already_finished": "La tarea ya ha terminado ({status}) y no se puede cancelar",
     "not_parked": "La tarea no espera a que un administrador la resuelva",
     "method_not_allowed": "El método no está permitido en esta ruta",

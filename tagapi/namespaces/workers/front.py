@@ -13,11 +13,13 @@ from tagapi.auth import Principal
 from tagapi.jobs.errors import NotFoundInData
 from tagapi.jobs.model import Job
 from tagapi.jobs.registry import Added
+from tagapi.jobs.scheduling import Scheduled, Scheduling
 from tagapi.jobs.service import JobService
 from tagapi.namespaces.base import Front, Route
 from tagapi.namespaces.downloads import Download, send
 from tagapi.namespaces.edge import request_id
 from tagapi.namespaces.problems import Problem
+from tagapi.namespaces.timing import begin_by_clock
 from tagapi.namespaces.workers import schemas as shapes
 from tagapi.namespaces.workers.filters import FilterKinds
 from tagapi.namespaces.workers.render import (
@@ -30,6 +32,9 @@ from tagapi.namespaces.workers.render import (
     task_type,
 )
 
+ROUTE = "workers.create"
+LEAST_SECONDS = 60
+"""Between two runs of a schedule."""
 NUMBER = re.compile(r"[1-9][0-9]{0,17}")
 
 
@@ -52,8 +57,9 @@ class WorkersFront(Front):
     error_schema = shapes.WorkersError
     statuses: ClassVar[Mapping[str, int]] = {"already_finished": 400}
 
-    def __init__(self, service: JobService, filters: FilterKinds, results: ResultFiles) -> None:
+    def __init__(self, service: JobService, scheduling: Scheduling, filters: FilterKinds, results: ResultFiles) -> None:
         self.service = service
+        self.scheduling = scheduling
         self.filters = filters
         self.results = results
 
@@ -79,19 +85,30 @@ class WorkersFront(Front):
         """A job that the caller may see. Raises JobNotFound."""
         return self.service.get(self.id_of(reference), NAMESPACE, caller.only)
 
-    def create(self, body: Mapping[str, Any], caller: Principal, key: str | None) -> Added:
-        """Accept what a valid body asks for. Raises PermissionDenied, Invalid, and what JobService.submit raises."""
-        task_type, arguments = body["task_type"], job_arguments(body, self.filters)
+    def create(self, body: dict[str, Any], caller: Principal, key: str | None) -> Added | Scheduled:
+        """Accept what a valid body asks for, as a job or as a schedule.
+
+        Raises PermissionDenied, Invalid, and what JobService.submit raises.
+        """
+        task_type, given = body["task_type"], body.pop("schedule")
+        task, arguments = f"{NAMESPACE}.{task_type}", job_arguments(body, self.filters)
         check_allowed(task_type, arguments, admin=caller.admin)
-        return self.service.submit(
-            f"{NAMESPACE}.{task_type}",
-            arguments,
-            owner=caller.name,
-            labels=(label(task_type),),
-            route="workers.create",
-            key=key,
-            request_id=request_id(),
-        )
+        asking: dict[str, Any] = {"owner": caller.name, "labels": (label(task_type),), "route": ROUTE, "key": key}
+        if given is not None:
+            return begin_by_clock(
+                self.service,
+                self.scheduling,
+                task,
+                lambda: arguments,
+                given,
+                field="schedule",
+                asked={**arguments, "schedule": given},
+                least=LEAST_SECONDS,
+                **asking,
+            )
+        if key is not None:
+            self.scheduling.check_unused(owner=caller.name, route=ROUTE, key=key)
+        return self.service.submit(task, arguments, request_id=request_id(), **asking)
 
     def send_result(self, job: Job) -> Response:
         """The job's file. Raises ResultNotReady, NoResult, or NotFoundInData where it is gone."""

@@ -14,6 +14,7 @@ from tagapi.jobs.lists import Page
 from tagapi.jobs.lists import Query as JobQuery
 from tagapi.jobs.model import Job, JobState
 from tagapi.jobs.registry import Added
+from tagapi.jobs.scheduling import Scheduled
 from tagapi.namespaces.fields import iso, parked
 from tagapi.namespaces.headers import REPLAYED
 from tagapi.namespaces.pace import percentage, seconds_left
@@ -111,6 +112,16 @@ def render_worker(job: Job, site: str) -> dict[str, Any]:
         "completed_at": iso(job.finished_at),
         **parked(job),
     }
+
+
+def render_scheduled(told: Scheduled) -> tuple[dict[str, Any], int, dict[str, str]]:
+    schedule = told.schedule
+    body = {
+        "schedule_id": schedule.id,
+        "task_type": schedule.task.partition(".")[2],
+        "next_run": iso(schedule.due_at),
+    }
+    return body, 202, {REPLAYED: "true"} if told.replayed else {}
 
 
 def render_created(added: Added, site: str) -> tuple[dict[str, Any], int, dict[str, str]]:

@@ -11,6 +11,7 @@ from marshmallow import Schema, ValidationError, fields, validate, validates_sch
 
 from tagapi.jobs.changes import Verdict
 from tagapi.namespaces.fields import Input, Moment, Query, QueryInteger, StrictInteger
+from tagapi.namespaces.timing import TimingRequest
 from tagapi.namespaces.workers import words as words
 
 MOMENT = re.compile(
@@ -96,6 +97,13 @@ class CreateRequest(Input):
         validate=_one_of(LANGUAGES),
         error_messages=_messages(words.TEXT),
         metadata={"description": "Язык отчета, только для report_generation (по умолчанию ru)"},
+    )
+
+    schedule = fields.Nested(
+        TimingRequest,
+        load_default=None,
+        allow_none=True,
+        metadata={"description": "Запускать в эти моменты, а не сейчас", **NULLABLE},
     )
 
     example = {
@@ -282,3 +290,11 @@ class WorkersError(Schema):
             "details": {"batch_size": [words.BATCH_SIZE]},
         }
     }
+
+
+class WorkerScheduled(Schema):
+    schedule_id = fields.String(required=True)
+    task_type = fields.String(required=True)
+    next_run = Moment(required=True, metadata={"description": "когда начнется следующий запуск", **NULLABLE})
+
+    example = {"schedule_id": EXAMPLE_ID, "task_type": "bookings_export", "next_run": EXAMPLE_TIME}

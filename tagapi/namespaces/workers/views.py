@@ -13,6 +13,7 @@ from tagapi.auth import PermissionDenied, Policy
 from tagapi.jobs.changes import Verdict
 from tagapi.jobs.errors import AlreadyFinished, JobNotFound, NoResult, NotFoundInData, NotParked, ResultNotReady
 from tagapi.jobs.model import JobState
+from tagapi.jobs.scheduling import Scheduled
 from tagapi.namespaces.base import NamespaceResource, Route, idempotency_key, load_body, load_query
 from tagapi.namespaces.documentation import SUBMITTING, WITH_BODY, Answer, operation
 from tagapi.namespaces.edge import checked_host
@@ -28,6 +29,7 @@ from tagapi.namespaces.workers.render import (
     render_cancel,
     render_created,
     render_page,
+    render_scheduled,
     render_status,
     render_worker,
 )
@@ -69,7 +71,10 @@ class Workers(WorkersResource):
         policy=Policy.USER,
         body=shapes.CreateRequest,
         headers={KEY: "От 1 до 255 видимых символов ASCII: тот же ключ и то же тело — та же задача"},
-        answers={201: Answer("Задача создана", shapes.Worker, shapes.CREATED)},
+        answers={
+            201: Answer("Задача создана", shapes.Worker, shapes.CREATED),
+            202: Answer("Расписание создано", shapes.WorkerScheduled),
+        },
         errors=(
             Invalid("batch_size", words.BATCH_SIZE),
             Invalid("date_from", words.DATES),
@@ -91,9 +96,12 @@ class Workers(WorkersResource):
 
         Период включает оба конца; формат (`csv`, `parquet`, `xlsx`) — только для экспорта,
         язык (`language`: `ru` или `en`) — только для отчета.
+
+        С `schedule` (`{"cron": "0 4 * * *", "timezone": "Europe/Moscow"}` или `{"every_seconds": 3600}`) сейчас не
+        запускается ничего, а только в эти моменты; расписания — в `/api/celery_task/schedules/`.
         """
-        added = self.front.create(load_body(shapes.CreateRequest), self.caller, idempotency_key())
-        return render_created(added, site())
+        begun = self.front.create(load_body(shapes.CreateRequest), self.caller, idempotency_key())
+        return render_scheduled(begun) if isinstance(begun, Scheduled) else render_created(begun, site())
 
 
 class Worker(WorkersResource):
