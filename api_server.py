@@ -11,6 +11,7 @@ import os
 import signal
 import socket
 import sys
+from collections.abc import Sequence
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,9 @@ REACH_SECONDS = 3.0  # for a server that a profile needs to answer at the start
 
 class Server(BaseApplication):  # type: ignore[misc]
     """gunicorn, the app of each worker built after the fork."""
+
+    listening: Sequence[tuple[str, int]] = ()
+    """At which addresses and ports; a worker says so before it loads the app."""
 
     def __init__(self, settings: Settings, host: str, port: int) -> None:
         self._settings = settings
@@ -76,7 +80,7 @@ class Server(BaseApplication):  # type: ignore[misc]
     def load(self) -> Any:
         from tagapi.app import create_app
 
-        return create_app(self._settings)
+        return create_app(self._settings, self.listening)
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
@@ -189,7 +193,7 @@ def _serve_debug(settings: Settings, host: str, port: int) -> None:
 
     logging.getLogger("werkzeug").setLevel(logging.INFO)
     serving = os.environ.get("WERKZEUG_RUN_MAIN") == "true"
-    app = create_app(settings) if serving else _nothing
+    app = create_app(settings, [(host, port)]) if serving else _nothing
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     run_simple(host, port, app, use_reloader=True, use_debugger=False, threaded=True)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from functools import partial
 
 from flask import Flask
 
@@ -13,9 +14,11 @@ from tag_tasks.documents.family import reader as documents_reader
 from tag_tasks.segments.family import reader as segment_reader
 from tag_tasks.tags.family import reader as tag_reader
 from tagapi import __version__
-from tagapi.auth import open_gate
+from tagapi.auth import Gate, TokensUnavailable, open_gate
 from tagapi.hosts import Hosts
+from tagapi.jobs.schedules import Schedule
 from tagapi.namespaces.base import Front, install
+from tagapi.namespaces.celery_task.front import RIGHT, CeleryTaskFront
 from tagapi.namespaces.edge import Proxies
 from tagapi.namespaces.export.front import ExportFront
 from tagapi.namespaces.export.reading import Readings
@@ -31,19 +34,31 @@ from tagapi.world import World, build
 log = logging.getLogger(__name__)
 
 
-def create_app(settings: Settings) -> Flask:
-    """A running service: Spark comes up in the background while the app already answers."""
+def create_app(settings: Settings, listening: Sequence[tuple[str, int]] = ()) -> Flask:
+    """A running service: Spark comes up in the background while the app already answers.
+
+    `listening` is at which addresses and ports it can be reached: nothing that it runs may connect there.
+    """
     gate = open_gate(settings.auth.tokens_file)
     open_to_all = settings.auth.tokens_file is None
     hosts = Hosts(settings.server.hosts, open_to_all=open_to_all)
     proxies = Proxies(settings.server.trusted_proxies, loopback=open_to_all)
-    world = build(settings)
+    world = build(settings, partial(_may_still, gate), listening)
     app = Flask("tagapi", static_folder=None)
     install(app, _fronts(world, settings), gate, hosts, proxies, __version__)
     app.extensions["tagapi"] = world
     world.start()
     log.info("service_started", extra={"environment": settings.environment})
     return app
+
+
+def _may_still(gate: Gate, schedule: Schedule) -> bool:
+    """Whether a schedule's owner may still have it begun; where that cannot be said, they may."""
+    try:
+        owner = gate.known(schedule.owner)
+    except TokensUnavailable:
+        return True
+    return owner is not None and (schedule.namespace != CeleryTaskFront.name or owner.may(RIGHT))
 
 
 def _fronts(world: World, settings: Settings) -> Sequence[Front]:

@@ -127,6 +127,11 @@ class Gate(ABC):
         """Whether who was let in would be still: a token may be revoked, and the file that has them unusable."""
 
     @abstractmethod
+    def known(self, name: str) -> Principal | None:
+        """Who comes in by this name; None where nobody does any more. Raises TokensUnavailable where that cannot be
+        said."""
+
+    @abstractmethod
     def by_ticket(self, ticket: str, address: str | None) -> tuple[Admission, str]:
         """Who holds this ticket, and its nonce, which must be used once. Raises TicketInvalid, and OnlyLocal."""
 
@@ -146,6 +151,9 @@ class OpenGate(Gate):
 
     def holds(self, admission: Admission) -> bool:
         return admission.digest is None
+
+    def known(self, name: str) -> Principal | None:
+        return Principal(name, Role.ADMIN)
 
     def by_ticket(self, ticket: str, address: str | None) -> tuple[Admission, str]:
         found = tickets.read(ticket)
@@ -182,6 +190,9 @@ class TokenGate(Gate):
             )
         except TokensUnavailable:
             return False
+
+    def known(self, name: str) -> Principal | None:
+        return next((one.principal for one in self._entries() if one.principal.name == name), None)
 
     def by_ticket(self, ticket: str, address: str | None) -> tuple[Admission, str]:
         found = tickets.read(ticket)

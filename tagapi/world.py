@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import socket
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import timedelta
 from typing import Any
@@ -36,6 +36,7 @@ from tagapi.jobs.lists import Bounds, Query, task_label
 from tagapi.jobs.model import DEFAULT_LANE, JobState
 from tagapi.jobs.registry import JobRegistry
 from tagapi.jobs.runner import JobRunner, RunnerLimits
+from tagapi.jobs.schedules import Schedule
 from tagapi.jobs.scheduling import Scheduling
 from tagapi.jobs.service import JobService
 from tagapi.jobs.task import Task
@@ -111,8 +112,13 @@ class World:
         }
 
 
-def build(settings: Settings) -> World:
-    """Nothing of it runs yet."""
+def build(
+    settings: Settings,
+    may: Callable[[Schedule], bool] = lambda schedule: True,
+    listening: Sequence[tuple[str, int]] = (),
+) -> World:
+    """Nothing of it runs yet. `may` says whether a schedule's owner may still have it begun, `listening` at which
+    addresses and ports this service can be reached."""
     jobs, worker = settings.jobs, f"{socket.gethostname()}-{os.getpid()}"
     means = _means(settings)
     tasks = every_task(means)
@@ -122,7 +128,7 @@ def build(settings: Settings) -> World:
     executor = ThreadPoolExecutor(runner, registry, lanes)
     bounds = Bounds(queued=jobs.max_queued, queued_per_owner=jobs.max_queued_per_user)
     service = JobService(registry, executor, bounds, {name: task.lane for name, task in tasks.items()})
-    scheduling = Scheduling(registry, service, timetable.next_of, timetable.check)
+    scheduling = Scheduling(registry, service, timetable.next_of, timetable.check, may=may)
     vacuum_hours = VACUUM_MARGIN + jobs.timeout_seconds / 3600
     upkeep = Upkeep(
         registry,
@@ -187,6 +193,8 @@ def _lanes(jobs: Jobs) -> Mapping[str, int]:
         "platforms": jobs.max_publishing,
         "audiences": jobs.max_syncs,
         "documents": jobs.max_exports,
+        "scans": jobs.max_scans,
+        "monitors": jobs.max_monitors,
     }
 
 

@@ -36,7 +36,7 @@ log = logging.getLogger(__name__)
 
 KEYS = uuid.UUID("0f1d7c3e-94a5-4d43-8e0c-7b0f5f9c2d11")
 """The name space of the ids of schedules that were asked for under a key."""
-OWNER_GONE = "its owner's token is gone"
+OWNER_GONE = "its owner may not have it begun any more"
 LEAST = 1.0  # seconds between two runs, where a caller knows nothing better
 LONGEST = 366 * 24 * 3600  # seconds of an interval
 AT_MOST = 1000
@@ -70,15 +70,15 @@ class Scheduling:
         next_of: NextOfCron,
         check: Check,
         at_most: int = AT_MOST,
-        gone: Callable[[str], bool] = lambda owner: False,
+        may: Callable[[Schedule], bool] = lambda schedule: True,
     ) -> None:
-        """`gone` says of an owner that nobody comes in by that name any more: it has to be sure."""
+        """`may` says whether a schedule's owner may still have it begun; where that cannot be said, it says yes."""
         self._registry = registry
         self._service = service
         self._next_of = next_of
         self._check = check
         self._at_most = at_most
-        self._gone = gone
+        self._may = may
 
     # -- what namespaces ask for -------------------------------------------------------------
 
@@ -185,7 +185,7 @@ class Scheduling:
         while True:
             page = self.find(query)
             for schedule in page.schedules:
-                if schedule.paused is None and self._gone(schedule.owner):
+                if schedule.paused is None and not self._may(schedule):
                     self._pause_orphan(schedule)
             if page.next is None:
                 return
@@ -194,7 +194,7 @@ class Scheduling:
     def _begin_or_wait(self, schedule: Schedule, full: set[tuple[str | None, str | None]]) -> None:
         """`full` is what has no room: whole lanes, and lanes for one owner."""
         try:
-            if self._gone(schedule.owner):
+            if not self._may(schedule):
                 self._pause_orphan(schedule)
             else:
                 self._begin(schedule.id)

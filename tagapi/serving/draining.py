@@ -15,6 +15,11 @@ class DrainingWorker(LoopWorker):
     draining = False
     interrupted = False
 
+    def load_wsgi(self) -> None:
+        """The app is told where it listens."""
+        self.app.listening = [listener.getsockname()[:2] for listener in self.sockets]
+        super().load_wsgi()
+
     def handle_exit(self, sig: Any, frame: Any) -> None:
         """SIGTERM: drain on a thread of its own, since a signal handler must not wait; then leave as usual."""
         if not self.draining:

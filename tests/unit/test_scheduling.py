@@ -47,7 +47,12 @@ class House:
     def opened(self) -> Scheduling:
         """What another process has of the same registry."""
         return Scheduling(
-            self.registry, self.service, timetable.next_of, timetable.check, at_most=20, gone=self.gone.__contains__
+            self.registry,
+            self.service,
+            timetable.next_of,
+            timetable.check,
+            at_most=20,
+            may=lambda schedule: schedule.owner not in self.gone,
         )
 
     def schedule(self, timing: Every | Cron = HOURLY, owner: str = "ann", **facts: Any) -> Scheduled:

@@ -83,6 +83,8 @@ ERRORS: Mapping[str, tuple[str, str]] = {
     "store_unavailable": ("STORE_UNAVAILABLE", "Хранилище задач недоступно, повторите позже"),
     "store_too_new": ("STORE_UNAVAILABLE", "Хранилище задач недоступно, повторите позже"),
     "job_not_found": ("TASK_NOT_FOUND", "Задача не найдена"),
+    "is_running": ("TASK_IS_RUNNING", "Задача выполняется"),
+    "schedule_not_found": ("SCHEDULE_NOT_FOUND", "Расписание не найдено"),
     "too_many_schedules": ("TOO_MANY_SCHEDULES", "Слишком много расписаний"),
     "already_finished": ("TASK_CANNOT_CANCEL", "Задачу нельзя отменить: она уже завершена или завершается"),
     "not_parked": ("TASK_NOT_PARKED", "Задача не ждет решения администратора"),
