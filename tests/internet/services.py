@@ -22,8 +22,8 @@ class Services:
     stack: AsyncExitStack
     accepted: list[Where] = field(default_factory=list)
     """Of every connection, in order."""
-    heard: dict[Where, bytes] = field(default_factory=dict)
-    """All that was said to a service."""
+    heard: dict[Where, list[bytes]] = field(default_factory=dict)
+    """All that was said to a service, of each connection that is over."""
 
     async def listen(
         self, at: str, says: bytes = b"", tls: ssl.SSLContext | None = None, *, drips: bool = False
@@ -32,20 +32,26 @@ class Services:
 
         async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             self.accepted.append(where)
+            heard = b""
             with suppress(OSError):
                 for piece in [says[n : n + 1] for n in range(len(says))] if drips else [says]:
                     writer.write(piece)
                     await writer.drain()
                     await asyncio.sleep(0)
-                self.heard[where] = self.heard.get(where, b"") + await reader.read()
-            writer.close()
-            with suppress(OSError):
-                await writer.wait_closed()
+                while piece := await reader.read(1024):
+                    heard += piece
+            writer.transport.abort()
+            self.heard.setdefault(where, []).append(heard)
 
         server = await asyncio.start_server(serve, at, 0, ssl=tls, backlog=1024)
         self.stack.callback(server.close)
         where = (ip_address(at), server.sockets[0].getsockname()[1])
         return where
+
+    async def all_gone(self) -> None:
+        """Wait until no connection is open. In turns of the loop, so that no time has to pass."""
+        while sum(map(len, self.heard.values())) < len(self.accepted):
+            await asyncio.sleep(0)
 
 
 @asynccontextmanager

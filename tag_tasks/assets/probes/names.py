@@ -10,7 +10,7 @@ from itertools import islice
 from pathlib import Path
 
 from tag_tasks.assets import found
-from tag_tasks.assets.addresses import Address
+from tag_tasks.assets.addresses import Address, in_order
 from tag_tasks.assets.guard import Resolved
 from tag_tasks.assets.options import Options
 from tag_tasks.assets.probes.variants import variants
@@ -162,8 +162,9 @@ async def resolve(
             return
         if resolved.name not in known:
             known.add(resolved.name)
-            there.append(Name(resolved.name, resolved.addresses, resolved.aliases, source))
-            scan.found(found.domain(resolved.name, resolved.addresses, resolved.aliases, source))
+            addresses = in_order(resolved.addresses)  # name servers tell them in turn
+            there.append(Name(resolved.name, addresses, resolved.aliases, source))
+            scan.found(found.domain(resolved.name, addresses, resolved.aliases, source))
 
     await scan.each(names, ask, total=total)
     parents.tell(scan)

@@ -13,7 +13,7 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, ed25519, rsa
 
 from tag_tasks.assets.found import cut
-from tag_tasks.assets.probes.text import printable
+from tag_tasks.assets.probes.text import line
 
 MOST_NAMES = 1000
 UNREADABLE = (
@@ -114,7 +114,7 @@ def _read(one: x509.Certificate, sha256: str) -> Certificate:
 
 
 def _name(name: x509.Name) -> str:
-    return cut(printable(name.rfc4514_string()))
+    return cut(line(name.rfc4514_string()))
 
 
 def _names(one: x509.Certificate) -> list[str]:
@@ -122,14 +122,14 @@ def _names(one: x509.Certificate) -> list[str]:
         named = one.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     except x509.ExtensionNotFound:
         common = one.subject.get_attributes_for_oid(x509.NameOID.COMMON_NAME)
-        return [cut(printable(str(one.value))) for one in common[:MOST_NAMES]]
+        return [cut(line(str(one.value))) for one in common[:MOST_NAMES]]
     return list(dict.fromkeys(_alternatives(named)))[:MOST_NAMES]
 
 
 def _alternatives(named: x509.SubjectAlternativeName) -> Iterator[str]:
     for one in named:
         if isinstance(one, x509.DNSName):
-            yield cut(printable(one.value.lower()))
+            yield cut(line(one.value.lower()))
         elif isinstance(one, x509.IPAddress):
             yield str(one.value)
 

@@ -12,3 +12,8 @@ def printable(text: str) -> str:
         return text
     plain = text.replace("\r\n", "\n")
     return "".join(one if one in SAFE or one.isprintable() else INSTEAD for one in plain)
+
+
+def line(text: str) -> str:
+    """The same, on one line."""
+    return printable(text).replace("\n", INSTEAD).replace("\t", INSTEAD)
