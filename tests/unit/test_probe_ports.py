@@ -25,6 +25,7 @@ from tag_tasks.assets.scope import Own, Scope
 from tests.internet.diverted import diverted
 from tests.internet.net import Internet
 from tests.internet.services import Where, services, silent
+from tests.unit.outside import Context
 from tests.unit.scanning import scan
 
 CORP = Scope(
@@ -62,6 +63,22 @@ def test_each_open_port_is_found_and_nothing_else() -> None:
         ({"address": str(at), "port": port} for at, port in planted), key=lambda row: f"{row['address']}:{row['port']}"
     )
     assert not taken.said(found.REFUSED) and not taken.said(found.SKIPPED)
+
+
+def test_progress_is_told_in_connects() -> None:
+    told: list[tuple[int, int]] = []
+
+    class Told(Context):
+        def progress(self, done: int, total: int) -> None:
+            told.append((done, total))
+
+    async def scene(given: Scan) -> None:
+        scan = Scan(Told({}), given.guard, given.scopes, lambda _: True)
+        scan.phase("ports")
+        await open_ports(scan, addresses("127.1.0.1", "127.1.0.2"), [1, 2, 3], total=2)
+
+    scan(net(), [CORP], scene)
+    assert told == [(done, 6) for done in range(1, 7)]
 
 
 def test_an_address_that_is_refused_is_so_once() -> None:

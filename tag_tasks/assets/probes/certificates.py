@@ -15,6 +15,7 @@ from tag_tasks.assets.spelling import Host, written
 
 BROKEN = "certificate_broken"
 """The check of a certificate that cannot be read, or not wholly."""
+MOST_LEARNT = 100_000  # names, in what is answered with: rows go on after it
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +34,10 @@ class Endpoint:
 async def certificates(scan: Scan, endpoints: Iterable[Endpoint], *, total: int | None = None) -> list[Certificate]:
     """What is shown at each; whoever speaks no TLS shows nothing. The names in them are for whoever looks for names."""
     shown: dict[str, Certificate] = {}
+    learnt = 0
 
     async def shake(endpoint: Endpoint) -> None:
+        nonlocal learnt
         name = endpoint.host if isinstance(endpoint.host, str) else None
         asked = Asked(address=endpoint.address, port=endpoint.port, use=Use.VISIT, name=name)
         try:
@@ -46,7 +49,9 @@ async def certificates(scan: Scan, endpoints: Iterable[Endpoint], *, total: int 
             scan.skipped(str(endpoint), "no certificate was shown")
             return
         read = certificate_of(der)
-        shown.setdefault(read.sha256, read)
+        if read.sha256 not in shown and learnt < MOST_LEARNT:
+            shown[read.sha256] = read
+            learnt += len(read.names)
         _tell(scan, endpoint, read, tls)
 
     await scan.each(endpoints, shake, total=total)
