@@ -5,6 +5,7 @@ The tables are our own: those of `ipaddress` differ from one release of Python t
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_network
 
@@ -83,6 +84,11 @@ def judged(address: Address) -> Address:
 
 def inside(address: Address, networks: tuple[Network, ...]) -> bool:
     return any(address in one for one in networks if one.version == address.version)
+
+
+def in_order(addresses: Iterable[Address]) -> tuple[Address, ...]:
+    """Each of them once, IPv4 first."""
+    return tuple(sorted(set(addresses), key=lambda one: (one.version, int(one))))
 
 
 @lru_cache(KEPT)

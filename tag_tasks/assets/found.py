@@ -63,7 +63,8 @@ def domain(name: str, addresses: Sequence[Address], aliases: Sequence[str], sour
 
 
 def address(at: Address, port: int | None = None, **facts: Any) -> Found:
-    """`facts` may be `names`, `service`, `product`, `version` and `banner`."""
+    """`facts` may be `names`, `service`, `product`, `version`, `banner`, `tls` (its version), and `guessed`, where the
+    service is what is usual at the port."""
     key = str(at) if port is None else f"{written(at)}:{port}"
     return Found(kind=Kind.ADDRESSES, key=key, facts={"address": str(at), "port": port, **facts})
 
@@ -74,7 +75,7 @@ def site(url: str, **facts: Any) -> Found:
 
 
 def certificate(where: str, sha256: str, **facts: Any) -> Found:
-    """`where` is a host with its port."""
+    """`where` is a host with its port; `facts` are those of `probes.reading.Certificate`, `address` and `tls`."""
     return Found(kind=Kind.CERTIFICATES, key=f"{where} {sha256}", facts={"where": where, "sha256": sha256, **facts})
 
 

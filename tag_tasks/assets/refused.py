@@ -40,3 +40,7 @@ class NotReached(TaskFailed):
 
     message = "{what}: {reason}"
     code = "not_reached"
+
+
+class NoTls(NotReached):
+    """Somebody listens there, and what is said is no TLS."""

@@ -59,9 +59,11 @@ class Scan:
         *,
         total: int | None = None,
         at_once: int = AT_ONCE,
+        counted: bool = True,
     ) -> None:
         """Do the work for each item, so many at once. What is refused is recorded by the guard already, and what is
-        not reached is skipped; both end the work on their item alone. `total` adds to that of the phase."""
+        not reached is skipped; both end the work on their item alone. `total` adds to that of the phase, which counts
+        the items, or, where these are not counted, those of an `each` inside of their work."""
         waiting = iter(items)
         if total is not None:
             self._total += total
@@ -74,7 +76,8 @@ class Scan:
                     pass
                 except NotReached as error:
                     self.skipped(str(error.facts["what"]), str(error.facts["reason"]))
-                self._step()
+                if counted:
+                    self._step()
 
         async with asyncio.TaskGroup() as group:
             for _ in range(at_once):

@@ -29,7 +29,8 @@ class Turns:
 
 
 Zone = dict[str, dict[str, Sequence[str] | Turns]]
-"""By name (no dot at the end) and kind: the records. A name with a `CNAME` has nothing else."""
+"""By name (no dot at the end) and kind: the records. A name with a `CNAME` has nothing else; `*.corp.example` is what
+all have below corp.example that are not there themselves, nor below one that is."""
 
 
 @dataclass
@@ -78,7 +79,7 @@ class NameServer:
 
     def _fill(self, reply: dns.message.Message, name: str, kind: dns.rdatatype.RdataType) -> None:
         for _ in range(LONGEST_CHAIN):
-            known = self.zone.get(name)
+            known = self._known(name)
             if known is None:
                 reply.set_rcode(dns.rcode.NXDOMAIN)
                 return
@@ -87,6 +88,17 @@ class NameServer:
                 return
             (following,) = self._add(reply, name, dns.rdatatype.CNAME, known["CNAME"])
             name = following.removesuffix(".")
+
+    def _known(self, name: str) -> dict[str, Sequence[str] | Turns] | None:
+        if name in self.zone or not any(one.startswith("*.") for one in self.zone):
+            return self.zone.get(name)
+        parent = name.partition(".")[2]
+        while parent and not self._is_there(parent):
+            parent = parent.partition(".")[2]
+        return self.zone.get(f"*.{parent}")
+
+    def _is_there(self, name: str) -> bool:
+        return any(one == name or one.endswith(f".{name}") for one in self.zone)
 
     @staticmethod
     def _add(

@@ -21,12 +21,13 @@ import tag_tasks.assets
 from tag_tasks.assets.guard import Guard, Page, Port
 from tag_tasks.assets.guard.names import LOOK_UP_SECONDS, Names, servers_of
 from tag_tasks.assets.limits import Limits
-from tag_tasks.assets.refused import NotReached, Refusal, Refused
+from tag_tasks.assets.refused import NoTls, NotReached, Refusal, Refused
 from tag_tasks.assets.scope import Asked, Own, Scope, Use, Why
 from tag_tasks.assets.scope_file import ScopeError
 from tag_tasks.assets.spelling import Misspelt
 from tests.internet.names import Turns, Zone
 from tests.internet.net import ANY, Internet
+from tests.internet.services import silent as nobody
 from tests.internet.sites import Get, Site, answer, bomb, dripping, endless, page, redirect, redirects, silent
 from tests.unit.fakes import PATIENCE
 
@@ -268,6 +269,28 @@ def test_an_address_that_says_nothing_takes_no_longer_than_its_time() -> None:
                 await open_.read(1)
 
     run(scene, silent, seconds=0.05)
+
+
+def test_a_port_is_silent_before_a_targets_time_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tag_tasks.assets.guard.CONNECT_SECONDS", 0.05)
+
+    async def scene(world: World) -> None:
+        with nobody(SITE) as where, quickly():
+            assert await world.guard.port(*where) is Port.SILENT
+
+    run(scene)
+
+
+def test_who_speaks_no_tls_is_told_from_who_does_not_answer() -> None:
+    async def scene(world: World) -> None:
+        for port, lost in ((world.net.port, NoTls), (1, NotReached)):
+            asked = Asked(address=ip_address(SITE), port=port, use=Use.SCAN)
+            with pytest.raises(NotReached) as caught:
+                async with world.guard.connection(asked, tls=True):
+                    pass
+            assert type(caught.value) is lost
+
+    run(scene, net={"banner": b"220 hello, this is no TLS\r\n"})
 
 
 def test_the_services_own_sockets_are_not_contacted() -> None:

@@ -28,6 +28,7 @@ from tag_tasks.assets.spelling import Misspelt, domain, written
 from tag_tasks.assets.urls import OtherScheme, Url, url
 
 TARGET_SECONDS = 10.0
+CONNECT_SECONDS = 3.0  # to see whether a port is open: the system asks a second time after one
 MOST_REDIRECTS = 5
 MOST_TRIED = 3  # of the addresses that a name has
 
@@ -150,8 +151,9 @@ class Guard:
     async def port(self, address: Address, port: int) -> Port:
         """Whether somebody listens at a port. Raises Refused."""
         asked = Asked(address=address, port=port, use=Use.SCAN)
+        allowance = Allowance(min(self._seconds, CONNECT_SECONDS))
         try:
-            async with self._doors.door(asked, what_of(asked), Allowance(self._seconds)) as door:
+            async with self._doors.door(asked, what_of(asked), allowance) as door:
                 with await door.connected() as made:
                     itself = made.getsockname() == made.getpeername()  # from a free port to that very port
                     return Port.CLOSED if itself else Port.OPEN
@@ -160,7 +162,7 @@ class Guard:
 
     @asynccontextmanager
     async def connection(self, asked: Asked, tls: bool = False) -> AsyncIterator[Connection]:
-        """An open connection for as long as the target has. Raises Refused and NotReached."""
+        """An open connection for as long as the target has. Raises Refused and NotReached, NoTls among it."""
         async with self._doors.door(asked, what_of(asked), Allowance(self._seconds)) as door:
             reader, writer = await asyncio.open_connection(
                 sock=await door.connected(),

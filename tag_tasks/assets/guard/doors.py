@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
@@ -12,13 +13,15 @@ from typing import Any
 
 from tag_tasks.assets.guard.gate import Gate
 from tag_tasks.assets.limits import Limits
-from tag_tasks.assets.refused import NotReached
+from tag_tasks.assets.refused import NoTls, NotReached
 from tag_tasks.assets.scope import Asked, Why
 
 LOOK_SECONDS = 1.0  # between two looks whether what is open is allowed still
 TURNS = 10  # of the loop, in which a transport that was aborted has closed its socket
 MakeSocket = Callable[[int, int, int], socket.socket]
 """By family, kind and protocol, as `socket.socket` does."""
+NO_TLS = frozenset({"WRONG_VERSION_NUMBER", "UNEXPECTED_EOF_WHILE_READING", "PACKET_LENGTH_TOO_LONG", "HTTP_REQUEST"})
+"""What OpenSSL says of an answer that is none of TLS."""
 
 
 @dataclass(slots=True)
@@ -110,6 +113,10 @@ class Doors:
     def _tell(self, door: Door, error: OSError) -> None:
         if door.why is not None:
             self._gate.refuse(door.what, str(door.asked.address), door.why)
+        if isinstance(error, ssl.SSLError) and not door.clock.expired():
+            reason = (error.reason or type(error).__name__).lower().replace("_", " ")
+            lost = NoTls if error.reason in NO_TLS else NotReached
+            raise lost(what=door.what, reason=f"no TLS handshake: {reason}") from error
         reason = "it took too long" if door.clock.expired() else str(error) or type(error).__name__
         raise NotReached(what=door.what, reason=reason) from error
 
