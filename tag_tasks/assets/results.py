@@ -72,8 +72,8 @@ class FoundFiles:
     def groups(self, job_id: str, kind: Kind) -> Iterator[pa.Table]:
         """All rows of a kind, so many at a time, in order."""
         with self._opened(job_id, kind) as file:
-            for group in range(0 if file is None else file.num_row_groups):
-                with storage_errors(UNREADABLE):
+            if file is not None:
+                for group in range(file.num_row_groups):
                     yield file.read_row_group(group)
 
     def rows(self, job_id: str, kind: Kind) -> str | None:
