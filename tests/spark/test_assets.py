@@ -62,6 +62,8 @@ class There:
 
     def assets(self, kind: Kind = DOMAINS, scope: str = CORP) -> list[dict[str, Any]]:
         """A scope's, in the order of their numbers, which are each there once."""
+        if not DeltaTable.is_deltatable(self.table.path):
+            return []
         part = f"/kind={kind.value}/scope_id={scope}/"
         uris = [uri for uri in DeltaTable(self.table.path).file_uris() if part in uri]
         if not uris:
