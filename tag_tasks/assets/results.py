@@ -173,10 +173,8 @@ class _KindFile:
             self._flush()
 
     def _flush(self) -> None:
-        given = zip(zip(*self._waiting, strict=True), SCHEMA, strict=True)
-        columns = [pa.array(column, one.type) for column, one in given]
         with storage_errors(UNWRITABLE):
-            self._writer.write_table(pa.table(columns, SCHEMA), row_group_size=len(self._waiting))
+            self._writer.write_table(_table(self._waiting), row_group_size=len(self._waiting))
         self._waiting, self._size = [], 0
 
     def close(self, sync: bool = False) -> None:
@@ -190,6 +188,17 @@ class _KindFile:
             self._target.close()
         if sync:
             self._target.sync()
+
+
+def rows_table(rows: Sequence[Found]) -> pa.Table:
+    """Rows that are in no file yet, as the files have them. There is at least one, and none twice."""
+    texts = ((clean(row.key), facts_text(row.facts), is_asset(row)) for row in rows)
+    return _table([(key, facts, place, asset) for place, (key, facts, asset) in enumerate(texts)])
+
+
+def _table(rows: Sequence[tuple[str, str, int, bool]]) -> pa.Table:
+    given = zip(zip(*rows, strict=True), SCHEMA, strict=True)
+    return pa.table([pa.array(column, one.type) for column, one in given], SCHEMA)
 
 
 def is_asset(row: Found) -> bool:
