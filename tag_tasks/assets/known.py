@@ -18,8 +18,11 @@ GONE = '{"gone":true'
 CHANGED, LOST = "changed", "gone"
 
 
-def found_rows(session: SparkSession, path: str) -> DataFrame:
-    """What a job found, from its file of a kind, as far as a scope keeps it."""
+def found_rows(session: SparkSession, path: str | None) -> DataFrame:
+    """What a job found, from its file of a kind, as far as a scope keeps it; nothing where there is no file."""
+    if path is None:
+        none = session.range(0)
+        return none.select(F.lit("").alias("key"), F.lit("").alias("facts"), F.col("id").alias("place"))
     return session.read.parquet(path).filter("asset").select("key", "facts", "place")
 
 

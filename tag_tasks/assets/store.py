@@ -15,8 +15,8 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import chain
@@ -46,14 +46,14 @@ class Into:
 
     kind: Kind
     scope_id: str
-    rows: str
-    """A Parquet file as `FoundFiles` has them."""
+    rows: str | None
+    """A Parquet file as `FoundFiles` has them; None where nothing was found."""
     owner: str | None = None
     """Whose they are, and are new to, where they belong to no scope."""
     changed: bool = False
     """Known rows get the facts that were found now. Not of rows with an owner."""
     gone: bool = False
-    """Known rows that were not found are marked as gone. Only with `changed`, of a job that looked for all of them."""
+    """Known rows that were not found are marked as gone: of a job that has looked for all of them, with `changed`."""
 
     @property
     def place(self) -> Place:
@@ -70,14 +70,20 @@ class Stored:
 
 
 def found_by_this_job(
-    files: FoundFiles, context: TaskContext, scope_id: str, kinds: Iterable[Kind] = KEPT, changed: bool = False
+    files: FoundFiles,
+    context: TaskContext,
+    scope_id: str,
+    kinds: Iterable[Kind] = KEPT,
+    *,
+    changed: bool = False,
+    gone: Container[Kind] = (),
 ) -> list[Into]:
-    """What the attempt has published, as far as there is something of these kinds."""
+    """What the attempt has published of these kinds. `gone` are those of which it has looked for all that was known."""
     rows = {kind: files.rows(context.job_id, kind) for kind in kinds}
     return [
-        Into(kind=kind, scope_id=scope_id, rows=path, changed=changed)
+        Into(kind=kind, scope_id=scope_id, rows=path, changed=changed or kind in gone, gone=kind in gone)
         for kind, path in rows.items()
-        if path is not None
+        if path is not None or kind in gone
     ]
 
 
@@ -216,7 +222,8 @@ def held(context: TaskContext, scope_ids: Iterable[str]) -> Iterator[Callable[[]
 
     def renew() -> None:
         for name in names:
-            context.hold(name, HELD_FOR)
+            with suppress(Busy):  # it took too long, and somebody is there: whoever commits first is right
+                context.hold(name, HELD_FOR)
 
     with ExitStack() as releasing:
         until = time.monotonic() + WAITED_FOR

@@ -125,6 +125,11 @@ class AssetTable(JobTable):
                 before += count
         return before, pa.concat_tables(found)
 
+    def keys(self, place: Place) -> Iterator[str]:
+        """All keys, in the order in which they were found."""
+        for group in self.groups(self.at([place]).files[place], ["key"]):
+            yield from group["key"].to_pylist()
+
     def groups(self, held: Iterable[AssetFile], columns: Sequence[str] = ROWS.names) -> Iterator[pa.Table]:
         """All rows of these files, so many at a time, in order."""
         for file in held:

@@ -57,7 +57,8 @@ class There:
             for row in rows:
                 writer.take(row)
             writer.publish()
-        into = [replace(one, **how) for one in found_by_this_job(self.files, context, scope)]
+        more = {name: how.pop(name) for name in ("changed", "gone") if name in how}
+        into = [replace(one, **how) for one in found_by_this_job(self.files, context, scope, **more)]
         return self.store.store(context, into, told)
 
     def assets(self, kind: Kind = DOMAINS, scope: str = CORP) -> list[dict[str, Any]]:
@@ -188,15 +189,33 @@ def test_changed_facts_are_taken_and_it_is_said_when(there: There) -> None:
 
 def test_what_is_not_seen_any_more_is_gone_until_it_is_back(there: There) -> None:
     there.run([row("a", SITES), Found(kind=SITES, key="b"), row("c", SITES)])
-    assert there.run([row("c", SITES)], changed=True, gone=True) == {"new": {}, "changed": {}, "gone": {"sites": 2}}
+    assert there.run([row("c", SITES)], gone=[SITES]) == {"new": {}, "changed": {}, "gone": {"sites": 2}}
     facts = {one["key"]: one["facts"] for one in there.assets(SITES)}
     assert facts == {"a": {"gone": True, "name": "a"}, "b": {"gone": True}, "c": {"name": "c"}}
     version = DeltaTable(there.table.path).version()
-    assert there.run([row("c", SITES)], changed=True, gone=True) == new(), "they are gone already"
+    assert there.run([row("c", SITES)], gone=[SITES]) == new(), "they are gone already"
     assert DeltaTable(there.table.path).version() == version
-    back = there.run([row("a", SITES), row("c", SITES)], changed=True, gone=True)
+    back = there.run([row("a", SITES), row("c", SITES)], gone=[SITES])
     assert back == {"new": {}, "changed": {"sites": 1}, "gone": {}}
     assert there.assets(SITES)[0]["facts"] == {"name": "a"}
+
+
+def test_where_nothing_is_seen_any_more_all_of_it_is_gone(there: There) -> None:
+    there.run([row("a", SITES), row("b", SITES), row("c")])
+    assert there.run([], gone=[SITES]) == {"new": {}, "changed": {}, "gone": {"sites": 2}}
+    assert all(one["facts"]["gone"] for one in there.assets(SITES)) and "gone" not in there.assets()[0]["facts"]
+
+
+def test_a_changed_partition_of_many_rows_keeps_its_order(there: There) -> None:
+    rows = [row(f"h{number}", SITES, title="old") for number in range(5000)]
+    there.run(rows[:2000])
+    there.run(rows[2000:])
+    changed = [replace(one, facts={**one.facts, "title": "new"}) for one in rows[::7]]
+    assert there.run([*changed, row("z", SITES)], changed=True)["changed"] == {"sites": len(changed)}
+    assert there.keys(SITES) == [*(one.key for one in rows), "z"] == list(there.table.keys(Place(SITES, CORP)))
+    titles = [one["facts"].get("title") for one in there.assets(SITES)[:-1]]
+    assert titles == ["old" if number % 7 else "new" for number in range(5000)]
+    assert there.pages(1999, SITES) == there.keys(SITES)
 
 
 # -- files, and pages ----------------------------------------------------------------------
