@@ -15,7 +15,7 @@ import math
 import os
 import shutil
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO, Self
@@ -95,6 +95,22 @@ class ResultFolder:
         except OSError as error:
             raise Transient(reason=f"the result cannot be looked for: {_reason(error)}") from error
         return True
+
+    def withdraw(self, job_id: str, mine: Callable[[Path], bool]) -> None:
+        """Take the job's result away where `mine` says so of its folder: what an attempt's predecessors published.
+
+        It is asked again when the folder is out of everybody's reach: one that came in its place is put back. Raises
+        Transient where the disk hesitates, TaskFailed where it refuses for good.
+        """
+        target, trash = self._folder / _plain(job_id), self._folder / TRASH / uuid.uuid4().hex
+        with storage_errors("the result cannot be written"), suppress(FileNotFoundError):
+            if not target.exists() or not mine(target):
+                return
+            trash.parent.mkdir(parents=True, exist_ok=True)
+            target.rename(trash)
+            if not mine(trash):
+                trash.rename(target)
+        shutil.rmtree(trash, ignore_errors=True)
 
     # -- everyone else's ---------------------------------------------------------------------
 

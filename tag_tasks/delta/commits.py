@@ -89,6 +89,18 @@ def fenced(table: DeltaTable, job_id: str) -> bool:
     return has(table, job_id)
 
 
+def fenced_since(table: DeltaTable, job_id: str, version: int) -> bool:
+    """Whether somebody was told, after this version, that the job's commit is not there and cannot come any more.
+
+    For who made a commit on that version and wants to make it anew on a later one. Yes, where that cannot be said.
+    """
+    missed = table.version() - version
+    history = table.history(missed) if missed > 0 else []
+    return len(history) < missed or any(
+        entry.get("purpose") in FENCES and entry.get("job_id") == job_id for entry in history
+    )
+
+
 def changes_no_rows(commit: Mapping[str, Any]) -> bool:
     """Whether an entry of a table's history is a fence, or upkeep."""
     return commit.get("operation") in UPKEEP_OPERATIONS or commit.get("purpose") in FENCES

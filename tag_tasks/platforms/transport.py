@@ -84,11 +84,15 @@ class Transport:
 
     def send(self, asked: Asked) -> Mapping[str, Any]:
         """The body of the answer. Raises PlatformRefused, PlatformBusy or Unanswered."""
+        return self.answer(asked).body
+
+    def answer(self, asked: Asked) -> Answer:
+        """The answer with its headers. Raises the same."""
         answer = self._exchange(asked)
         if (error := self._judge(answer)) is not None:
             log.info("platform_refused", extra={"platform": self._platform, "status": answer.status})
             raise error
-        return answer.body
+        return answer
 
     def _exchange(self, asked: Asked) -> Answer:
         """On a connection of its own: on one that was kept, a request may be lost that was never read."""

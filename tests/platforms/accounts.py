@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from tests.platforms import google, meta
+from tests.platforms import fofa, github, google, meta
 
 
 def settings_for(platform: str, url: str, **more: str) -> Mapping[str, str]:
     """Environment variables for a stand-in at this address."""
     if platform == "meta":
         given = {"BASE_URL": url, "ACCOUNT_ID": meta.ACCOUNT, "PAGE_ID": meta.PAGE, "ACCESS_TOKEN": meta.TOKEN}
+    elif platform == "fofa":
+        given = {"BASE_URL": url, "EMAIL": fofa.EMAIL, "KEY": fofa.KEY}
+    elif platform == "github":
+        given = {"BASE_URL": url, "TOKEN": github.TOKEN}
     else:
         given = {
             "BASE_URL": url,
