@@ -77,7 +77,8 @@ class SegmentTable(JobTable):
     def commit(
         self, model: str, job_id: str, at: Assigned, come: Sequence[SegmentFile], go: Sequence[SegmentFile]
     ) -> None:
-        """Raises Contended where the model's users have changed since `at`."""
+        """Raises Contended where the model's users changed since `at`, or the job's commit was asked for meanwhile:
+        then this one never comes."""
         now = int(time.time() * 1000)
         actions: list[AddAction | RemoveAction] = [files.removing(file, _partition(model, file), now) for file in go]
         actions += [files.adding(file, "user_id", _partition(model, file), now) for file in come]
@@ -86,15 +87,20 @@ class SegmentTable(JobTable):
                 self.commit_on(at.version, job_id, actions, {"model": model})
                 return
             except Contended:
-                newer = self.assigned(model)
-                if newer.files != at.files:
-                    raise
-                at = newer
+                at = self.use(partial(_rebased, model=model, at=at, job_id=job_id))
         raise Contended(reason=commits.FASTER)
 
 
 def _partition(model: str, file: SegmentFile) -> Mapping[str, str | None]:
     return {"model": model, "version": str(file.version), SEGMENT: str(file.segment)}
+
+
+def _rebased(table: DeltaTable, model: str, at: Assigned, job_id: str) -> Assigned:
+    """What a commit made on `at` can be made on now. Raises Contended where there is no such version."""
+    newer = _assigned(table, model)
+    if newer.files != at.files or commits.fenced_since(table, job_id, at.version):
+        raise Contended(reason=commits.FASTER)
+    return newer
 
 
 def _assigned(table: DeltaTable, model: str) -> Assigned:

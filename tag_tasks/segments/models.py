@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -42,16 +43,18 @@ class ModelTable(JobTable):
         return Model.from_json(self._read(known[max(known) if version is None else version]))
 
     def add(self, model: Model, job_id: str, begin: Callable[[], None]) -> None:
-        """Commit a version that is not there yet; `begin` is called right before. Raises Contended where it is."""
+        """Commit a version that is not there yet; `begin` is called right before.
+
+        Raises Contended where it is, or where the job's commit was asked for meanwhile: then this one never comes.
+        """
         folder = f"model={model.model}/version={model.version}"
         file = self.write_file(folder, pa.table({"told": [model.to_json()]}))
         partition = {"model": model.model, "version": str(model.version)}
         adding = files.adding(file, None, partition, int(time.time() * 1000))
+        at = self.use(DeltaTable.version)
         begin()
         while True:
-            at, versions = self.use(lambda table: (table.version(), _versions(table).get(model.model, {})))
-            if model.version in versions:
-                raise Contended(reason=commits.FASTER)
+            at = self.use(partial(_rebased, model=model, at=at, job_id=job_id))
             try:
                 self.commit_on(at, job_id, [adding], {"model": model.model})
                 return
@@ -64,6 +67,14 @@ class ModelTable(JobTable):
                 return str(pq.read_table(source, columns=["told"])["told"][0].as_py())
 
         return answered(self._threads, read, self._unusable)
+
+
+def _rebased(table: DeltaTable, model: Model, at: int, job_id: str) -> int:
+    """The version on which a commit made for `at` can be made now. Raises Contended where there is none."""
+    known = _versions(table).get(model.model, {})
+    if model.version in known or commits.fenced_since(table, job_id, at):
+        raise Contended(reason=commits.FASTER)
+    return table.version()
 
 
 def _versions(table: DeltaTable) -> Mapping[str, Versions]:
