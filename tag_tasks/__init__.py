@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from tag_tasks.assets.family import tasks as tasks_of_assets
 from tag_tasks.audiences.family import tasks as tasks_of_audiences
 from tag_tasks.campaigns.family import tasks as tasks_of_campaigns
 from tag_tasks.datasets.family import tasks as tasks_of_datasets
@@ -20,6 +21,7 @@ FAMILIES = (
     tasks_of_audiences,
     tasks_of_segments,
     tasks_of_documents,
+    tasks_of_assets,
 )
 """Each says what it can do, given the means."""
 

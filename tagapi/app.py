@@ -8,6 +8,8 @@ from functools import partial
 
 from flask import Flask
 
+from tag_tasks.assets.family import orders as asset_orders
+from tag_tasks.assets.family import reader as asset_reader
 from tag_tasks.audiences.family import reader as audience_reader
 from tag_tasks.datasets.tables import TABLES as DATASETS
 from tag_tasks.documents.family import reader as documents_reader
@@ -74,5 +76,6 @@ def _fronts(world: World, settings: Settings) -> Sequence[Front]:
         WorkersFront(service, world.scheduling, filters, means.results),
         TasksFront(service, limits, Live(world.hub, world.watch), orders),
         ExportFront(service, documents, Readings(world.hub, documents)),
+        CeleryTaskFront(service, world.scheduling, asset_orders(means), asset_reader(means, at_once)),
         HealthFront(service, settings.environment, world.facts),
     ]

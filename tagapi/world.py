@@ -12,9 +12,18 @@ import socket
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import timedelta
+from functools import partial
+from ipaddress import ip_address
+from pathlib import Path
 from typing import Any
 
 from tag_tasks import every_task
+from tag_tasks.assets.guard.names import servers_of
+from tag_tasks.assets.guarding import Guarding
+from tag_tasks.assets.limits import Limits
+from tag_tasks.assets.scope import Own
+from tag_tasks.assets.scope_file import ScopeFile
+from tag_tasks.assets.table import AssetTable
 from tag_tasks.audiences.sent import SentTable
 from tag_tasks.datasets.cleaned import CleanedTables
 from tag_tasks.datasets.results import ResultFolder
@@ -22,6 +31,8 @@ from tag_tasks.documents.collectors import CollectorTable
 from tag_tasks.documents.family import arrivals
 from tag_tasks.means import KNOWN_SOURCES, Means
 from tag_tasks.platforms.countries import NUMBERS
+from tag_tasks.platforms.fofa import FofaAccount
+from tag_tasks.platforms.github import GitHubAccount
 from tag_tasks.platforms.google import GoogleAccount
 from tag_tasks.platforms.meta import MetaAccount
 from tag_tasks.segments.assigned import SegmentTable
@@ -43,7 +54,7 @@ from tagapi.jobs.task import Task
 from tagapi.jobs.watch import Watch
 from tagapi.pushes.hub import Hub
 from tagapi.registries import open_registry
-from tagapi.settings import Google, Jobs, Meta, Settings
+from tagapi.settings import Assets, Fofa, GitHub, Google, Jobs, Meta, Settings
 from tagapi.upkeep import Upkeep
 
 log = logging.getLogger(__name__)
@@ -120,7 +131,7 @@ def build(
     """Nothing of it runs yet. `may` says whether a schedule's owner may still have it begun, `listening` at which
     addresses and ports this service can be reached."""
     jobs, worker = settings.jobs, f"{socket.gethostname()}-{os.getpid()}"
-    means = _means(settings)
+    means = _means(settings, listening)
     tasks = every_task(means)
     lanes = _lanes(jobs)
     registry = open_registry(settings.registry.url)
@@ -155,11 +166,11 @@ def _tend_collectors(means: Means, service: JobService, days: float) -> None:
         service.submit(ARRIVALS, {}, owner=UPKEEP, labels=(task_label(ARRIVALS),))
 
 
-def _means(settings: Settings) -> Means:
-    data = settings.data
+def _means(settings: Settings, listening: Sequence[tuple[str, int]]) -> Means:
+    data, spark = settings.data, Spark(spark_endpoint(settings.spark.remote))
     tables = {name: data.source(name) for name in KNOWN_SOURCES | data.sources.keys()}
     return Means(
-        spark=Spark(spark_endpoint(settings.spark.remote)),
+        spark=spark,
         sources=Sources({name: Source(table.path, table.format) for name, table in tables.items()}),
         members=MembershipTable(data.user_tags),
         results=ResultFolder(data.results),
@@ -168,11 +179,49 @@ def _means(settings: Settings) -> Means:
         models=ModelTable(data.models),
         segments=SegmentTable(data.user_segments),
         collectors=CollectorTable(data.collectors),
+        assets=AssetTable(data.assets),
+        guarding=_guarding(settings.assets, partial(_own, listening, spark)),
+        fofa=_fofa(settings.fofa),
+        github=None if settings.github.token is None else GitHubAccount(**_facts(settings.github)),
         late=timedelta(seconds=settings.tags.late_seconds),
         credits_monthly=settings.export.credits_monthly,
         meta=None if not_set(settings.meta) else MetaAccount(**_facts(settings.meta)),
         google=None if not_set(settings.google) else GoogleAccount(**_facts(settings.google)),
     )
+
+
+def _guarding(assets: Assets, own: Callable[[], Sequence[Own]]) -> Guarding:
+    limits = Limits(sockets=assets.sockets, per_address=assets.per_address, per_second=assets.per_second or None)
+    return Guarding(
+        scope_file=ScopeFile(None if assets.scope_file is None else Path(assets.scope_file)),
+        limits=limits,
+        nameservers=servers_of(assets.nameservers),
+        own=own,
+        seconds=assets.target_seconds,
+        most_body=assets.target_bytes,
+    )
+
+
+def _own(listening: Sequence[tuple[str, int]], spark: Spark) -> Sequence[Own]:
+    """The sockets of this service: its own, and its Spark's, which may have another port by now."""
+    address = (spark.address or "").removeprefix("sc://").partition("/")[0]
+    host, _, port = address.rpartition(":")
+    at = [*listening, *([(host, int(port))] if port.isdecimal() else [])]
+    return [Own(ip_address(host), port) for host, port in at if _is_address(host)]
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
+def _fofa(account: Fofa) -> FofaAccount | None:
+    if account.email is None or account.key is None:
+        return None
+    return FofaAccount(base_url=account.base_url, email=account.email, key=account.key)
 
 
 def not_set(account: Meta | Google) -> str | None:
@@ -182,7 +231,7 @@ def not_set(account: Meta | Google) -> str | None:
     return ", ".join(f"TAGAPI_{section}__{key.upper()}" for key in missing) or None
 
 
-def _facts(account: Meta | Google) -> dict[str, Any]:
+def _facts(account: Meta | Google | GitHub) -> dict[str, Any]:
     return {key.name: getattr(account, key.name) for key in fields(account)}
 
 

@@ -116,9 +116,6 @@ class GitHubMonitor(_GitHubTask):
         self._table = table
         self._store = store
 
-    def ready(self) -> bool:
-        return self._store.ready()
-
     def find_commit(self, job: Job) -> Json | None:
         return self._store.find_commit(job)
 

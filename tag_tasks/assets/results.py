@@ -22,7 +22,7 @@ from tag_tasks.assets import found
 from tag_tasks.assets.found import Found, Kind
 from tag_tasks.datasets.results import ResultFolder, StagedFile, TakenOver
 from tag_tasks.storage import storage_errors
-from tagapi.jobs.errors import TaskFailed
+from tagapi.jobs.errors import JobError, TaskFailed
 from tagapi.jobs.task import TaskContext
 
 SCHEMA = pa.schema([("key", pa.string()), ("facts", pa.string()), ("place", pa.int64()), ("asset", pa.bool_())])
@@ -54,7 +54,7 @@ class FoundFiles:
             try:
                 yield writer
             finally:
-                with suppress(OSError, pa.ArrowException):  # whatever happened is told
+                with suppress(OSError, pa.ArrowException, JobError):  # whatever happened is told
                     writer.close()
 
     def page(self, job_id: str, kinds: Sequence[Kind], offset: int, limit: int) -> tuple[int, Sequence[Found]]:
@@ -96,20 +96,17 @@ class FoundFiles:
             yield pq.ParquetFile(source)
 
 
-class Writer:
-    """An attempt's files, while they are written. To be used by one thread at a time."""
+class Rows:
+    """Rows in files of a folder, while they are written. To be used by one thread at a time."""
 
-    def __init__(self, results: ResultFolder, folder: Path, attempt_name: str, job_id: str) -> None:
-        self._results = results
+    def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._attempt_name = attempt_name
-        self._job_id = job_id
         self._seen: set[bytes] = set()
         """Digests of the kinds and keys."""
         self._files: dict[Kind, _KindFile] = {}
 
     def take(self, row: Found) -> bool:
-        """Keep a row; answers whether it is new in this job. Of two with the same kind and key the first one stays."""
+        """Keep a row; answers whether it is new. Of two with the same kind and key the first one stays."""
         key = clean(row.key)
         digest = hashlib.blake2b(f"{row.kind} {key}".encode(), digest_size=16).digest()
         if digest in self._seen:
@@ -126,6 +123,35 @@ class Writer:
         rows = Counter({kind: file.rows for kind, file in self._files.items()})
         return {kind.value: rows[kind] for kind in Kind if rows[kind]}
 
+    def close(self, sync: bool = False) -> None:
+        """No row comes any more; `sync` has what came on disk."""
+        with self._here():
+            for file in self._files.values():
+                file.close(sync)
+
+    def groups(self, kind: Kind) -> Iterator[pa.Table]:
+        """All rows of a kind, so many at a time, in order: once the files are closed."""
+        path = self._folder / _name(kind)
+        if path.exists():
+            with pq.ParquetFile(path) as file:
+                for group in range(file.num_row_groups):
+                    yield file.read_row_group(group)
+
+    @contextmanager
+    def _here(self) -> Iterator[None]:
+        with storage_errors(UNWRITABLE):
+            yield
+
+
+class Writer(Rows):
+    """An attempt's files, which become the job's result."""
+
+    def __init__(self, results: ResultFolder, folder: Path, attempt_name: str, job_id: str) -> None:
+        super().__init__(folder)
+        self._results = results
+        self._attempt_name = attempt_name
+        self._job_id = job_id
+
     def publish(self) -> None:
         """Make the files the job's result: after the last row, and before the job's point of no return.
 
@@ -135,13 +161,8 @@ class Writer:
             with StagedFile(self._folder / MARK, "text/plain") as mark:
                 mark.write(self._attempt_name.encode())
             mark.sync()
-            for file in self._files.values():
-                file.close(sync=True)
+        self.close(sync=True)
         self._results.publish(self._attempt_name, self._job_id)
-
-    def close(self) -> None:
-        for file in self._files.values():
-            file.close()
 
     @contextmanager
     def _here(self) -> Iterator[None]:

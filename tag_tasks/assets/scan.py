@@ -17,9 +17,12 @@ from tag_tasks.assets.found import Found
 from tag_tasks.assets.guard import Guard
 from tag_tasks.assets.refused import NotReached, Refusal, Refused
 from tag_tasks.assets.scope import Scope
+from tag_tasks.assets.scope_file import ScopeError
+from tagapi.jobs.errors import TaskFailed
 from tagapi.jobs.task import TaskContext
 
 AT_ONCE = 64  # targets that one job works on at the same time
+CLOSED = "授权范围文件不可用"
 T = TypeVar("T")
 
 Take = Callable[[Found], bool]
@@ -110,7 +113,7 @@ def scanned(
 ) -> T:
     """The answer of work on a loop of its own. A cancel ends it at once, with every socket closed.
 
-    Raises JobCancelled, and what the work raises.
+    Raises JobCancelled, TaskFailed where no scope can be used, and what the work raises.
     """
 
     async def work_guarded() -> T:
@@ -135,6 +138,8 @@ def scanned(
     except asyncio.CancelledError:
         context.check()
         raise
+    except ScopeError as error:
+        raise TaskFailed(reason=f"{CLOSED}: {error}") from error
     except BaseExceptionGroup as error:  # of the workers of `each`: the first one tells
         raise _first(error) from error
 

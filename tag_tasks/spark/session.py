@@ -97,6 +97,11 @@ class Spark:
             self._close(one.session, alive=False)
         self._endpoint.stop()
 
+    @property
+    def address(self) -> str | None:
+        """`sc://host:port`; None while there is no server."""
+        return self._endpoint.address()
+
     def ready(self) -> bool:
         """Whether Spark answers. Where this server has not answered yet it is asked, by a thread of its own and one
         question at a time: nobody waits for a server that hangs, and an embedded one that does is restarted."""

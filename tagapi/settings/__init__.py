@@ -11,9 +11,20 @@ import yaml
 from marshmallow import Schema, ValidationError, fields
 
 from tagapi.settings.shapes import MEMORY, SECTIONS, SQLITE
-from tagapi.settings.values import Assets, Google, Jobs, Meta, Settings
+from tagapi.settings.values import Assets, Fofa, GitHub, Google, Jobs, Meta, Settings
 
-__all__ = ["ENVIRONMENTS", "Assets", "Google", "Jobs", "Meta", "Settings", "SettingsError", "load_settings"]
+__all__ = [
+    "ENVIRONMENTS",
+    "Assets",
+    "Fofa",
+    "GitHub",
+    "Google",
+    "Jobs",
+    "Meta",
+    "Settings",
+    "SettingsError",
+    "load_settings",
+]
 
 ENVIRONMENTS = ("local", "glue-dev", "glue-prod")
 CONFIG = Path(__file__).resolve().parent.parent.parent / "config"

@@ -250,7 +250,7 @@ class AnyAssets:
     def found(self, job_id: str, kind: str | None, page: int, size: int) -> Json:
         return {"total": 0, "items": []}
 
-    def assets(self, kind: str, scope_id: str | None, owner: str | None, page: int, size: int) -> Json:
+    def assets(self, kind: str, page: int, size: int, *, scope_id: str | None = None, owner: str | None = None) -> Json:
         return {"total": 0, "items": []}
 
 

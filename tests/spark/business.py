@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 from deltalake import DeltaTable
 
 from tag_tasks import every_task
+from tag_tasks.assets.table import AssetTable
 from tag_tasks.audiences.sent import SentTable
 from tag_tasks.datasets.cleaned import CleanedTables
 from tag_tasks.datasets.results import ResultFolder
@@ -65,6 +66,7 @@ class Business(JobsHere):
             models=ModelTable(str(folder / "models")),
             segments=SegmentTable(str(folder / "user_segments")),
             collectors=CollectorTable(str(folder / "collectors")),
+            assets=AssetTable(str(folder / "assets")),
             results=self.results,
             cleaned=self.cleaned,
         )

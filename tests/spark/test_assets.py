@@ -22,7 +22,7 @@ from tag_tasks.assets import found
 from tag_tasks.assets.found import Found, Kind
 from tag_tasks.assets.reader import AssetReader
 from tag_tasks.assets.results import FoundFiles
-from tag_tasks.assets.store import AssetStore, Into, Stored, found_by_this_job
+from tag_tasks.assets.store import AssetStore, Into, Stored
 from tag_tasks.assets.table import MOST_FILES, NO_SCOPE, ROWS, AssetTable, Place
 from tag_tasks.datasets.results import ResultFolder, TakenOver
 from tag_tasks.spark.session import Spark
@@ -285,6 +285,24 @@ def attempts(there: There, context: Context, rows: Sequence[Found], **how: Any) 
     if context.kept is not None and there.table.find_commit(context.job_id):
         return context.kept
     return there.run(rows, replace(context, epoch=context.epoch + 1), **how)
+
+
+def found_by_this_job(
+    files: FoundFiles,
+    context: TaskContext,
+    scope_id: str,
+    kinds: Iterable[Kind] = KEPT,
+    *,
+    changed: bool = False,
+    gone: Container[Kind] = (),
+) -> list[Into]:
+    """What the attempt has published of these kinds. `gone` are those of which it has looked for all that was known."""
+    rows = {kind: files.rows(context.job_id, kind) for kind in kinds}
+    return [
+        Into(kind=kind, scope_id=scope_id, rows=path, changed=changed or kind in gone, gone=kind in gone)
+        for kind, path in rows.items()
+        if path is not None or kind in gone
+    ]
 
 
 class Begun(Context):

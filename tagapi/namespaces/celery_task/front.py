@@ -66,8 +66,8 @@ class AssetReader(Protocol):
     def found(self, job_id: str, kind: str | None, page: int, size: int) -> Json:
         """`total` and `items`. Raises NotFoundInData."""
 
-    def assets(self, kind: str, scope_id: str | None, owner: str | None, page: int, size: int) -> Json:
-        """`total` and `items`: of a scope, or of an owner, where there is no scope."""
+    def assets(self, kind: str, page: int, size: int, *, scope_id: str | None = None, owner: str | None = None) -> Json:
+        """`total` and `items`, with `found_at` and `changed_at`: of a scope, or what an owner has without one."""
 
 
 class CeleryTaskFront(Front):
@@ -158,8 +158,8 @@ class CeleryTaskFront(Front):
                 raise Invalid("scope_id", "is required")
             if scope_id not in {scope.id for scope in self.orders.scopes(caller.only)}:
                 raise Invalid("scope_id", "there is no such scope")
-        told = self.reader.assets(kind, scope_id, caller.only if own else None, asked["page"], asked["size"])
-        return render.paged(told["total"], asked, told["items"])
+        whose = {"owner": caller.name} if own else {"scope_id": scope_id}
+        return render.render_assets(self.reader.assets(kind, asked["page"], asked["size"], **whose), asked)
 
     # -- beginning -------------------------------------------------------------------------
 

@@ -131,6 +131,11 @@ def _active(job: Job) -> dict[str, Any]:
     return {**told, "eta": moment(job.not_before)} if state == "scheduled" else told
 
 
+def render_assets(told: Mapping[str, Any], asked: Mapping[str, Any]) -> dict[str, Any]:
+    items = [{**one, **{name: moment(one[name]) for name in ("found_at", "changed_at")}} for one in told["items"]]
+    return paged(told["total"], asked, items)
+
+
 def render_scopes(scopes: Sequence[Any]) -> dict[str, Any]:
     return success({"scopes": [_scope(one) for one in scopes]})
 

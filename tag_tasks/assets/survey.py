@@ -1,0 +1,189 @@
+"""From names and addresses to what is there: the phases that all work of finding has alike, each where it is asked
+for. What one of them finds is what the next ones look at."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+from tag_tasks.assets import found
+from tag_tasks.assets.addresses import Address, inside, judged
+from tag_tasks.assets.options import Options
+from tag_tasks.assets.probes.certificates import Endpoint, certificates
+from tag_tasks.assets.probes.names import Name, candidates, names_in, resolve, variations
+from tag_tasks.assets.probes.ports import open_ports, plain, ports_of
+from tag_tasks.assets.probes.scripts import hunt
+from tag_tasks.assets.probes.services import services
+from tag_tasks.assets.probes.sites import Site, find_sites, identify, tell
+from tag_tasks.assets.probes.spider import Crawled, spider
+from tag_tasks.assets.scan import Scan
+from tag_tasks.assets.scope import SITE_PORTS, below
+from tag_tasks.assets.scope_file import ScopeError
+from tag_tasks.assets.spelling import Host
+
+PHASES = (
+    "domain_brute",
+    "alt_dns",
+    "port_scan",
+    "service_detection",
+    "ssl_cert",
+    "find_site",
+    "site_spider",
+    "web_info_hunter",
+    "page_names",
+)
+"""In the order in which they are gone through."""
+Opened = Sequence[tuple[Address, int]]
+
+
+@dataclass(slots=True)
+class Survey:
+    """What is known while the phases go on. To be used on the loop of its scan."""
+
+    scan: Scan
+    options: Options
+    domains: Sequence[str] = ()
+    """Below which names are looked for; none where addresses alone are."""
+    names: list[Name] = field(default_factory=list)
+    known: set[str] = field(default_factory=set)
+    opened: Opened = ()
+    sites: list[Site] = field(default_factory=list)
+
+    # -- where it begins -------------------------------------------------------------------
+
+    async def of_domains(self) -> None:
+        """Find names below the domains, and what is there."""
+        self.scan.phase("domain_brute")
+        await self._resolve(candidates(self.domains, self.options))
+        if self.options.alt_dns:
+            self.scan.phase("alt_dns")
+            await self._resolve(variations([one.name for one in self.names], self.domains))
+        for address, names in self._names_of().items():
+            self.scan.found(found.address(address, names=names))
+        addresses = list(self._names_of())
+        await self._ports(addresses, len(addresses))
+        await self._certificates()
+        await self._sites_and_more([(one.name, self._ports_of(one)) for one in self.names])
+
+    async def of_addresses(self, addresses: Iterable[Address], total: int) -> None:
+        """Find what is there at these addresses. They are drawn as there is room for them, and again for each phase."""
+        again = _Again(addresses)
+        await self._ports(again, total)
+        await self._certificates()
+        if self.options.port_scan:
+            ports: dict[Address, list[int]] = defaultdict(list)
+            for address, port in self.opened:
+                ports[address].append(port)
+            await self._sites_and_more(list(ports.items()))
+        else:
+            await self._sites_and_more((one, self.site_ports(one)) for one in again)
+
+    # -- phases ----------------------------------------------------------------------------
+
+    async def _resolve(self, candidates: Iterable[tuple[str, str]]) -> list[Name]:
+        new = await resolve(self.scan, candidates, self.known)
+        self.names += new
+        return new
+
+    async def _ports(self, addresses: Iterable[Address], total: int) -> None:
+        if not self.options.port_scan:
+            return
+        self.scan.phase("port_scan")
+        self.opened = await open_ports(self.scan, addresses, ports_of(self.options), total=total)
+        if self.options.service_detection:
+            self.scan.phase("service_detection")
+            await services(self.scan, self.opened, total=len(self.opened))
+        else:
+            plain(self.scan, self.opened)
+
+    async def _certificates(self) -> None:
+        """Which also teach names."""
+        if not self.options.ssl_cert:
+            return
+        self.scan.phase("ssl_cert")
+        endpoints = list(self._endpoints())
+        shown = await certificates(self.scan, endpoints, total=len(endpoints))
+        taught = {name for one in shown for name in names_in("\n".join(one.names), self.domains)}
+        await self._resolve((name, "certificate") for name in sorted(taught))
+
+    def _endpoints(self) -> Iterator[Endpoint]:
+        for one in self.names:
+            for address in one.addresses:
+                yield from (Endpoint(one.name, address, port) for port in self._ports_of(one) if port != 80)
+        if not self.domains:
+            yield from (Endpoint(address, address, port) for address, port in self.opened)
+
+    async def _sites_and_more(self, hosts: Iterable[tuple[Host, Sequence[int]]]) -> None:
+        if not self.options.sites:
+            return
+        await self._find(hosts)
+        crawled = await self._spider()
+        taught = await self._hunt(crawled)
+        if not self.domains:
+            return
+        for site in self.sites:
+            text = site.page.body.decode("utf-8", "replace")
+            taught |= await asyncio.to_thread(names_in, text, self.domains)
+        if taught - self.known:
+            self.scan.phase("page_names")
+            new = await self._resolve((name, "page") for name in sorted(taught))
+            await self._find([(one.name, self._ports_of(one)) for one in new], phase=False)
+
+    async def _find(self, hosts: Iterable[tuple[Host, Sequence[int]]], phase: bool = True) -> None:
+        if phase:
+            self.scan.phase("find_site")
+        sites = await find_sites(self.scan, hosts)
+        if self.options.site_identify:
+            sites = await identify(self.scan, sites)
+        tell(self.scan, sites)
+        self.sites += sites
+
+    async def _spider(self) -> Sequence[Crawled]:
+        if not self.options.site_spider:
+            return ()
+        self.scan.phase("site_spider")
+        return await spider(self.scan, self.sites)
+
+    async def _hunt(self, crawled: Sequence[Crawled]) -> set[str]:
+        if not self.options.web_info_hunter:
+            return set()
+        self.scan.phase("web_info_hunter")
+        return await hunt(self.scan, self.sites, crawled, self.domains)
+
+    # -- what they look at -----------------------------------------------------------------
+
+    def _names_of(self) -> dict[Address, list[str]]:
+        names: dict[Address, list[str]] = defaultdict(list)
+        for one in self.names:
+            for address in one.addresses:
+                names[address].append(one.name)
+        return names
+
+    def _ports_of(self, one: Name) -> Sequence[int]:
+        """At which a site of this name may be: the scope's, and what is open at its addresses."""
+        opened = {port for address, port in self.opened if address in one.addresses} if self.opened else set()
+        return sorted({*self.site_ports(one.name), *opened})
+
+    def site_ports(self, host: Host) -> Sequence[int]:
+        """At which the scopes that have this host look for sites."""
+        try:
+            scopes = self.scan.scopes()
+        except ScopeError:  # the guard refuses, and says so
+            return sorted(SITE_PORTS)
+        if isinstance(host, str):
+            held = [scope.ports for scope in scopes if below(host, scope.domains)]
+        else:
+            held = [scope.ports for scope in scopes if inside(judged(host), scope.networks)]
+        return sorted(frozenset().union(*held) or SITE_PORTS)
+
+
+class _Again:
+    """Addresses that can be drawn more than once, of which none is kept where they can be made anew."""
+
+    def __init__(self, addresses: Iterable[Address]) -> None:
+        self._addresses = addresses if iter(addresses) is not addresses else list(addresses)
+
+    def __iter__(self) -> Iterator[Address]:
+        return iter(self._addresses)
