@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PORT ?= 5000
 
-.PHONY: help run test setup sample check bench chaos lock clean
+.PHONY: help run test setup sample check bench chaos lab lock clean
 
 help:  ## this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -34,6 +34,9 @@ bench: $(VENV)/dev.stamp  ## measure, as ratios within one run
 
 chaos: $(VENV)/dev.stamp  ## kill, freeze and starve it, and see whether it kept its word
 	@$(BIN)/python -m tests.chaos $(PARTS)
+
+lab: $(VENV)/dev.stamp  ## a small internet on loopback addresses, with a scope file, to see a scan
+	@$(BIN)/python -m tests.internet
 
 lock: $(VENV)/uv.stamp  ## resolve the dependencies anew
 	@for set in run dev; do \

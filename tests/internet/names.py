@@ -43,11 +43,11 @@ class NameServer:
     silent: set[str] = field(default_factory=set)
     """Names of which it says nothing at all."""
 
-    async def start(self, host: str) -> tuple[str, int]:
-        """Listen; answers with where. Several tries: UDP and TCP have to be free at one port."""
+    async def start(self, host: str, at: int = 0) -> tuple[str, int]:
+        """Listen, at this port or any; answers with where. Several tries: UDP and TCP have to be free at one port."""
         loop = asyncio.get_running_loop()
         for _ in range(20):
-            self._tcp = await asyncio.start_server(self._over_tcp, host, 0)
+            self._tcp = await asyncio.start_server(self._over_tcp, host, at)
             port = self._tcp.sockets[0].getsockname()[1]
             try:
                 self._udp, _ = await loop.create_datagram_endpoint(lambda: _Udp(self), (host, port))

@@ -35,11 +35,12 @@ class Internet:
     """Address and port of every connection, in order."""
     open: set[asyncio.StreamWriter] = field(default_factory=set)
     port: int = 0
+    name_port: int = 0
 
     async def __aenter__(self) -> Self:
         self._stack = AsyncExitStack()
         self.names = NameServer(self.zone)
-        self.name_server = await self.names.start(SERVER)
+        self.name_server = await self.names.start(SERVER, self.name_port)
         self._stack.push_async_callback(self.names.stop)
         for address in self.addresses:
             server = await asyncio.start_server(self._serve, address, self.port, ssl=self.tls, backlog=1024)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import itertools
 import json
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -19,7 +19,7 @@ import pytest
 from deltalake import DeltaTable
 
 from tag_tasks.assets import found
-from tag_tasks.assets.found import Found, Kind
+from tag_tasks.assets.found import KEPT, Found, Kind
 from tag_tasks.assets.reader import AssetReader
 from tag_tasks.assets.results import FoundFiles
 from tag_tasks.assets.store import AssetStore, Into, Stored
@@ -28,6 +28,7 @@ from tag_tasks.datasets.results import ResultFolder, TakenOver
 from tag_tasks.spark.session import Spark
 from tagapi.jobs.errors import Busy, Contended, NotFoundInData
 from tagapi.jobs.model import Json
+from tagapi.jobs.task import TaskContext
 from tests.spark.business import Hooked
 from tests.unit.outside import Context, Killed
 

@@ -52,7 +52,7 @@ def task(there: There, *scopes: Scope) -> SyncTask:
 
 
 def asked(task_id: str, scope_id: str = "corp") -> Context:
-    return Context({"task_id": task_id, "scope_id": scope_id})
+    return Context({"task_id": task_id, "scope_id": scope_id, "user": "ana"})
 
 
 def test_what_lies_in_the_scope_and_is_new_is_taken(there: There) -> None:
