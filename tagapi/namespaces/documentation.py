@@ -87,6 +87,16 @@ sleep 5; curl $API/api/v3/tasks/export        # finished
 curl "$API/api/v3/stream/c/coffee/results?end_behaviour=stop&max_hits=3"
 ```
 
+Find what one's own domains show to the internet, inside the scope that `TAGAPI_ASSETS__SCOPE_FILE` names (`make lab`
+has one to try), follow the task, page through what it found:
+
+```
+curl -X POST $API/api/celery_task/ -H "Content-Type: application/json" -d '{"task_type": "domain_task", "data":
+  {"name": "ours", "target": "corp.example", "options": {"domain_brute": true, "site_identify": true}}}'
+curl $API/api/celery_task/CELERY_ID/
+curl "$API/api/celery_task/CELERY_ID/result/?kind=sites"
+```
+
 On this page: open an operation, *Try it out*, *Execute*. Where the service asks for tokens, press *Authorize* first.
 A POST that starts a task takes an `Idempotency-Key`: sent again under the same key, it starts nothing twice.
 """.strip()
