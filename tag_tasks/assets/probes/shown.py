@@ -1,0 +1,21 @@
+"""What targets say, made fit for rows: printable, masked, and cut."""
+
+from __future__ import annotations
+
+from tag_tasks.assets.found import cut
+from tag_tasks.assets.probes.text import line
+from tag_tasks.assets.secrets import masked, without_known
+
+MOST_WORD = 200  # characters of a header
+
+
+def word(text: str | None) -> str | None:
+    """A header's value, or a title; None where there is nothing."""
+    plain = masked(line((text or "").strip()[:MOST_WORD]))
+    return plain or None
+
+
+def link(url: str) -> str:
+    """A URL. Its path stays as it is, what is certainly a secret aside: with less it would not be known again."""
+    path, query, rest = line(url).partition("?")
+    return cut(without_known(path) + query + masked(rest))
