@@ -11,9 +11,10 @@ from tag_tasks.assets import found
 from tag_tasks.assets.found import Kind
 from tag_tasks.assets.options import Options
 from tag_tasks.assets.orders import targets_in
+from tag_tasks.assets.probes.identify import identify
 from tag_tasks.assets.probes.risks import check
 from tag_tasks.assets.probes.scripts import hunt
-from tag_tasks.assets.probes.sites import find_sites, identify, tell
+from tag_tasks.assets.probes.sites import find_sites, tell
 from tag_tasks.assets.scan import Scan
 from tag_tasks.assets.scanning import Scanning, Tending
 from tag_tasks.assets.spelling import Host, Misspelt
@@ -58,7 +59,7 @@ class SiteAdd(Tending):
         scan.phase("find_site")
         sites = await find_sites(scan, [(host, ports) for host, ports in hosts if ports])
         scan.phase("site_identify")
-        tell(scan, await identify(scan, sites))
+        await identify(scan, sites)
 
     async def known(self, asked: Json, kind: Kind) -> Collection[str]:
         """The keys of a kind that the scope has already."""
@@ -86,7 +87,7 @@ class SiteUpdate(SiteAdd):
         if len(known) >= FEW and not sites:
             raise TaskFailed(reason=f"{len(known)} 个已知站点均无应答：可能是本机网络故障，资产未作更改")
         scan.phase("site_identify")
-        tell(scan, await identify(scan, sites))
+        await identify(scan, sites)
 
     def gone(self, seen: Mapping[str, int]) -> Collection[Kind]:
         """Nothing is said of sites that were not looked at, since the scope does not allow that any more."""

@@ -12,11 +12,12 @@ from tag_tasks.assets import found
 from tag_tasks.assets.addresses import Address, inside, judged
 from tag_tasks.assets.options import Options
 from tag_tasks.assets.probes.certificates import Endpoint, certificates
+from tag_tasks.assets.probes.identify import identify
 from tag_tasks.assets.probes.names import Name, candidates, names_in, resolve, variations
 from tag_tasks.assets.probes.ports import open_ports, plain, ports_of
 from tag_tasks.assets.probes.scripts import hunt
 from tag_tasks.assets.probes.services import services
-from tag_tasks.assets.probes.sites import Site, find_sites, identify, tell
+from tag_tasks.assets.probes.sites import Site, find_sites, tell
 from tag_tasks.assets.probes.spider import Crawled, spider
 from tag_tasks.assets.scan import Scan
 from tag_tasks.assets.scope import SITE_PORTS, below
@@ -136,8 +137,9 @@ class Survey:
             self.scan.phase("find_site")
         sites = await find_sites(self.scan, hosts)
         if self.options.site_identify:
-            sites = await identify(self.scan, sites)
-        tell(self.scan, sites)
+            await identify(self.scan, sites)
+        else:
+            tell(self.scan, sites)
         self.sites += sites
 
     async def _spider(self) -> Sequence[Crawled]:
