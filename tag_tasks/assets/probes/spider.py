@@ -93,7 +93,8 @@ class _Crawl:
                 break
             if one.startswith(self.site.url) and one not in self.met:  # both are spelt as they are fetched
                 self.met.add(one)
-                if is_page(one) and self.robots.allows(one[len(self.site.url) - 1 :]):
+                rest = one[len(self.site.url) - 1 :]
+                if is_page(rest) and self.robots.allows(rest):
                     wanted.append(one)
         return wanted
 
@@ -109,12 +110,11 @@ class _Crawl:
         return False
 
 
-def is_page(link: str) -> bool:
-    """Whether there may be a page, that does nothing when it is asked for."""
-    path = link.partition("?")[0]
-    name = path.rpartition("/")[2]
+def is_page(rest: str) -> bool:
+    """Whether there may be a page, that does nothing when it is asked for; by its path with its query."""
+    name = rest.partition("?")[0].rpartition("/")[2]
     ending = name.rpartition(".")[2].lower() if "." in name else ""
-    return ending not in FILES and not DOES.search(link)
+    return ending not in FILES and not DOES.search(rest)
 
 
 async def spider(scan: Scan, sites: Sequence[Site]) -> list[Crawled]:
