@@ -169,13 +169,13 @@ def _attributes(text: str, at: int, most: int) -> tuple[dict[str, str], int, int
     for read in range(most):
         one = ATTRIBUTE.match(text, at)
         if one is None:
-            return found, len(text), read
+            return {}, len(text), read  # a tag that does not end is none
         at = one.end()
         if one["end"]:
             return found, at, read
         value = one["double"] or one["single"] or one["bare"] or ""
         found.setdefault(one["name"][:40].lower(), value if len(value) > MOST_RAW else unescape(value))
-    return found, len(text), most
+    return {}, len(text), most
 
 
 def _take(reading: _Reading, name: str, attributes: Mapping[str, str], text: str) -> None:
