@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Container, Iterable, Sequence
 from contextlib import suppress
 from typing import Any, TypeVar
 
@@ -32,10 +32,19 @@ Take = Callable[[Found], bool]
 class Scan:
     """What the probes see of an attempt. To be used on its loop."""
 
-    def __init__(self, context: TaskContext, guard: Guard, scopes: Callable[[], Sequence[Scope]], take: Take) -> None:
-        """`scopes` are those that the job works in, or raises ScopeError."""
+    def __init__(
+        self,
+        context: TaskContext,
+        guard: Guard,
+        scopes: Callable[[], Sequence[Scope]],
+        take: Take,
+        refused: Container[str] = (),
+    ) -> None:
+        """`scopes` are those that the job works in, or raises ScopeError; `refused` is what its guard has refused so
+        far: URLs, names, and addresses with their port."""
         self.guard = guard
         self.scopes = scopes
+        self.refused = refused
         self._context = context
         self._take = take
         self._phases: list[tuple[str, float]] = []
@@ -116,11 +125,14 @@ def scanned(
     Raises JobCancelled, TaskFailed where no scope can be used, and what the work raises.
     """
 
+    refused: set[str] = set()
+
     async def work_guarded() -> T:
         async with open_guard(scopes, record) as guard:
-            return await work(Scan(context, guard, scopes, take))
+            return await work(Scan(context, guard, scopes, take, refused))
 
     def record(told: Refusal) -> None:
+        refused.add(told.what)
         take(found.refusal(told))
 
     async def play() -> T:

@@ -4,7 +4,7 @@ scope's assets."""
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -80,14 +80,11 @@ class Tending(Scanning):
     """What of its findings becomes assets."""
     changed: ClassVar[bool] = False
     """Whether known ones get the facts that were found now."""
+    gone: ClassVar[Collection[Kind]] = ()
+    """The kinds of which all that were known are looked for: what is not found of these is marked as gone."""
 
     def find_commit(self, job: Job) -> Json | None:
         return self.tools.store.find_commit(job)
-
-    def gone(self, seen: Mapping[str, int]) -> Collection[Kind]:
-        """The kinds of which all that were known have been looked for, by how many rows there are of each check or
-        kind; what was not found of these is marked as gone."""
-        return ()
 
     def run(self, context: TaskContext) -> Json:
         with self.tools.files.writing(context) as report, self._apart(context, report) as apart:
@@ -98,7 +95,7 @@ class Tending(Scanning):
                 more = {"changed": stored.changed, "gone": stored.gone} if self.changed else {}
                 return {**told, "new": dict(stored.new), **{name: dict(counts) for name, counts in more.items()}}
 
-            into = apart.into(context.arguments["scope_id"], self.kinds, self.changed, self.gone(apart.seen))
+            into = apart.into(context.arguments["scope_id"], self.kinds, self.changed, self.gone)
             return self.tools.store.store(context, into, result, report)
 
     @contextmanager
@@ -120,15 +117,9 @@ class _Apart:
         self._table = table
         self._staged = staged
         self._report = report
-        self.seen: dict[str, int] = {}
-        """How many rows came, by kind; of findings, by check."""
 
     def take(self, row: Found) -> bool:
-        new = self._rows.take(row) if is_asset(row) else self._report.take(row)
-        if new:
-            name = row.facts["check"] if row.kind is Kind.FINDINGS else row.kind.value
-            self.seen[name] = self.seen.get(name, 0) + 1
-        return new
+        return self._rows.take(row) if is_asset(row) else self._report.take(row)
 
     def into(self, scope_id: str, kinds: Collection[Kind], changed: bool, gone: Collection[Kind]) -> list[Into]:
         self._rows.close(sync=True)

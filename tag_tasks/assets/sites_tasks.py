@@ -4,11 +4,12 @@ a scope knows."""
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 
-from tag_tasks.assets import found
-from tag_tasks.assets.found import Kind
+from tag_tasks.assets.found import Found, Kind
 from tag_tasks.assets.options import Options
 from tag_tasks.assets.orders import targets_in
 from tag_tasks.assets.probes.identify import identify
@@ -17,11 +18,11 @@ from tag_tasks.assets.probes.scripts import hunt
 from tag_tasks.assets.probes.sites import find_sites, tell
 from tag_tasks.assets.scan import Scan
 from tag_tasks.assets.scanning import Scanning, Tending
-from tag_tasks.assets.spelling import Host, Misspelt
+from tag_tasks.assets.spelling import Host, Misspelt, written
 from tag_tasks.assets.survey import Survey
 from tag_tasks.assets.table import Place
 from tag_tasks.assets.targets import Domain, Target, addresses_of
-from tag_tasks.assets.urls import Url, url
+from tag_tasks.assets.urls import PORTS, Url, url
 from tagapi.jobs.errors import TaskFailed
 from tagapi.jobs.model import Json
 
@@ -72,26 +73,39 @@ class SiteUpdate(SiteAdd):
 
     name = "celery_task.asset_site_update"
     changed = True
+    gone = (Kind.SITES,)
 
     async def scan(self, scan: Scan, asked: Json) -> None:
-        known = await self.known(asked, Kind.SITES)
-        names = await self.known(asked, Kind.DOMAINS)
+        known = await asyncio.to_thread(self.known_facts, asked["scope_id"])
         wanted: dict[Host, set[int]] = {}
         for one in urls_of(known):
             wanted.setdefault(one.host, set()).add(one.port)
         survey = Survey(scan, Options())
-        for name in names:
+        for name in await self.known(asked, Kind.DOMAINS):
             wanted.setdefault(name, set()).update(survey.site_ports(name))
-        scan.phase("find_site", len(wanted))
-        sites = await find_sites(scan, [(host, sorted(ports)) for host, ports in wanted.items()])
+        scan.phase("find_site")
+        hosts = [(host, sorted(ports)) for host, ports in wanted.items()]
+        sites = await find_sites(scan, hosts, total=sum(map(len, wanted.values())))
+        keep_refused(scan, known)
         if len(known) >= FEW and not sites:
             raise TaskFailed(reason=f"{len(known)} 个已知站点均无应答：可能是本机网络故障，资产未作更改")
         scan.phase("site_identify")
         await identify(scan, sites)
 
-    def gone(self, seen: Mapping[str, int]) -> Collection[Kind]:
-        """Nothing is said of sites that were not looked at, since the scope does not allow that any more."""
-        return () if seen.get(found.REFUSED) else (Kind.SITES,)
+    def known_facts(self, scope_id: str) -> Mapping[str, str]:
+        """Of the scope's sites, as JSON by key."""
+        table, place = self.tools.table, Place(Kind.SITES, scope_id)
+        rows = (group.to_pylist() for group in table.groups(table.at([place]).files[place], ["key", "facts"]))
+        return {row["key"]: row["facts"] for group in rows for row in group}
+
+
+def keep_refused(scan: Scan, known: Mapping[str, str]) -> None:
+    """Sites that the scope does not allow to look at any more stay as they are known: nothing is said of them."""
+    for key, facts in known.items():
+        for one in urls_of([key]):
+            tried = {str(replace(one, scheme=scheme)) for scheme in PORTS}
+            if any(what in scan.refused for what in (written(one.host), *tried)):
+                scan.found(Found(kind=Kind.SITES, key=key, facts=json.loads(facts)))
 
 
 class WihUpdate(SiteAdd):

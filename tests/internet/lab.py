@@ -121,6 +121,7 @@ class Lab:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self._loop.call_soon_threadsafe(self._over.set)
         self._thread.join(10)
+        self._loop.close()
         self._platforms.close()
 
     async def _serve(self, ready: threading.Event) -> None:
