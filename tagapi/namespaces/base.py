@@ -243,6 +243,14 @@ class Anything(BaseConverter):
     part_isolating = False
 
 
+class Unlike(BaseConverter):
+    """A path parameter that is none of some words, which are paths of their own: `<unlike("types"):celery_id>`."""
+
+    def __init__(self, routes: Map, *words: str) -> None:
+        super().__init__(routes)
+        self.regex = rf"(?!(?:{'|'.join(map(re.escape, words))})(?:/|$))[^/]+"
+
+
 class _Api(Api):  # type: ignore[misc]
     """Flask-RESTX, with errors left to the fronts."""
 
@@ -296,7 +304,7 @@ def install(app: Flask, fronts: Sequence[Front], gate: Gate, hosts: Hosts, proxi
     }
     app.url_map.merge_slashes = False
     _take_handshakes_for_requests(app.url_map)
-    app.url_map.converters["anything"] = Anything
+    app.url_map.converters |= {"anything": Anything, "unlike": Unlike}
     serve_index(app, lambda: api.__schema__, version)
     api = _Api(
         app,

@@ -189,7 +189,7 @@ def job_of(server: Server, token: str, cell: Cell) -> str:
 
 def call(caller: Client, cell: Cell, task_id: str = "") -> requests.Response:
     path = re.sub(r"<[^>]*:task_id>", task_id, cell.path)
-    path = re.sub(r"<int:[^>]*>", "1", re.sub(r"<(anything|string):[^>]*>", "user_000001", path))
+    path = re.sub(r"<int:[^>]*>", "1", re.sub(r"<(?!int)[^>]*:[^>]*>", "user_000001", path))
     body = BODIES.get(cell.path) if cell.method in ("POST", "PUT") else None
     return caller.request(cell.method, path, json=body)
 
@@ -236,17 +236,18 @@ WRONG = {
 
 @pytest.mark.parametrize("kind", WRONG)
 def test_without_a_right_token_nothing_but_the_public(guarded: Server, kind: str) -> None:
-    with Caller(guarded.url, WRONG[kind]) as caller, Client(guarded.url) as nobody:
-        for cell in CELLS:
-            answer = call(caller, cell, str(uuid.uuid4()))
-            if cell.policy is None:
-                assert answer.status_code == 405, cell
-            elif cell.policy is Policy.PUBLIC:
-                assert answer.status_code == call(nobody, cell).status_code, cell
-            else:
-                assert answer.status_code == 401, cell
-                assert answer.headers["WWW-Authenticate"] == "Bearer", cell
-                assert cell.method == "HEAD" or answer.json(), cell
+    for first in range(0, len(CELLS), BURST):  # from one address no more wrong ones are answered at once
+        with Caller(guarded.url, WRONG[kind]) as caller, Client(guarded.url) as nobody:
+            for cell in CELLS[first : first + BURST]:
+                answer = call(caller, cell, str(uuid.uuid4()))
+                if cell.policy is None:
+                    assert answer.status_code == 405, cell
+                elif cell.policy is Policy.PUBLIC:
+                    assert answer.status_code == call(nobody, cell).status_code, cell
+                else:
+                    assert answer.status_code == 401, cell
+                    assert answer.headers["WWW-Authenticate"] == "Bearer", cell
+                    assert cell.method == "HEAD" or answer.json(), cell
 
 
 @pytest.mark.parametrize(("size", "requests_left"), [(50_000, 3), (2_000_000, 1)])

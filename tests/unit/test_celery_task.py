@@ -439,6 +439,9 @@ class Named(Gate):
     def holds(self, admission: Admission) -> bool:
         return True
 
+    def known(self, name: str) -> Principal | None:
+        return self._names.get(name)
+
     def by_ticket(self, ticket: str, address: str | None) -> tuple[Admission, str]:
         raise NotImplementedError
 

@@ -10,7 +10,7 @@ from tagapi.jobs.errors import NoResult, NotFoundInData, NotReady, ResultNotRead
 from tagapi.namespaces.base import Route, load_query
 from tagapi.namespaces.celery_task import asked, render
 from tagapi.namespaces.celery_task import schemas as shapes
-from tagapi.namespaces.celery_task.views import CELERY_ID, NO_TASK, PREFIX, CeleryResource
+from tagapi.namespaces.celery_task.views import A_TASK, CELERY_ID, NO_TASK, PREFIX, CeleryResource
 from tagapi.namespaces.documentation import Answer, operation
 from tagapi.namespaces.problems import Invalid
 
@@ -65,7 +65,7 @@ class CeleryScopes(CeleryResource):
 
 
 ASSET_ROUTES: Sequence[Route] = (
-    (f"{PREFIX}/<string:celery_id>/result/", CeleryFound),
+    (f"{PREFIX}/{A_TASK}/result/", CeleryFound),
     (f"{PREFIX}/assets/<string:kind>/", CeleryAssets),
     (f"{PREFIX}/scopes/", CeleryScopes),
 )

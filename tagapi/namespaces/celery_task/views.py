@@ -16,6 +16,8 @@ from tagapi.namespaces.headers import KEY
 from tagapi.namespaces.problems import Invalid
 
 PREFIX = "/api/celery_task"
+A_TASK = '<unlike("types", "revoke", "batch_revoke", "active", "scopes", "assets", "schedules"):celery_id>'
+"""In a path: the id of a task, and no place of its own."""
 CELERY_ID = {"celery_id": "Celery任务ID, or the task's 24 hexadecimal digits"}
 NO_TASK = JobNotFound(job_id=shapes.EXAMPLE_ID)
 IS_DONE = AlreadyFinished(job_id=shapes.EXAMPLE_ID, state="succeeded")
@@ -128,5 +130,5 @@ ROUTES: Sequence[Route] = (
     (f"{PREFIX}/revoke/", CeleryRevoke),
     (f"{PREFIX}/batch_revoke/", CeleryBatchRevoke),
     (f"{PREFIX}/active/", CeleryActive),
-    (f"{PREFIX}/<string:celery_id>/", CeleryTask),
+    (f"{PREFIX}/{A_TASK}/", CeleryTask),
 )
