@@ -209,10 +209,11 @@ def test_all_that_is_kept_has_a_bound() -> None:
 
 PIECES = [
     b"<", b"<a ", b"<a href=x ", b'<a href="', b"<a b='", b"<a b='>", b"<!--", b"<!-- -->", b"<!", b"<script>",
-    b"<script ", b"<script></script>", b"<script><!--", b"<title>", b"<title></titl", b"<title></title", b"</script", b"<svg>",
-    b"<title>&#9", b"<a href=&#", b"&amp;", b"a=b ", b"<a a=b c=d e>", b"<a" + b" " * 999, b"<a" + b"/" * 999,
-    b"<base href=/x/>", b'<a href="../">', b"<meta http-equiv=refresh content='0;url=", b"<a href=//[>",
-    b"<a href=\\\\>", b"\x00", b"\xff\xfe", b"\xe4\xb8", b"<textarea>", b"<img src=" + b"x" * 5000 + b">", b"<meta charset=", b"\n",
+    b"<script ", b"<script></script>", b"<script><!--", b"<title>", b"<title></titl", b"<title></title", b"</script",
+    b"<svg>", b"<title>&#9", b"<a href=&#", b"&amp;", b"a=b ", b"<a a=b c=d e>", b"<a" + b" " * 999,
+    b"<a" + b"/" * 999, b"<base href=/x/>", b'<a href="../">', b"<meta http-equiv=refresh content='0;url=",
+    b"<a href=//[>", b"<a href=\\\\>", b"\x00", b"\xff\xfe", b"\xe4\xb8", b"<textarea>",
+    b"<img src=" + b"x" * 5000 + b">", b"<meta charset=", b"\n",
 ]  # fmt: skip
 
 
