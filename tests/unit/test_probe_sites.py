@@ -29,7 +29,7 @@ from tests.internet.sites import Tree, page, redirect, redirects
 from tests.unit.scanning import Taken, scan
 
 AT, OTHER = "127.1.0.1", "127.2.0.1"
-SOON = 0.3  # seconds for a target that uses them up
+SOON = 0.5  # seconds for a target that uses them up
 ICON = bytes(range(256)) * 5
 SECRET = "AKIAIOSFODNN7EXAMPLE"  # the one of AWS's own documentation
 WRONG = b"<html><h1>400</h1><center>The plain HTTP request was sent to HTTPS port</center></html>"
