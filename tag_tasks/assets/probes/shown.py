@@ -6,7 +6,7 @@ from tag_tasks.assets.found import cut
 from tag_tasks.assets.probes.text import line
 from tag_tasks.assets.secrets import masked, masked_url
 
-MOST_WORD = 200  # characters of a header
+MOST_WORD = 300  # characters of a header
 
 
 def word(text: str | None) -> str | None:
