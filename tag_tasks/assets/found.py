@@ -14,6 +14,7 @@ from typing import Any
 
 from tag_tasks.assets.addresses import Address
 from tag_tasks.assets.refused import Refusal
+from tag_tasks.assets.secrets import masked, masked_url
 from tag_tasks.assets.spelling import written
 
 MOST_TEXT = 1024  # characters of a fact
@@ -103,12 +104,12 @@ def page(url: str, site: str, status: int, title: str | None) -> Found:
 def refusal(told: Refusal) -> Found:
     """What was not contacted, and why."""
     at = "" if told.address is None else f" ({told.address})"
-    return finding(REFUSED, told.what, "info", f"{told.why.value}{at}", "")
+    return finding(REFUSED, cut(masked_url(told.what)), "info", f"{told.why.value}{at}", "")
 
 
 def skipped(what: str, reason: str) -> Found:
     """What was left out, or did not answer."""
-    return finding(SKIPPED, what, "info", reason, "")
+    return finding(SKIPPED, cut(masked_url(what)), "info", masked(reason), "")
 
 
 def cut(text: str) -> str:

@@ -66,6 +66,12 @@ def without_known(text: str) -> str:
     return _without(text, list(_known(text)))
 
 
+def masked_url(text: str) -> str:
+    """The text of a URL. Its path stays what it is, what is certainly a secret aside: it would not be known again."""
+    path, mark, query = text.partition("?")
+    return without_known(path) + mark + masked(query)
+
+
 def _known(text: str) -> Iterator[tuple[int, int]]:
     for pattern in (KNOWN, PRIVATE_KEY):
         yield from (found.span() for found in pattern.finditer(text))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import gzip
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True)
@@ -78,3 +78,41 @@ def bomb(size: int) -> Site:
     """So many zeros, packed a thousand times smaller."""
     packed = gzip.compress(bytes(size), 9)
     return page(packed, Content_Encoding="gzip")
+
+
+@dataclass
+class Tree:
+    """A site of several pages; what is not named is not found."""
+
+    pages: Mapping[str, bytes | Site]
+    """By path and query."""
+    asked: list[str] = field(default_factory=list)
+    """Paths, in order."""
+    headers: Mapping[str, str] = field(default_factory=lambda: {"Content_Type": "text/html"})
+
+    async def __call__(self, get: Get, writer: asyncio.StreamWriter) -> None:
+        self.asked.append(get.path)
+        said = self.pages.get(get.path, b"")
+        if not isinstance(said, bytes):
+            await said(get, writer)
+        elif get.path in self.pages:
+            writer.write(answer(said, **self.headers))
+        else:
+            writer.write(answer(b"<title>Not found</title>", 404, **self.headers))
+
+
+def status(number: int, body: bytes = b"") -> Site:
+    async def say(_: Get, writer: asyncio.StreamWriter) -> None:
+        writer.write(answer(body, number))
+
+    return say
+
+
+async def garbage(_: Get, writer: asyncio.StreamWriter) -> None:
+    """No HTTP."""
+    writer.write(b"\xff\x00so what\r\n" * 100)
+
+
+async def torn(_: Get, writer: asyncio.StreamWriter) -> None:
+    """End in the middle of a body."""
+    writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n<title>torn")

@@ -183,7 +183,7 @@ def _take(reading: _Reading, name: str, attributes: Mapping[str, str], text: str
         reading.drawing = name == "svg"
     elif name == "title":
         if reading.title is None and not reading.drawing:
-            reading.title = _words(text)
+            reading.title = _words(unescape(text[:MOST_RAW]))
     elif name == "base":
         _take_base(reading, attributes)
     elif name == "meta":
@@ -198,7 +198,7 @@ def _take(reading: _Reading, name: str, attributes: Mapping[str, str], text: str
 
 def _words(text: str) -> str:
     """On one line, and cut."""
-    whole = line(" ".join(unescape(text[:MOST_RAW]).split()))
+    whole = line(" ".join(text[:MOST_RAW].split()))
     return whole if len(whole) <= MOST_TITLE else f"{whole[: MOST_TITLE - 1]}…"
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from tag_tasks.assets.found import cut
 from tag_tasks.assets.probes.text import line
-from tag_tasks.assets.secrets import masked, without_known
+from tag_tasks.assets.secrets import masked, masked_url
 
-MOST_WORD = 200  # characters of a header
+MOST_WORD = 300  # characters of a header
 
 
 def word(text: str | None) -> str | None:
@@ -16,6 +16,5 @@ def word(text: str | None) -> str | None:
 
 
 def link(url: str) -> str:
-    """A URL. Its path stays as it is, what is certainly a secret aside: with less it would not be known again."""
-    path, query, rest = line(url).partition("?")
-    return cut(without_known(path) + query + masked(rest))
+    """A URL, of which nothing is asked any more."""
+    return cut(masked_url(line(url)))

@@ -118,14 +118,14 @@ def _silent(error: NotReached, host: Host) -> bool:
 
 
 async def _site(scan: Scan, host: Host, port: int) -> Site | None:
-    """The site at a port, of whichever scheme. Raises Refused and NotReached, the first of both tries."""
+    """The site at a port, of whichever scheme. Raises Refused and NotReached."""
     usual = [scheme for scheme, its in PORTS.items() if its == port]
     lost: NotReached | None = None
     for scheme in usual or ("https", "http"):
         try:
             site = await _answering(scan, Url(scheme, host, port, "/"))
         except NotReached as error:
-            lost = lost or error
+            lost = error if lost is None or _silent(error, host) else lost
         else:
             return None if _of_another_scheme(site.page) else site
     raise lost or NotReached(what=str(host), reason="there is no scheme to try")

@@ -12,7 +12,7 @@ PARTS = {
     "<number>": r"(?P<version>[0-9]{1,2}(?:\.[0-9]{1,3}){1,2})",
     "<file>": (
         r"(?:[.-](?P<version>[0-9]{1,3}(?:\.[0-9]{1,4}){1,3}))?"
-        r"(?:[.-](?:slim|min|prod|production|global|runtime|esm))*+\.js(?:\?|$)"
+        r"(?:[.-](?:slim|min|production|prod|global|runtime|esm))*+\.js(?:\?|$)"
     ),
 }
 
