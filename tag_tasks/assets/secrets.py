@@ -52,6 +52,8 @@ ASSIGNED = re.compile(
 )
 """What is given to something that is called a secret: texts in quotes, else the rest of the line."""
 
+WORD = re.compile(r"[\w.~+/=-]+", re.ASCII)
+
 RUN = re.compile(r"[A-Za-z0-9+/_=-]{40,}", re.ASCII)
 """May be a key without a name: part of one that was cut, for example."""
 
@@ -59,6 +61,12 @@ RUN = re.compile(r"[A-Za-z0-9+/_=-]{40,}", re.ASCII)
 def masked(text: str) -> str:
     """The text with each secret masked."""
     return _without(text, [*_known(text), *_guessed(text)])
+
+
+def masked_secrets(text: str) -> Iterator[str]:
+    """Each secret of the text, masked; of what could be none, such as a long run of letters, nothing is said."""
+    for first, last in _joined([*_known(text), *_given_out(text)]):
+        yield _mask(text[first:last])
 
 
 def without_known(text: str) -> str:
@@ -83,6 +91,16 @@ def _guessed(text: str) -> Iterator[tuple[int, int]]:
     for found in ASSIGNED.finditer(text):
         yield found.span(1 if found[1] is not None else 2)
     yield from (found.span() for found in RUN.finditer(text) if _mixed(found[0]))
+
+
+def _given_out(text: str) -> Iterator[tuple[int, int]]:
+    """What is given to something called a secret, as one word in quotes that is random enough to be one."""
+    for found in ASSIGNED.finditer(text):
+        first, last = found.span(1 if found[1] is not None else 2)
+        bare = text[first:last].strip("\"'`")
+        quoted = text[first] in "\"'`" and len(bare) >= LONG and WORD.fullmatch(bare) is not None
+        if quoted and len(set(bare)) >= LONG - 2 and any(map(str.isdigit, bare)):
+            yield first, last
 
 
 def _mixed(run: str) -> bool:

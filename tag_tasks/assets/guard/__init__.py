@@ -161,12 +161,15 @@ class Guard:
             return Port.CLOSED if isinstance(error.__cause__, ConnectionRefusedError) else Port.SILENT
 
     @asynccontextmanager
-    async def connection(self, asked: Asked, tls: bool = False) -> AsyncIterator[Connection]:
-        """An open connection for as long as the target has. Raises Refused and NotReached, NoTls among it."""
+    async def connection(self, asked: Asked, tls: bool = False, old: bool = False) -> AsyncIterator[Connection]:
+        """An open connection for as long as the target has; `old` offers TLS 1.1 and older alone.
+
+        Raises Refused and NotReached, NoTls among it.
+        """
         async with self._doors.door(asked, what_of(asked), Allowance(self._seconds)) as door:
             reader, writer = await asyncio.open_connection(
                 sock=await door.connected(),
-                ssl=any_tls() if tls else None,
+                ssl=any_tls(old) if tls else None,
                 server_hostname=(asked.name or str(asked.address)) if tls else None,
             )
             try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import ssl
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cache
@@ -75,13 +76,17 @@ class _Pinned(AbstractResolver):
 
 
 @cache
-def any_tls() -> ssl.SSLContext:
-    """Takes every certificate and every version: what is wrong with them is what is looked for, and nothing is sent
-    that is secret."""
+def any_tls(old: bool = False) -> ssl.SSLContext:
+    """Takes every certificate and every version, or the old ones alone: what is wrong with them is what is looked for,
+    and nothing is sent that is secret."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
     context.minimum_version = ssl.TLSVersion.MINIMUM_SUPPORTED
+    if old:
+        with warnings.catch_warnings():  # that it is old is what it is for
+            warnings.simplefilter("ignore", DeprecationWarning)
+            context.maximum_version = ssl.TLSVersion.TLSv1_1
     context.set_ciphers("DEFAULT:@SECLEVEL=0")
     return context
 

@@ -1,0 +1,126 @@
+"""What the scripts of sites give away: names, endpoints, addresses, and what looks like a key, which is masked here.
+
+A script is text that a site hands to every visitor; it is read, and never run.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from ipaddress import IPv4Address, ip_address
+from itertools import islice
+
+from tag_tasks.assets import found
+from tag_tasks.assets.probes.html import Html, is_html, parsed, text_of
+from tag_tasks.assets.probes.names import names_in
+from tag_tasks.assets.probes.sites import Site
+from tag_tasks.assets.probes.spider import Crawled
+from tag_tasks.assets.refused import NotReached, Refused
+from tag_tasks.assets.scan import Scan
+from tag_tasks.assets.secrets import masked_secrets, masked_url
+
+MOST_SCRIPTS = 50  # of a site that are fetched
+MOST_OF_A_SORT = 1000  # values out of one script
+MOST_READ = 2 * 1024 * 1024  # characters of one
+PATH = re.compile(r"""["'`](/[A-Za-z0-9_][A-Za-z0-9_./{}$:?=&%~+@,;*-]{1,300}+)["'`]""")
+"""A path in quotes, the whole text of it."""
+FILES = re.compile(r"\.(?:js|mjs|css|map|png|jpe?g|gif|svg|ico|webp|woff2?|ttf|eot|mp[34])(?:\?|$)", re.IGNORECASE)
+"""What is loaded, and is no endpoint."""
+ADDRESS = re.compile(r"(?<![\w.-])(?:[0-9]{1,3}\.){3}[0-9]{1,3}(?![\w.-])")
+SILENT = frozenset(map(IPv4Address, ("0.0.0.0", "127.0.0.1", "255.255.255.255")))  # noqa: S104
+"""That say nothing of anybody's machines."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Given:
+    """What one script gives away, by sort."""
+
+    names: Sequence[str]
+    endpoints: Sequence[str]
+    addresses: Sequence[str]
+    secrets: Sequence[str]
+    """Masked."""
+
+    def rows(self, site: Site, script: str) -> Iterator[found.Found]:
+        sorts = {"name": self.names, "endpoint": self.endpoints, "address": self.addresses, "secret": self.secrets}
+        for sort, values in sorts.items():
+            yield from (found.wih(site.url, sort, value, script) for value in values)
+
+
+async def hunt(scan: Scan, sites: Sequence[Site], crawled: Sequence[Crawled], domains: Sequence[str]) -> set[str]:
+    """Look through the scripts of the sites and of their pages; answers with the names below the domains."""
+    pages: dict[str, list[Crawled]] = {}
+    for one in crawled:
+        pages.setdefault(one.site.url, []).append(one)
+    names: set[str] = set()
+
+    async def look(site: Site) -> None:
+        said = [(site.url, await parsed(site.page)), *((one.url, one.html) for one in pages.get(site.url, ()))]
+        for where, text in _inline(said):
+            await tell(site, where, text)
+        for script in islice(_scripts(said), MOST_SCRIPTS):
+            if (fetched := await _fetched(scan, script)) is not None:
+                await tell(site, masked_url(script), fetched)
+
+    async def tell(site: Site, script: str, text: str) -> None:
+        given = await asyncio.to_thread(_given, text[:MOST_READ], domains)
+        names.update(given.names)
+        scan.found(*given.rows(site, script))
+
+    await scan.each(sites, look, total=len(sites))
+    return names
+
+
+def _inline(said: Iterable[tuple[str, Html]]) -> Iterator[tuple[str, str]]:
+    for where, html in said:
+        if html.inline:
+            yield masked_url(where), "\n".join(html.inline)
+
+
+def _scripts(said: Iterable[tuple[str, Html]]) -> Iterator[str]:
+    """Their URLs, each once, those of the first page first."""
+    return iter(dict.fromkeys(script for _, html in said for script in html.scripts))
+
+
+async def _fetched(scan: Scan, script: str) -> str | None:
+    """None where it is refused, which is recorded, not reached, or no script."""
+    try:
+        page = await scan.guard.fetch(script)
+    except Refused:
+        return None
+    except NotReached as error:
+        scan.skipped(masked_url(script), str(error.facts["reason"]))
+        return None
+    return None if page.status != 200 or is_html(page) else await asyncio.to_thread(text_of, page)
+
+
+def _given(text: str, domains: Sequence[str]) -> _Given:
+    return _Given(
+        names=sorted(names_in(text, domains)),
+        endpoints=_few(map(masked_url, _endpoints(text))),
+        addresses=_few(_addresses(text)),
+        secrets=_few(masked_secrets(text)),
+    )
+
+
+def _few(values: Iterable[str]) -> list[str]:
+    return list(islice(dict.fromkeys(values), MOST_OF_A_SORT))
+
+
+def _endpoints(text: str) -> Iterator[str]:
+    for match in PATH.finditer(text):
+        path = match[1]
+        if not FILES.search(path) and any(map(str.isalpha, path)):
+            yield path
+
+
+def _addresses(text: str) -> Iterator[str]:
+    for match in ADDRESS.finditer(text):
+        try:
+            address = ip_address(match[0])
+        except ValueError:
+            continue
+        if address not in SILENT:
+            yield str(address)
