@@ -104,6 +104,14 @@ def test_what_is_no_link_is_none(text: str) -> None:
     assert html(f"<a href=y>{text}").links == (f"{SITE}/a/y",)
 
 
+def test_a_comment_ends_where_browsers_end_it() -> None:
+    assert html("<!--><a href=x><!---><a href=y><!-- -- > --><a href=z>").links == tuple(f"{SITE}/a/{n}" for n in "xyz")
+
+
+def test_the_title_of_a_picture_is_not_that_of_the_page() -> None:
+    assert html("<svg><title>a picture</title></svg><title>The page</title>").title == "The page"
+
+
 def test_a_base_counts_from_there_on_and_the_first_of_them() -> None:
     said = html("<a href=x><base href='/other/'><a href=x><base href=/third/><a href=y><img src=z>")
     assert said.links == (f"{SITE}/a/x", f"{SITE}/other/x", f"{SITE}/other/y")

@@ -148,9 +148,9 @@ def test_a_host_that_never_answers_is_told_once_and_holds_up_nobody() -> None:
     net = Internet({}, {AT: page(b"x"), "127.1.0.2": habits.silent}, addresses=(AT, "127.1.0.2"))
 
     async def scene(scan: Scan) -> None:
-        with silent("127.1.0.3") as (mute, port):
+        with silent("127.1.0.3") as (mute, port), silent("127.1.0.5") as (half, other):
             hosts = [(mute, [port, port]), (ip_address("127.1.0.2"), [net.port]), (ip_address(AT), [net.port, 1])]
-            hosts.append((ip_address("127.1.0.4"), [net.port]))
+            hosts += [(ip_address("127.1.0.4"), [net.port]), (half, [other, net.port])]  # where nobody listens
             assert [str(one.host) for one in await find_sites(scan, hosts)] == [AT]
 
     taken = scan(net, [corp()], scene, seconds=SOON)
@@ -265,6 +265,18 @@ def test_the_icon_is_the_one_that_the_site_names_if_that_is_its_own() -> None:
     same = hash_of(ICON)
     assert icons == {"own": same, "foreign": same, "moved": same, "drawn": hash_of(b"<svg/>")}
     assert own.asked == ["/", "/own.png"] and not seen.taken.said(found.REFUSED)
+
+
+def test_an_icon_of_another_site_is_not_its_own() -> None:
+    net = Internet({f"{name}.corp.example": {"A": [AT]} for name in ("www", "cdn")}, {"cdn.corp.example": page(ICON)})
+
+    async def scene(scan: Scan) -> None:
+        moved = redirect(f"http://cdn.corp.example:{net.port}/x.ico")
+        net.sites = {**net.sites, "www.corp.example": Tree({"/": b"<p>", "/favicon.ico": moved})}
+        await identify(scan, await find_sites(scan, [("www.corp.example", [net.port])]))
+
+    [row] = scan(net, [corp()], scene).of(Kind.SITES)
+    assert "favicon" not in row and row["status"] == 200
 
 
 def test_what_is_no_icon_is_none() -> None:
