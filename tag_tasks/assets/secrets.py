@@ -66,7 +66,7 @@ def masked(text: str) -> str:
 def masked_secrets(text: str) -> Iterator[str]:
     """Each secret of the text, masked; of what could be none, such as a long run of letters, nothing is said."""
     for first, last in _joined([*_known(text), *_given_out(text)]):
-        yield _mask(text[first:last])
+        yield _mask(text[first:last].strip("\"'`"))
 
 
 def without_known(text: str) -> str:

@@ -57,7 +57,7 @@ class Company:
     def run(self, task_type: str, **data: Any) -> dict[str, Any]:
         """The status of a task that succeeds."""
         told = self.finish(self.begin(task_type, **data))
-        assert told["status"] == "SUCCESS", told
+        assert told["status"] == "SUCCESS", (told.get("error"), told)
         return told
 
     def pages(self, path: str, **asked: Any) -> list[dict[str, Any]]:

@@ -74,8 +74,8 @@ def test_everything_that_a_script_gives_away_is_found_and_nothing_else() -> None
         ("address", "10.20.30.40"),
         ("secret", f"AKIA***[{len(AWS)}]"),
         ("secret", f"AIza***[{len(GOOGLE)}]"),
-        ("secret", f'"eyJh***[{len(JWT)}]"'),
-        ("secret", f'"f3Zq***[{len(GENERIC)}]"'),
+        ("secret", f"eyJh***[{len(JWT)}]"),
+        ("secret", f"f3Zq***[{len(GENERIC)}]"),
     }
     (script,) = {row["script"] for row in taken.of(Kind.WIH)}
     assert script.endswith("/app.js")

@@ -19,7 +19,7 @@ from tag_tasks.assets.probes.certificates import Endpoint
 from tag_tasks.assets.probes.html import Html, parsed, text_of
 from tag_tasks.assets.probes.reading import Certificate, certificate_of
 from tag_tasks.assets.probes.sites import Site
-from tag_tasks.assets.refused import NoTls, NotReached, Refused
+from tag_tasks.assets.refused import NotReached, Refused
 from tag_tasks.assets.scan import Scan
 from tag_tasks.assets.scope import Asked, Use
 
