@@ -15,8 +15,8 @@ from zoneinfo import ZoneInfo
 
 MINUTE = timedelta(minutes=1)
 DAY = 24 * 60  # minutes
-EPOCH = datetime(1970, 1, 1)
-"""As the clocks of a place show it."""
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+"""What clocks show is counted from here as if they all were in one zone that never changes."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -70,7 +70,7 @@ def _first_moments(zone: str, begin: datetime, end: datetime) -> tuple[int, Sequ
 
 def _shown(moment: datetime, place: ZoneInfo) -> int:
     """Minutes since the epoch, by the clocks of a place."""
-    return (moment.astimezone(place).replace(tzinfo=None) - EPOCH) // MINUTE
+    return (moment.astimezone(place).replace(tzinfo=UTC) - EPOCH) // MINUTE
 
 
 def every(seconds: int, begin: datetime, end: datetime) -> Sequence[datetime]:

@@ -21,8 +21,8 @@ from uuid import UUID
 from tagapi.jobs.lists import Bounds, Query
 from tagapi.jobs.model import Job
 from tagapi.jobs.registry import JobRegistry
-from tagapi.jobs.scheduling import Scheduling
 from tagapi.jobs.schedules import Cron, Every, Schedule, Timing
+from tagapi.jobs.scheduling import Scheduling
 from tagapi.jobs.service import JobService
 from tagapi.registries import open_registry
 from tagapi.timetable import next_of
