@@ -42,6 +42,7 @@ BEFORE = timedelta(days=2)  # that the clock begins before the first change
 WINDOW = timedelta(hours=4)  # before and after a change
 AHEAD = timedelta(days=40)  # that the calendar is reckoned behind the end
 STEPS = 16  # leaps in each window
+PAUSE = 2.5  # seconds between two leaps, at most
 SETTLED_SECONDS = 120.0
 ALL = Query(limit=1_000_000)
 CHANGES = (
@@ -178,7 +179,7 @@ def _leap_through(
         stops = [change - WINDOW - timedelta(days=1)]
         stops += sorted(change + (2 * chance.random() - 1) * WINDOW for _ in range(steps))
         for stop in [one for one in stops if one > clock.now()]:
-            time.sleep(chance.uniform(0.0, 1.2))  # wherever they are by then
+            time.sleep(chance.uniform(0.0, PAUSE))  # wherever they are by then
             clock.set(stop)
             players.trouble()
             leaps += 1
