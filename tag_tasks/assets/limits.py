@@ -11,7 +11,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 
 from tag_tasks.assets.addresses import Address, judged
@@ -102,6 +102,28 @@ class _Pace:
     """Who has a place, or is about to ask for one."""
 
 
+class _Place:
+    """As a class, for it is gone through for each port: a generator would cost half as much as the connect."""
+
+    __slots__ = ("_address", "_limits", "_pace")
+
+    def __init__(self, limits: Limits, address: Address) -> None:
+        self._limits = limits
+        self._address = judged(address)
+
+    async def __aenter__(self) -> None:
+        self._pace = self._limits.enter(self._address)
+        try:
+            await self._limits.take(self._pace)
+        except BaseException:
+            self._limits.leave(self._pace)
+            raise
+
+    async def __aexit__(self, *_: object) -> None:
+        self._limits.give_back(self._pace)
+        self._limits.leave(self._pace)
+
+
 class Limits:
     """The limits of this process. Safe to use from many threads and loops."""
 
@@ -124,35 +146,39 @@ class Limits:
         self._paces: dict[Address, _Pace] = {}
         self._most_kept = IDLE_KEPT
 
-    @asynccontextmanager
-    async def place(self, address: Address) -> AsyncIterator[None]:
+    def place(self, address: Address) -> AbstractAsyncContextManager[None]:
         """A place for one socket to this address.
 
         The socket's own place is taken last, so that who waits for a slow address keeps nobody else from theirs.
         """
-        pace = self._enter(judged(address))
-        try:
-            await pace.places.take()
-            try:
-                if (seconds := self._wait_of(pace)) > 0:
-                    await self._sleep(seconds)
-                await self.sockets.take()
-                try:
-                    yield
-                finally:
-                    self.sockets.give_back()
-            finally:
-                pace.places.give_back()
-        finally:
-            with self._lock:
-                pace.users -= 1
+        return _Place(self, address)
 
-    def _enter(self, address: Address) -> _Pace:
+    async def take(self, pace: _Pace) -> None:
+        await pace.places.take()
+        try:
+            if self._between and (seconds := self._wait_of(pace)) > 0:
+                await self._sleep(seconds)
+            await self.sockets.take()
+        except BaseException:
+            pace.places.give_back()
+            raise
+
+    def give_back(self, pace: _Pace) -> None:
+        self.sockets.give_back()
+        pace.places.give_back()
+
+    def leave(self, pace: _Pace) -> None:
+        with self._lock:
+            pace.users -= 1
+
+    def enter(self, address: Address) -> _Pace:
+        """The pace of an address, which is remembered until it is left."""
         with self._lock:
             if len(self._paces) >= self._most_kept:
                 self._forget()
                 self._most_kept = max(IDLE_KEPT, 2 * len(self._paces))  # not to look through them all each time
-            pace = self._paces.setdefault(address, _Pace(Places(self._per_address)))
+            if (pace := self._paces.get(address)) is None:
+                pace = self._paces[address] = _Pace(Places(self._per_address))
             pace.users += 1
             return pace
 

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tag_tasks.assets.addresses import Address, Network, inside, is_global, judged, never
+from tag_tasks.assets.spelling import written
 
 SITE_PORTS = frozenset({80, 443})
 
@@ -60,6 +61,9 @@ class Asked:
     use: Use
     name: str | None = None
     """Which was resolved to the address; None where the address itself was given."""
+
+    def __str__(self) -> str:
+        return f"{self.name or written(self.address)}:{self.port}"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -123,7 +127,8 @@ def below(name: str, domains: Sequence[str]) -> bool:
 
 
 def refusal(scopes: Sequence[Scope], asked: Asked) -> Why | None:
-    """Why these scopes together do not allow it; None where one of them does.
+    """Why these scopes together do not allow it; None where one of them does. Without a name, neither the port nor the
+    use matters: a network has all its ports.
 
     What one of them excludes is excluded from all: who wrote that down meant the machine, not the list it stood in.
     """

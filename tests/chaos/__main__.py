@@ -1,9 +1,9 @@
 """`python -m tests.chaos [part ...]`: every part, or those that are named, at full size.
 
 KILLS and JOBS set the size of the kills on each store, PUBLICATIONS how many campaigns are published on each
-platform, EXPORTS how many exports of documents there are on each store, SEED makes a run like another one,
-CHAOS_STORES names the stores ("sqlite redis"). Ends with 1 where any count is not zero; then the folder, with
-ledgers, logs, tables and registries, is kept.
+platform, EXPORTS how many exports of documents there are on each store, SCHEDULES how many schedules there are on
+each, SEED makes a run like another one, CHAOS_STORES names the stores ("sqlite redis"). Ends with 1 where any count
+is not zero; then the folder, with ledgers, logs, tables and registries, is kept.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ def main(names: Sequence[str]) -> int:
         jobs=int(os.environ.get("JOBS") or 10_000),
         publications=int(os.environ.get("PUBLICATIONS") or 300),
         exports=int(os.environ.get("EXPORTS") or 200),
+        schedules=int(os.environ.get("SCHEDULES") or 1000),
     )
     folder = Path(tempfile.mkdtemp(prefix="chaos-"))
     print(f"seed {seed}, in {folder}", flush=True)

@@ -19,6 +19,7 @@ from tests.chaos import (
     kills,
     lost_claims,
     publishing,
+    schedules,
     stalled,
     workers,
     zombies,
@@ -61,6 +62,8 @@ class Size:
     publications: int = 300
     """On each platform, on each store."""
     exports: int = 200
+    """On each store."""
+    schedules: int = 1000
     """On each store."""
 
 
@@ -140,6 +143,11 @@ def _exporting(size: Size, stores: Sequence[str]) -> Iterator[tuple[str, Run]]:
         yield store, partial(exporting.run, store_name=store, each=size.exports)
 
 
+def _schedules(size: Size, stores: Sequence[str]) -> Iterator[tuple[str, Run]]:
+    for store in stores:
+        yield store, partial(schedules.run, store_name=store, schedules=size.schedules)
+
+
 PARTS: Mapping[str, Callable[[Size, Sequence[str]], Iterator[tuple[str, Run]]]] = {
     "kills": _kills,
     "redis_restart": _redis_restart,
@@ -155,6 +163,7 @@ PARTS: Mapping[str, Callable[[Size, Sequence[str]], Iterator[tuple[str, Run]]]] 
     "hiccups": _hiccups,
     "publishing": _publishing,
     "exporting": _exporting,
+    "schedules": _schedules,
 }
 
 

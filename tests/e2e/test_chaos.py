@@ -22,6 +22,7 @@ from tests.chaos import (
     kills,
     lost_claims,
     publishing,
+    schedules,
     stalled,
     workers,
     zombies,
@@ -153,6 +154,15 @@ def test_whoever_exports_under_fire_delivers_each_document_once(arena: Arena, st
     result = clean(exporting.run(arena, store, each=6, moments=moments))
     assert result.verdict.facts["documents"] > 0
     assert result.verdict.facts["cuts of readers"] > 0
+
+
+@pytest.mark.timeout(240)
+@pytest.mark.parametrize("store", STORES)
+def test_whoever_begins_runs_under_fire_begins_each_once(tmp_path: Path, store: str) -> None:
+    spring, autumn = schedules.CHANGES[1], schedules.CHANGES[4]
+    arena = Arena(tmp_path, SEED + STORES.index(store))
+    result = clean(schedules.run(arena, store, schedules=40, changes=(spring, autumn), steps=5))
+    assert 40 < result.verdict.facts["begun"] < result.verdict.facts["runs due"]
 
 
 # -- the checker ---------------------------------------------------------------------------

@@ -122,7 +122,7 @@ def test_the_services_own_port_keeps_no_other_from_being_looked_at() -> None:
             at, port = await there.listen("127.1.0.1")
             assert await open_ports(scan, [at], [7, port, 1]) == [(at, port)]
 
-    taken = scan(net(), [CORP], scene, own=[Own(ip_address("127.1.0.1"), 7)])
+    taken = scan(net(), [CORP], scene, own=lambda: [Own(ip_address("127.1.0.1"), 7)])
     assert taken.said(found.REFUSED) == [("127.1.0.1:7", "own (127.1.0.1)")]
 
 

@@ -17,14 +17,14 @@ from types import TracebackType
 from typing import Self
 
 from tag_tasks.assets.addresses import Address
-from tag_tasks.assets.guard.doors import Allowance, Doors, MakeSocket
+from tag_tasks.assets.guard.doors import Allowance, Door, Doors, MakeSocket
 from tag_tasks.assets.guard.gate import Gate
 from tag_tasks.assets.guard.names import Names, Records, addresses_in
 from tag_tasks.assets.guard.pages import MOST_BODY, Page, any_tls, behind, get
 from tag_tasks.assets.limits import Limits
 from tag_tasks.assets.refused import NotReached, Refusal, Refused, refused
 from tag_tasks.assets.scope import Asked, Own, Scope, Use, Why
-from tag_tasks.assets.spelling import Misspelt, domain, written
+from tag_tasks.assets.spelling import Misspelt, domain
 from tag_tasks.assets.urls import OtherScheme, Url, url
 
 TARGET_SECONDS = 10.0
@@ -153,12 +153,10 @@ class Guard:
         asked = Asked(address=address, port=port, use=Use.SCAN)
         allowance = Allowance(min(self._seconds, CONNECT_SECONDS))
         try:
-            async with self._doors.door(asked, what_of(asked), allowance) as door:
-                with await door.connected() as made:
-                    itself = made.getsockname() == made.getpeername()  # from a free port to that very port
-                    return Port.CLOSED if itself else Port.OPEN
-        except NotReached as error:
-            return Port.CLOSED if isinstance(error.__cause__, ConnectionRefusedError) else Port.SILENT
+            async with self._doors.door(asked, asked, allowance) as door:
+                return await _knocked(door)
+        except NotReached:
+            return Port.SILENT
 
     @asynccontextmanager
     async def connection(self, asked: Asked, tls: bool = False, old: bool = False) -> AsyncIterator[Connection]:
@@ -166,7 +164,7 @@ class Guard:
 
         Raises Refused and NotReached, NoTls among it.
         """
-        async with self._doors.door(asked, what_of(asked), Allowance(self._seconds)) as door:
+        async with self._doors.door(asked, asked, Allowance(self._seconds)) as door:
             reader, writer = await asyncio.open_connection(
                 sock=await door.connected(),
                 ssl=any_tls(old) if tls else None,
@@ -208,7 +206,7 @@ class Guard:
         lost: NotReached | None = None
         for asked in await self._allowed(where, allowance):
             try:
-                async with self._doors.door(asked, str(where), allowance) as door:
+                async with self._doors.door(asked, where, allowance) as door:
                     return await get(door, where, self._most_body)
             except NotReached as error:
                 lost = error
@@ -226,7 +224,7 @@ class Guard:
         for address in addresses:
             asked = Asked(address=address, port=where.port, use=Use.VISIT, name=where.name)
             try:
-                self._gate.check(asked, str(where))
+                self._gate.check(asked, where)
                 allowed.append(asked)
             except Refused as error:
                 refused = error
@@ -235,6 +233,12 @@ class Guard:
         return allowed[:MOST_TRIED]
 
 
-def what_of(asked: Asked) -> str:
-    """A connection, for people."""
-    return f"{asked.name or written(asked.address)}:{asked.port}"
+async def _knocked(door: Door) -> Port:
+    """Most are closed: that is no error here, which would cost more than the connect. Raises OSError."""
+    try:
+        made = await door.connected()
+    except ConnectionRefusedError:
+        return Port.CLOSED
+    with made:
+        itself = made.getsockname() == made.getpeername()  # from a free port to that very port
+    return Port.CLOSED if itself else Port.OPEN

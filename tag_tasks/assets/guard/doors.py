@@ -36,7 +36,8 @@ class Door:
     """A connection that is allowed, while it is open."""
 
     asked: Asked
-    what: str
+    what: object
+    """What it is for: its text is for people, and is made where somebody reads it."""
     clock: asyncio.Timeout
     gate: Gate
     make: MakeSocket
@@ -65,18 +66,39 @@ class Door:
             await asyncio.get_running_loop().sock_connect(made, (str(address), port))
         except BaseException:
             made.close()
+            self.sockets.remove(made)
             raise
         return made
 
     async def closed(self) -> None:
-        """Wait until what was aborted is closed, and close what is not."""
+        """Wait until what was aborted is closed, and end what is not."""
         try:
-            for _ in range(TURNS):
-                if all(one.fileno() < 0 for one in self.sockets):
-                    return
-                await asyncio.sleep(0)
+            if not await self._all_closed():
+                self._cut()
+                await self._all_closed()
         finally:
-            for one in self.sockets:
+            self._cut()
+
+    async def _all_closed(self) -> bool:
+        for _ in range(TURNS):
+            if all(one.fileno() < 0 for one in self.sockets):
+                return True
+            await asyncio.sleep(0)
+        return False
+
+    def _cut(self) -> None:
+        """End every connection now. A socket that a transport has is shut down, and left for that to close: its number
+        would be given to another socket, of which the loop believes that it is the transport's."""
+        loop = asyncio.get_running_loop()
+        for one in self.sockets:
+            if one.fileno() < 0:
+                continue
+            try:
+                loop.remove_reader(one)
+            except RuntimeError:
+                with suppress(OSError):
+                    one.shutdown(socket.SHUT_RDWR)
+            else:
                 one.close()
 
 
@@ -90,7 +112,7 @@ class Doors:
         self._open: set[Door] = set()
 
     @asynccontextmanager
-    async def door(self, asked: Asked, what: str, allowance: Allowance) -> AsyncIterator[Door]:
+    async def door(self, asked: Asked, what: object, allowance: Allowance) -> AsyncIterator[Door]:
         """Raises Refused, and NotReached where the allowance is used up, or a socket fails."""
         self._gate.check(asked, what)
         async with self._limits.place(asked.address):
@@ -104,7 +126,8 @@ class Doors:
                         yield door
                     finally:
                         self._open.discard(door)
-                        await door.closed()
+                        if door.sockets:
+                            await door.closed()
             except OSError as error:  # of which TimeoutError is one
                 self._tell(door, error)
             finally:
@@ -112,13 +135,13 @@ class Doors:
 
     def _tell(self, door: Door, error: OSError) -> None:
         if door.why is not None:
-            self._gate.refuse(door.what, str(door.asked.address), door.why)
+            self._gate.refuse(str(door.what), str(door.asked.address), door.why)
         if isinstance(error, ssl.SSLError) and not door.clock.expired():
             reason = (error.reason or type(error).__name__).lower().replace("_", " ")
             lost = NoTls if error.reason in NO_TLS else NotReached
-            raise lost(what=door.what, reason=f"no TLS handshake: {reason}") from error
+            raise lost(what=str(door.what), reason=f"no TLS handshake: {reason}") from error
         reason = "it took too long" if door.clock.expired() else str(error) or type(error).__name__
-        raise NotReached(what=door.what, reason=reason) from error
+        raise NotReached(what=str(door.what), reason=reason) from error
 
     async def watch(self) -> None:
         """Look again and again, for ever."""

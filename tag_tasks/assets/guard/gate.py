@@ -11,6 +11,8 @@ from tag_tasks.assets.refused import Refusal, refused
 from tag_tasks.assets.scope import Asked, Own, Scope, Why, name_refusal, refusal
 from tag_tasks.assets.scope_file import ScopeError, ScopeFile
 
+MOST_KNOWN = 1024  # addresses whose judgement is kept
+
 
 def scopes_of(file: ScopeFile, ids: Sequence[str] | None, user: str | None) -> Callable[[], Sequence[Scope]]:
     """What a job may work in, as the file has it at each moment; `ids` is None for all that there are, `user` for one
@@ -32,13 +34,16 @@ class Gate:
         self._scopes = scopes
         self._own = own
         self._record = record
+        self._judged_by: tuple[Scope, ...] = ()
+        self._judgements: dict[Address, Why | None] = {}
+        """Of addresses that stand for themselves, by these scopes."""
         self.shut = True
         """Before the job's work has begun, and after it has ended: then nothing may be contacted."""
 
-    def check(self, asked: Asked, what: str) -> None:
-        """Raises Refused, where this address may not be connected to."""
+    def check(self, asked: Asked, what: object) -> None:
+        """Raises Refused, where this address may not be connected to. `what` is what it is for, as people read it."""
         if (why := self.judge(asked)) is not None:
-            self.refuse(what, str(asked.address), why)
+            self.refuse(str(what), str(asked.address), why)
 
     def check_name(self, name: str) -> None:
         """Raises Refused, where the name servers may not be asked for this name."""
@@ -68,9 +73,21 @@ class Gate:
             if any(one.meets(asked.address, asked.port, here) for one in own):
                 return Why.OWN
         try:
-            return refusal(self._scopes(), asked)
+            scopes = self._scopes()
         except ScopeError:
             return Why.CLOSED
+        return self._known(tuple(scopes), asked) if asked.name is None else refusal(scopes, asked)
+
+    def _known(self, scopes: tuple[Scope, ...], asked: Asked) -> Why | None:
+        """An address without a name is judged once for all its ports, and anew by scopes that are not the same."""
+        if scopes != self._judged_by or len(self._judgements) >= MOST_KNOWN:
+            self._judged_by = scopes
+            self._judgements.clear()
+        try:
+            return self._judgements[asked.address]
+        except KeyError:
+            why = self._judgements[asked.address] = refusal(scopes, asked)
+            return why
 
     def refuse(self, what: str, address: str | None, why: Why) -> NoReturn:
         told = Refusal(what, address, why)
