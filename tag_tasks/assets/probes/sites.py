@@ -157,8 +157,8 @@ async def _answering(scan: Scan, where: Url) -> Site:
 
 
 def tell(scan: Scan, sites: Iterable[Site], **facts: Any) -> None:
-    """A row for each: that it answers, how, and from where."""
+    """A row for each: that it answers, and how. Not from which address: a name with several would change each time."""
     for site in sites:
         redirects_to = site.redirects_to and shown.link(site.redirects_to)
-        about = {"status": site.page.status, "address": str(site.address), "redirects_to": redirects_to, **facts}
+        about = {"status": site.page.status, "redirects_to": redirects_to, **facts}
         scan.found(found.site(site.url, **{name: value for name, value in about.items() if value is not None}))
