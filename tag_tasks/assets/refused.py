@@ -44,3 +44,5 @@ class NotReached(TaskFailed):
 
 class NoTls(NotReached):
     """Somebody listens there, and what is said is no TLS."""
+
+    code = "no_tls"

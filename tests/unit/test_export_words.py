@@ -98,6 +98,9 @@ UNUSED = {
     "conflict",
     "result_not_ready",
     "no_result",
+    "is_running",
+    "schedule_not_found",
+    "too_many_schedules",
 }
 """What is told in other ways here, or not met."""
 
