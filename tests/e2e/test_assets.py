@@ -331,5 +331,5 @@ def test_a_broken_scope_file_closes_every_scope(company: Company, tmp_path: Path
         until(refused, "no target is in any scope", 5)
     finally:
         path.write_text(good)
-    until(lambda: company.server.get(f"{ROOT}/scopes/").status_code == 200, "the scope is back", 5)
+    until(lambda: company.server.read(f"{ROOT}/scopes/")["data"]["scopes"], "the scope is back", 5)
     assert [one["id"] for one in company.server.read(f"{ROOT}/scopes/")["data"]["scopes"]] == ["corp"]

@@ -140,7 +140,8 @@ def test_without_a_scope_file_nothing_is_begun(still: Server) -> None:
     body = {"task_type": "domain_task", "data": {"target": "corp.example"}}
     data = refused(still.post(POSTS[0], body), 400, "data.target")
     assert "TAGAPI_ASSETS__SCOPE_FILE" in data["reason"]
-    refused(still.get(f"{ROOT}/scopes/"), 400)
+    told = still.read(f"{ROOT}/scopes/")["data"]
+    assert told["scopes"] == [] and "TAGAPI_ASSETS__SCOPE_FILE" in told["reason"]
     for kind, setting in (("fofa_task", "TAGAPI_FOFA__KEY"), ("github_task_task", "TAGAPI_GITHUB__TOKEN")):
         named = {"query": "x"} if kind == "fofa_task" else {"keyword": "x"}
         data = refused(still.post(POSTS[0], {"task_type": kind, "data": named}), 400, "task_type")

@@ -8,7 +8,7 @@ from typing import Any
 from tagapi.auth import Policy
 from tagapi.jobs.errors import NoResult, NotFoundInData, NotReady, ResultNotReady
 from tagapi.namespaces.base import Route, load_query
-from tagapi.namespaces.celery_task import asked, render
+from tagapi.namespaces.celery_task import asked
 from tagapi.namespaces.celery_task import schemas as shapes
 from tagapi.namespaces.celery_task.views import A_TASK, CELERY_ID, NO_TASK, PREFIX, CeleryResource
 from tagapi.namespaces.documentation import Answer, operation
@@ -57,11 +57,10 @@ class CeleryScopes(CeleryResource):
     @operation(
         policy=Policy.USER,
         answers={200: Answer("可用的授权范围", shapes.ScopesResponse)},
-        errors=(Invalid("scope_id", "no scope can be used"),),
     )
     def get(self) -> Any:
-        """授权范围: the scopes that you may use, as the scope file has them now."""
-        return render.render_scopes(self.front.orders.scopes(self.caller.only))
+        """授权范围: the scopes that you may use, as the scope file has them now; none while it cannot be used."""
+        return self.front.scopes(self.caller)
 
 
 ASSET_ROUTES: Sequence[Route] = (

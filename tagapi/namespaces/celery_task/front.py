@@ -161,6 +161,13 @@ class CeleryTaskFront(Front):
         whose = {"owner": caller.name} if own else {"scope_id": scope_id}
         return render.render_assets(self.reader.assets(kind, asked["page"], asked["size"], **whose), asked)
 
+    def scopes(self, caller: Principal) -> dict[str, Any]:
+        """The scopes that the caller may use; none, and why, while the file cannot be used."""
+        try:
+            return render.render_scopes(self.orders.scopes(caller.only))
+        except Unusable as error:
+            return render.success({"scopes": [], "reason": error.facts["reason"]})
+
     # -- beginning -------------------------------------------------------------------------
 
     def create(self, body: Json, caller: Principal, key: str | None) -> tuple[dict[str, Any], int, dict[str, str]]:

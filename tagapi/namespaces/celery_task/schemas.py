@@ -263,6 +263,7 @@ class ScopeShown(Schema):
 
 class ScopeList(Schema):
     scopes = fields.List(fields.Nested(ScopeShown))
+    reason = fields.String(metadata={"description": "why there is none, while the scope file cannot be used"})
 
 
 class ScopesResponse(CeleryEnvelope):
