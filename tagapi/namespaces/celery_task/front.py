@@ -15,6 +15,7 @@ from tagapi.jobs.errors import (
     NoResult,
     NotFoundInData,
     ResultNotReady,
+    Unusable,
 )
 from tagapi.jobs.lists import Page, Query, task_label
 from tagapi.jobs.model import Job, JobState, Json
