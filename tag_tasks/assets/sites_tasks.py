@@ -10,6 +10,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from tag_tasks.assets.found import Found, Kind
+from tag_tasks.assets.known import GONE
 from tag_tasks.assets.options import Options
 from tag_tasks.assets.orders import targets_in
 from tag_tasks.assets.probes.identify import identify
@@ -102,6 +103,8 @@ class SiteUpdate(SiteAdd):
 def keep_refused(scan: Scan, known: Mapping[str, str]) -> None:
     """Sites that the scope does not allow to look at any more stay as they are known: nothing is said of them."""
     for key, facts in known.items():
+        if facts.startswith(GONE):  # said again, they would be there anew
+            continue
         for one in urls_of([key]):
             tried = {str(replace(one, scheme=scheme)) for scheme in PORTS}
             if any(what in scan.refused for what in (written(one.host), *tried)):

@@ -12,6 +12,7 @@ from collections.abc import Callable, Container, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import duckdb
@@ -22,6 +23,7 @@ from tag_tasks.assets import found
 from tag_tasks.assets.found import KEPT, Found, Kind
 from tag_tasks.assets.reader import AssetReader
 from tag_tasks.assets.results import FoundFiles
+from tag_tasks.assets.sites_tasks import SiteUpdate, keep_refused
 from tag_tasks.assets.store import AssetStore, Into, Stored
 from tag_tasks.assets.table import MOST_FILES, NO_SCOPE, ROWS, AssetTable, Place
 from tag_tasks.datasets.results import ResultFolder, TakenOver
@@ -471,3 +473,22 @@ def test_a_report_holds_the_new_rows_alone(there: There) -> None:
         into = [Into(kind=DOMAINS, scope_id=CORP, rows=path)]
         assert there.store.store(context, into, told, report) == new(domains=2)
     assert [one.key for one in there.files.page(context.job_id, [DOMAINS], 0, 10)[1]] == ["a2", "a3"]
+
+
+def test_a_site_that_is_gone_stays_so_where_nobody_may_look_at_it(there: There) -> None:
+    def run(*rows: Found) -> Json:
+        return there.run(rows, changed=True, gone=(SITES,))
+
+    # By the alphabet there are facts before the word that it is gone.
+    at, other = found.site("http://a.example/", favicon=7, status=200), found.site("http://b.example/", status=200)
+    run(at, other)
+    assert run(other)["gone"] == {"sites": 1}
+    gone = there.assets(SITES)
+
+    taken = list[Found]()
+    tools: Any = SimpleNamespace(table=there.table)
+    known = SiteUpdate(tools).known_facts(CORP)
+    scan: Any = SimpleNamespace(refused={"a.example", "b.example"}, found=taken.append)
+    keep_refused(scan, known)
+    assert run(*taken) == new(), "nothing is told of it"
+    assert there.assets(SITES) == gone
