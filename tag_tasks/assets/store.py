@@ -23,7 +23,7 @@ from tag_tasks.assets.results import Writer
 from tag_tasks.assets.table import MOST_FILES, ROWS, AssetFile, Assets, AssetTable, Place, staging
 from tag_tasks.spark.session import Spark
 from tag_tasks.spark.stream import arrow_pieces
-from tagapi.jobs.errors import Busy, Contended
+from tagapi.jobs.errors import Busy, Contended, StoreUnavailable
 from tagapi.jobs.model import Job, Json
 from tagapi.jobs.task import TaskContext
 
@@ -191,13 +191,15 @@ def _add(counts: dict[str, int], kind: Kind, count: int) -> None:
 def held(context: TaskContext, scope_ids: Iterable[str]) -> Iterator[Callable[[], None]]:
     """Be the one job that works on the assets of these scopes; what is yielded has them held for longer.
 
-    Another job is waited for: to give up would cost a scan. Raises Busy where that takes an hour.
+    Another job, or the job store, is waited for: to give up would cost a scan. Raises Busy, or StoreUnavailable, where
+    that takes an hour.
     """
     names = [f"assets {scope_id}" for scope_id in sorted(scope_ids)]  # in order: nobody waits for one who waits
 
     def renew() -> None:
         for name in names:
-            with suppress(Busy):  # it took too long, and somebody is there: whoever commits first is right
+            # It took too long, and somebody is there, or nobody can say: whoever commits first is right.
+            with suppress(Busy, StoreUnavailable):
                 context.hold(name, HELD_FOR)
 
     with ExitStack() as releasing:
@@ -207,7 +209,7 @@ def held(context: TaskContext, scope_ids: Iterable[str]) -> Iterator[Callable[[]
                 try:
                     context.hold(name, HELD_FOR)
                     break
-                except Busy:
+                except (Busy, StoreUnavailable):
                     if time.monotonic() >= until:
                         raise
                 context.pause(ASKED_AGAIN)

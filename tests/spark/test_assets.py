@@ -28,7 +28,7 @@ from tag_tasks.assets.store import AssetStore, Into, Stored
 from tag_tasks.assets.table import MOST_FILES, NO_SCOPE, ROWS, AssetTable, Place
 from tag_tasks.datasets.results import ResultFolder, TakenOver
 from tag_tasks.spark.session import Spark
-from tagapi.jobs.errors import Busy, Contended, NotFoundInData
+from tagapi.jobs.errors import Busy, Contended, NotFoundInData, StoreUnavailable
 from tagapi.jobs.model import Json
 from tagapi.jobs.task import TaskContext
 from tests.spark.business import Hooked
@@ -428,6 +428,18 @@ def test_a_scope_that_another_job_holds_is_waited_for(there: There) -> None:
     free, holds, released = threading.Event(), list[str](), list[str]()
     assert there.run(names("a", 1), Held({})) == new(domains=1)
     assert holds[:2] == ["assets corp"] * 2 and released == ["assets corp"]
+
+
+def test_a_job_store_that_is_away_for_a_moment_costs_no_scan(there: There) -> None:
+    class Away(Context):
+        def hold(self, name: str, seconds: float) -> None:
+            holds.append(name)
+            if len(holds) in (1, 3):  # to begin with, and while it is held for longer
+                raise StoreUnavailable(retry_after=1)
+
+    holds = list[str]()
+    assert there.run(names("a", 1), Away({})) == new(domains=1)
+    assert len(holds) >= 3
 
 
 def test_two_jobs_of_a_scope_at_once_store_each_row_once(there: There, spark: Spark, tmp_path: Path) -> None:
