@@ -45,7 +45,7 @@ def create_app(settings: Settings, listening: Sequence[tuple[str, int]] = ()) ->
     open_to_all = settings.auth.tokens_file is None
     hosts = Hosts(settings.server.hosts, open_to_all=open_to_all)
     proxies = Proxies(settings.server.trusted_proxies, loopback=open_to_all)
-    world = build(settings, partial(_may_still, gate), listening)
+    world = build(settings, partial(may_still, gate), listening)
     app = Flask("tagapi", static_folder=None)
     install(app, _fronts(world, settings), gate, hosts, proxies, __version__)
     app.extensions["tagapi"] = world
@@ -54,13 +54,18 @@ def create_app(settings: Settings, listening: Sequence[tuple[str, int]] = ()) ->
     return app
 
 
-def _may_still(gate: Gate, schedule: Schedule) -> bool:
-    """Whether a schedule's owner may still have it begun; where that cannot be said, they may."""
+def may_still(gate: Gate, schedule: Schedule) -> bool:
+    """Whether a schedule's owner may still have it begun; where that cannot be said, they may.
+
+    One that an admin made for every scope is no more than that: who is no admin any more begins none of its runs.
+    """
     try:
         owner = gate.known(schedule.owner)
     except TokensUnavailable:
         return True
-    return owner is not None and (schedule.namespace != CeleryTaskFront.name or owner.may(RIGHT))
+    if owner is None or schedule.namespace != CeleryTaskFront.name:
+        return owner is not None
+    return owner.may(RIGHT) and (owner.admin or schedule.arguments.get("user") is not None)
 
 
 def _fronts(world: World, settings: Settings) -> Sequence[Front]:

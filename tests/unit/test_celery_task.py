@@ -10,9 +10,11 @@ from uuid import uuid4
 import pytest
 from flask.testing import FlaskClient
 
+from tagapi.app import may_still
 from tagapi.auth import Admission, Gate, OpenGate
 from tagapi.jobs.errors import TaskFailed
 from tagapi.jobs.lists import Query
+from tagapi.jobs.schedule_registry import ScheduleQuery
 from tagapi.jobs.task import TaskContext
 from tagapi.namespaces.celery_task.asked import FLAGS, NOT_OFFERED
 from tagapi.namespaces.celery_task.words import STATUS, TYPES
@@ -488,3 +490,40 @@ def test_what_is_others_is_unknown(people: tuple[FlaskClient, World]) -> None:
 
 def test_every_state_has_a_word() -> None:
     assert set(STATUS.values()) == {"PENDING", "STARTED", "RETRY", "SUCCESS", "FAILURE", "REVOKED"}
+
+
+# -- who was an admin ----------------------------------------------------------------------
+
+
+def failing_world() -> World:
+    def fail(context: TaskContext) -> Any:
+        raise TaskFailed(reason="nobody answers")
+
+    return World(other_tasks={f"celery_task.{name}": FakeTask(fail, lambda job: False) for name in TYPES})
+
+
+def test_who_is_no_admin_any_more_repeats_nothing_that_saw_every_scope() -> None:
+    world, scan = failing_world(), frozenset({"scan"})
+    admin, ann = Principal("ann", Role.ADMIN), Principal("ann", Role.USER, scan)
+    before, after = client_of(Named(admin), world=world), client_of(Named(ann), world=world)
+    as_ann = {"Authorization": "ann"}
+    wide = before.post(f"{ROOT}/", json=DOMAIN, headers=as_ann).json["data"]["celery_id"]
+    narrow = after.post(f"{ROOT}/", json=DOMAIN, headers=as_ann).json["data"]["celery_id"]
+    assert world.run_next() and world.run_next()
+    refused = after.post(f"/api/tasks/retry/{wide}", json={}, headers=as_ann)
+    assert refused.status_code == 400 and "admin" in refused.text
+    assert world.everything().total == 2
+    for client, job_id in ((before, wide), (after, narrow)):
+        assert client.post(f"/api/tasks/retry/{job_id}", json={}, headers=as_ann).status_code == 202
+
+
+def test_the_schedules_of_who_is_no_admin_any_more_see_no_more_than_their_owner() -> None:
+    world, scan = failing_world(), frozenset({"scan"})
+    admin, ann = Principal("ann", Role.ADMIN), Principal("ann", Role.USER, scan)
+    as_ann = {"Authorization": "ann"}
+    for one in (admin, ann):
+        assert client_of(Named(one), world=world).post(f"{ROOT}/", json=MONITOR, headers=as_ann).status_code == 200
+    narrow, wide = world.scheduling.find(ScheduleQuery()).schedules
+    assert may_still(Named(admin), wide) and may_still(Named(admin), narrow)
+    assert not may_still(Named(ann), wide) and may_still(Named(ann), narrow)
+    assert not may_still(Named(Principal("ann", Role.USER)), narrow) and not may_still(Named(), narrow)

@@ -229,9 +229,11 @@ class CeleryTaskFront(Front):
         return job
 
     def recheck(self, job: Job, caller: Principal) -> None:
-        """Raises RightNeeded, and Unusable for what has left the scopes since."""
+        """Raises RightNeeded, and Unusable for what has left the scopes since, or was begun by one who saw more."""
         if not caller.may(RIGHT):
             raise RightNeeded(right=RIGHT, what="begin these tasks")
+        if caller.only is not None and job.request.arguments.get("user") != caller.only:
+            raise Unusable(field="task_id", reason="it was begun by an admin, who sees every scope: begin it anew")
         asked = {name: value for name, value in job.request.arguments.items() if name != "user"}
         self.orders.arguments(render.type_of(job), asked, caller.only)
 
