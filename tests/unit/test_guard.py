@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import ast
 import asyncio
+import errno
 import gzip
+import socket
 import ssl
 import zlib
 from collections.abc import Awaitable, Callable, Iterator, Sequence
@@ -25,6 +27,7 @@ from tag_tasks.assets.refused import NoTls, NotReached, Refusal, Refused
 from tag_tasks.assets.scope import Asked, Own, Scope, Use, Why
 from tag_tasks.assets.scope_file import ScopeError
 from tag_tasks.assets.spelling import Misspelt
+from tagapi.jobs.errors import Transient
 from tests.internet.names import Turns, Zone
 from tests.internet.net import ANY, Internet
 from tests.internet.services import silent as nobody
@@ -279,6 +282,32 @@ def test_a_port_is_silent_before_a_targets_time_is_over(monkeypatch: pytest.Monk
             assert await world.guard.port(*where) is Port.SILENT
 
     run(scene)
+
+
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE])
+def test_without_a_socket_to_be_had_nothing_is_said_of_the_target(number: int) -> None:
+    def make(*_: int) -> socket.socket:
+        raise OSError(number, "no more of them")
+
+    async def scene(world: World) -> None:
+        with pytest.raises(Transient):
+            await world.guard.port(ip_address(SITE), world.net.port)
+        with pytest.raises(Transient):
+            await world.guard.fetch(world.url(SITE))
+
+    assert not run(scene, make_socket=make).net.accepted
+
+
+def test_a_kind_of_address_that_this_machine_has_not_ends_no_job() -> None:
+    def make(*_: int) -> socket.socket:
+        raise OSError(errno.EAFNOSUPPORT, "no IPv6 here")
+
+    async def scene(world: World) -> None:
+        assert await world.guard.port(ip_address("::1"), world.net.port) is Port.SILENT
+        with pytest.raises(NotReached):
+            await world.guard.fetch(world.url("[::1]"))
+
+    run(scene, make_socket=make)
 
 
 def test_who_speaks_no_tls_is_told_from_who_does_not_answer() -> None:
