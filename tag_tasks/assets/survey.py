@@ -50,6 +50,8 @@ class Survey:
     names: list[Name] = field(default_factory=list)
     known: set[str] = field(default_factory=set)
     opened: Opened = ()
+    opened_at: dict[Address, list[int]] = field(default_factory=dict)
+    """The same by address: each of many thousand names looks for its own."""
     sites: list[Site] = field(default_factory=list)
 
     # -- where it begins -------------------------------------------------------------------
@@ -66,7 +68,7 @@ class Survey:
         addresses = list(self._names_of())
         await self._ports(addresses, len(addresses))
         await self._certificates()
-        await self._sites_and_more([(one.name, self._ports_of(one)) for one in self.names])
+        await self._sites_and_more([(one.name, self.ports_of_name(one)) for one in self.names])
 
     async def of_addresses(self, addresses: Iterable[Address], total: int) -> None:
         """Find what is there at these addresses. They are drawn as there is room for them, and again for each phase."""
@@ -74,10 +76,7 @@ class Survey:
         await self._ports(again, total)
         await self._certificates()
         if self.options.port_scan:
-            ports: dict[Address, list[int]] = defaultdict(list)
-            for address, port in self.opened:
-                ports[address].append(port)
-            await self._sites_and_more(list(ports.items()))
+            await self._sites_and_more(list(self.opened_at.items()))
         else:
             await self._sites_and_more((one, self.site_ports(one)) for one in again)
 
@@ -93,6 +92,8 @@ class Survey:
             return
         self.scan.phase("port_scan")
         self.opened = await open_ports(self.scan, addresses, ports_of(self.options), total=total)
+        for address, port in self.opened:
+            self.opened_at.setdefault(address, []).append(port)
         if self.options.service_detection:
             self.scan.phase("service_detection")
             await services(self.scan, self.opened, total=len(self.opened))
@@ -112,7 +113,7 @@ class Survey:
     def _endpoints(self) -> Iterator[Endpoint]:
         for one in self.names:
             for address in one.addresses:
-                yield from (Endpoint(one.name, address, port) for port in self._ports_of(one) if port != 80)
+                yield from (Endpoint(one.name, address, port) for port in self.ports_of_name(one) if port != 80)
         if not self.domains:
             yield from (Endpoint(address, address, port) for address, port in self.opened)
 
@@ -130,7 +131,7 @@ class Survey:
         if taught - self.known:
             self.scan.phase("page_names")
             new = await self._resolve((name, "page") for name in sorted(taught))
-            await self._find([(one.name, self._ports_of(one)) for one in new], phase=False)
+            await self._find([(one.name, self.ports_of_name(one)) for one in new], phase=False)
 
     async def _find(self, hosts: Iterable[tuple[Host, Sequence[int]]], phase: bool = True) -> None:
         if phase:
@@ -163,9 +164,9 @@ class Survey:
                 names[address].append(one.name)
         return names
 
-    def _ports_of(self, one: Name) -> Sequence[int]:
+    def ports_of_name(self, one: Name) -> Sequence[int]:
         """At which a site of this name may be: the scope's, and what is open at its addresses."""
-        opened = {port for address, port in self.opened if address in one.addresses} if self.opened else set()
+        opened = (port for address in one.addresses for port in self.opened_at.get(address, ()))
         return sorted({*self.site_ports(one.name), *opened})
 
     def site_ports(self, host: Host) -> Sequence[int]:

@@ -1,0 +1,35 @@
+"""What one phase of a survey teaches the next ones."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from ipaddress import ip_address
+
+from tag_tasks.assets.options import Options
+from tag_tasks.assets.probes.names import Name
+from tag_tasks.assets.scan import Scan
+from tag_tasks.assets.survey import Survey
+from tests.internet.net import Internet
+from tests.unit.scanning import scan
+from tests.unit.test_probe_sites import corp
+
+MANY = 20_000
+SOON = 5.0  # seconds: many times what it takes, and a fraction of what it takes where each name looks through all
+
+
+def test_each_of_many_names_has_the_ports_of_its_own_addresses_soon() -> None:
+    at = [ip_address(0x7F010000 + number) for number in range(MANY)]
+    names = [Name(f"n{number}.corp.example", (address,), (), "brute") for number, address in enumerate(at)]
+    ports: list[Sequence[int]] = []
+
+    async def scene(given: Scan) -> None:
+        opened_at = {address: [8000 + number % 7, 9000] for number, address in enumerate(at)}
+        opened = [(address, port) for address, held in opened_at.items() for port in held]
+        survey = Survey(given, Options(), ["corp.example"], names=names, opened=opened, opened_at=opened_at)
+        began = time.monotonic()
+        ports.extend(survey.ports_of_name(one) for one in names)
+        assert time.monotonic() - began < SOON
+
+    scan(Internet({}, {}, addresses=()), [corp()], scene)
+    assert ports == [[80, 443, 8000 + number % 7, 9000] for number in range(MANY)]
