@@ -11,15 +11,13 @@ from typing import Any
 
 from tag_tasks.assets.guarding import Guarding
 from tag_tasks.assets.options import Options
-from tag_tasks.assets.probes.ports import BadPorts, ports_of
+from tag_tasks.assets.probes.ports import MOST_CONNECTS, BadPorts, ports_of
 from tag_tasks.assets.scope import Scope
 from tag_tasks.assets.scope_file import ScopeError
 from tag_tasks.assets.targets import BadTarget, Block, Domain, Single, Target, size, target_refusal, targets
 from tag_tasks.assets.urls import Url
 from tagapi.jobs.errors import Unusable
 from tagapi.jobs.model import Json
-
-MOST_CONNECTS = 500_000  # addresses times ports, of one job
 
 TARGETS: Mapping[str, tuple[type, ...]] = {
     "domain_task": (Domain,),

@@ -22,7 +22,7 @@ from tag_tasks.assets.options import Options
 from tag_tasks.assets.probes.ports import CONNECTS_AT_ONCE, BadPorts, open_ports, plain, ports_of
 from tag_tasks.assets.scan import Scan
 from tag_tasks.assets.scope import Own, Scope
-from tests.internet.diverted import diverted
+from tests.internet.diverted import Connects, diverted
 from tests.internet.net import Internet
 from tests.internet.services import Where, services, silent
 from tests.unit.outside import Context
@@ -114,6 +114,20 @@ def test_a_scope_that_closes_meanwhile_ends_it() -> None:
 
     refused = scan(net(), scopes, scene).said(found.REFUSED)
     assert len(refused) == 257 and {why.partition(" ")[0] for _, why in refused} == {"closed"}
+
+
+def test_no_more_is_looked_at_than_a_job_may_and_what_is_refused_costs_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tag_tasks.assets.probes.ports.MOST_CONNECTS", 5)
+    connects: Connects = []
+
+    async def scene(scan: Scan) -> None:
+        outside = [ip_address(f"127.2.0.{n}") for n in range(1, 9)]
+        await open_ports(scan, [*outside, *(ip_address(f"127.1.0.{n}") for n in range(1, 5))], [1, 2])
+
+    taken = scan(net(), [CORP], scene, make_socket=diverted(connects, lambda port: ("127.1.0.1", port)))
+    assert len(connects) == 5 and len(taken.said(found.REFUSED)) == 8
+    assert {why for _, why in taken.said(found.SKIPPED)} == {"more than 5 ports of all addresses"}
+    assert {(where, port) for where in ("127.1.0.1", "127.1.0.2") for port in (1, 2)} < set(connects)
 
 
 def test_the_services_own_port_keeps_no_other_from_being_looked_at() -> None:

@@ -15,6 +15,7 @@ from tag_tasks.assets.refused import Refused
 from tag_tasks.assets.scan import Scan
 from tag_tasks.assets.scope import Why
 
+MOST_CONNECTS = 500_000  # addresses times ports, of one job
 CONNECTS_AT_ONCE = 256  # of one job
 PER_ADDRESS_AT_ONCE = 8  # so that those of an address that says nothing leave room for many others
 LAST = 65_535
@@ -65,6 +66,15 @@ class _Look:
 
     answered: bool = False
     refused: bool = False
+    cut: bool = False
+    """There may be no more connects, and it has ports that were not looked at."""
+
+
+@dataclass(slots=True)
+class _Left:
+    """What a job may do yet."""
+
+    connects: int
 
 
 async def open_ports(
@@ -72,9 +82,11 @@ async def open_ports(
 ) -> list[tuple[Address, int]]:
     """What is open, in order. `total` is the number of addresses, which are drawn as there is room for them.
 
-    An address that is refused is so once, for all its ports; one at which nobody answered at any port is skipped.
+    An address that is refused is so once, for all its ports; one at which nobody answered at any port is skipped, as
+    is one that would be too many: which ones there are may be known only now.
     """
     opened: list[tuple[Address, int]] = []
+    left = _Left(MOST_CONNECTS)
 
     async def look(address: Address) -> None:
         seen = _Look()
@@ -83,14 +95,17 @@ async def open_ports(
             try:
                 answer = await scan.guard.port(address, port)
             except Refused as error:
+                left.connects += 1  # there was none
                 seen.refused = seen.refused or error.refusal.why is not Why.OWN  # which is true of one port alone
                 raise
             seen.answered = seen.answered or answer is not Port.SILENT
             if answer is Port.OPEN:
                 opened.append((address, port))
 
-        await scan.each(_until_refused(ports, seen), knock, at_once=per_address)
-        if not seen.answered and not seen.refused:
+        await scan.each(_allowed(ports, seen, left), knock, at_once=per_address)
+        if seen.cut:
+            scan.skipped(str(address), f"more than {MOST_CONNECTS} ports of all addresses")
+        elif not seen.answered and not seen.refused:
             scan.skipped(str(address), "no answer at any port")
 
     per_address = max(1, min(len(ports), PER_ADDRESS_AT_ONCE))
@@ -99,10 +114,13 @@ async def open_ports(
     return sorted(opened, key=lambda one: (one[0].version, int(one[0]), one[1]))
 
 
-def _until_refused(ports: Sequence[int], seen: _Look) -> Iterator[int]:
+def _allowed(ports: Sequence[int], seen: _Look, left: _Left) -> Iterator[int]:
+    """Until the address is refused, or there may be no more connects."""
     for port in ports:
-        if seen.refused:
+        seen.cut = not left.connects
+        if seen.refused or seen.cut:
             return
+        left.connects -= 1
         yield port
 
 
