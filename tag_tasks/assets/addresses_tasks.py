@@ -12,6 +12,7 @@ from tag_tasks.assets.orders import targets_in, whole
 from tag_tasks.assets.scan import Scan
 from tag_tasks.assets.scanning import Scanning, Tending, Tools, options_of
 from tag_tasks.assets.scope import Asked, Use, refusal
+from tag_tasks.assets.secrets import masked_url
 from tag_tasks.assets.survey import PHASES, Survey
 from tag_tasks.assets.targets import Block, Single, addresses_of, size
 from tag_tasks.platforms.fofa import FofaAccount, FofaClient, FofaRow
@@ -92,12 +93,12 @@ def _inside(scan: Scan, rows: Sequence[FofaRow]) -> set[Address]:
         try:
             address = ip_address(row.ip)
         except ValueError:
-            scan.found(found.finding(where=row.host or row.ip, evidence="no address", **what))
+            scan.found(found.finding(where=masked_url(row.host or row.ip), evidence="no address", **what))
             continue
         why = refusal(scopes, Asked(address=address, port=80, use=Use.SCAN))
         if why is None:
             inside.add(address)
         else:
-            where = f"{row.ip}:{row.port} {row.host}".strip()
+            where = masked_url(f"{row.ip}:{row.port} {row.host}".strip())
             scan.found(found.finding(where=where, evidence=why.value, **what))
     return inside
