@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from tag_tasks.assets.searching import matches
+
 SHOWN = 4  # characters of a secret that stay
 LONG = 12  # characters from which on any stay: of a short one they would be half of it
 
@@ -82,20 +84,20 @@ def masked_url(text: str) -> str:
 
 def _known(text: str) -> Iterator[tuple[int, int]]:
     for pattern in (KNOWN, PRIVATE_KEY):
-        yield from (found.span() for found in pattern.finditer(text))
-    yield from (found.span(1) for found in LOGIN.finditer(text))
+        yield from (found.span() for found in matches(pattern, text))
+    yield from (found.span(1) for found in matches(LOGIN, text))
 
 
 def _guessed(text: str) -> Iterator[tuple[int, int]]:
-    yield from (found.span(1) for found in HEADER.finditer(text))
-    for found in ASSIGNED.finditer(text):
+    yield from (found.span(1) for found in matches(HEADER, text))
+    for found in matches(ASSIGNED, text):
         yield found.span(1 if found[1] is not None else 2)
-    yield from (found.span() for found in RUN.finditer(text) if _mixed(found[0]))
+    yield from (found.span() for found in matches(RUN, text) if _mixed(found[0]))
 
 
 def _given_out(text: str) -> Iterator[tuple[int, int]]:
     """What is given to something called a secret, as one word in quotes that is random enough to be one."""
-    for found in ASSIGNED.finditer(text):
+    for found in matches(ASSIGNED, text):
         first, last = found.span(1 if found[1] is not None else 2)
         bare = text[first:last].strip("\"'`")
         quoted = text[first] in "\"'`" and len(bare) >= LONG and WORD.fullmatch(bare) is not None

@@ -17,12 +17,12 @@ from tag_tasks.assets.guard.joining import joined as joined
 from tag_tasks.assets.guard.pages import Page
 from tag_tasks.assets.probes.decoding import text_of as text_of
 from tag_tasks.assets.probes.text import line
+from tag_tasks.assets.searching import first
 from tag_tasks.assets.spelling import Misspelt
 from tag_tasks.assets.urls import url
 
-MOST_LINKS = 2000
+MOST_LINKS = MOST_RESOURCES = 2000
 MOST_SCRIPTS = 500
-MOST_RESOURCES = 2000
 MOST_ICONS = 10
 MOST_INLINE = 2 * 1024 * 1024  # characters, of all inline scripts together
 MOST_TITLE = 300  # characters
@@ -32,8 +32,8 @@ MOST_PARTS = 100_000  # tags and attributes of a page that are looked at
 ASIDE = 64 * 1024  # bytes from which on a page is read in a thread
 
 TAG = re.compile(
-    r"<(?=[!/A-Za-z])(?:(?P<comment>!--)|(?P<name>/svg|a|area|audio|base|body|embed|form|frame|iframe|img|input|link|meta|noframes|object"
-    r"|script|source|style|svg|textarea|title|track|video|xmp)(?=[\s/>]))",
+    r"<(?=[!/A-Za-z])(?:(?P<comment>!--)|(?P<name>/svg|a|area|audio|base|body|embed|form|frame|iframe|img|input|link|meta"
+    r"|noframes|object|script|source|style|svg|textarea|title|track|video|xmp)(?=[\s/>]))",
     re.IGNORECASE,
 )
 ATTRIBUTE = re.compile(
@@ -147,7 +147,7 @@ def same_site(where: str, site: str) -> bool:
 def _elements(text: str) -> Iterator[tuple[str, Mapping[str, str], str]]:
     """Each tag that matters, with its attributes, and the text up to its end tag, where there are no tags in it."""
     at, parts = 0, MOST_PARTS
-    while parts > 0 and (tag := TAG.search(text, at)) is not None:
+    while parts > 0 and (tag := first(TAG, text, at)) is not None:
         if tag["comment"]:
             end = text.find("-->", tag.end() - 2)  # `<!-->` is a whole one
             at = len(text) if end < 0 else end + 3
@@ -158,7 +158,7 @@ def _elements(text: str) -> Iterator[tuple[str, Mapping[str, str], str]]:
         parts -= 1 + read
         inner = ""
         if name in TEXTS:
-            ended = ENDS[name].search(text, at)
+            ended = first(ENDS[name], text, at)
             inner, at = text[at : ended.start() if ended else len(text)], ended.end() if ended else len(text)
         yield name, attributes, inner
 

@@ -19,6 +19,7 @@ from tag_tasks.assets.probes.sites import Site
 from tag_tasks.assets.probes.spider import Crawled
 from tag_tasks.assets.refused import NotReached, Refused
 from tag_tasks.assets.scan import Scan
+from tag_tasks.assets.searching import matches
 from tag_tasks.assets.secrets import masked_secrets, masked_url
 
 MOST_SCRIPTS = 50  # of a site that are fetched
@@ -110,14 +111,14 @@ def _few(values: Iterable[str]) -> list[str]:
 
 
 def _endpoints(text: str) -> Iterator[str]:
-    for match in PATH.finditer(text):
+    for match in matches(PATH, text):
         path = match[1]
         if not FILES.search(path) and any(map(str.isalpha, path)):
             yield path
 
 
 def _addresses(text: str) -> Iterator[str]:
-    for match in ADDRESS.finditer(text):
+    for match in matches(ADDRESS, text):
         try:
             address = ip_address(match[0])
         except ValueError:
