@@ -30,6 +30,10 @@ KNOWN = re.compile(
 )
 """Tokens that are known by how they begin."""
 
+AWS = re.compile(r"A3T|AKIA|ASIA|AGPA|AIDA|AROA|AIPA|ANPA|ANVA")
+AWS_LONG = 20  # characters that each of theirs has
+ESCAPED = re.compile(r"\\[nrt]")
+
 PRIVATE_KEY = re.compile(r"-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY[\s\S]*?(?:-----END [A-Z0-9 ]{0,60}-----|\Z)")
 """To its end, or, where the text is cut, to that of the text."""
 
@@ -67,7 +71,7 @@ def masked(text: str) -> str:
 
 def masked_secrets(text: str) -> Iterator[str]:
     """Each secret of the text, masked; of what could be none, such as a long run of letters, nothing is said."""
-    for first, last in _joined([*_known(text), *_given_out(text)]):
+    for first, last in _joined([*_certain(text), *_given_out(text)]):
         yield _mask(text[first:last].strip("\"'`"))
 
 
@@ -83,9 +87,37 @@ def masked_url(text: str) -> str:
 
 
 def _known(text: str) -> Iterator[tuple[int, int]]:
-    for pattern in (KNOWN, PRIVATE_KEY):
-        yield from (found.span() for found in matches(pattern, text))
+    yield from (found.span() for found in matches(KNOWN, text))
+    yield from _bounded(text)
+
+
+def _bounded(text: str) -> Iterator[tuple[int, int]]:
+    """What is known by what stands around it."""
+    yield from (found.span() for found in matches(PRIVATE_KEY, text))
     yield from (found.span(1) for found in matches(LOGIN, text))
+
+
+def _certain(text: str) -> Iterator[tuple[int, int]]:
+    """What is known, without what only looks like a token's beginning: in the middle of words, or of data in base64."""
+    for found in matches(KNOWN, text):
+        if _stands_alone(text, found.start()) and _is_token(found[0]):
+            yield found.span()
+    yield from _bounded(text)
+
+
+def _stands_alone(text: str, at: int) -> bool:
+    before = text[max(at - 1, 0) : at]
+    return (
+        not (before.isalnum() or before in ("_", "-", "+")) or ESCAPED.fullmatch(text, max(at - 2, 0), at) is not None
+    )
+
+
+def _is_token(word: str) -> bool:
+    if AWS.match(word):
+        return len(word) == AWS_LONG
+    if word.startswith("eyJ"):
+        return "." in word  # else it is JSON alone, such as a map of sources
+    return not word.startswith(("sk-", "SG.")) or _mixed(word)  # names of styles, and of minified code
 
 
 def _guessed(text: str) -> Iterator[tuple[int, int]]:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tag_tasks.assets.secrets import masked, without_known
+from tag_tasks.assets.secrets import masked, masked_secrets, without_known
 
 WORD = string.ascii_letters + string.digits
 
@@ -161,3 +161,36 @@ def test_no_text_takes_long(piece: str) -> None:
 
     small = max(min(seconds(50_000) for _ in range(3)), 0.004)
     assert min(seconds(200_000) for _ in range(2)) < 9 * small
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    st.sampled_from(['"', "'", " ", "=", ":", "/", "(", "\\n", "\n", ">", ""]),
+    TOKENS,
+    st.sampled_from(['"', " ", ";", "\n", ""]),
+)
+def test_every_token_that_stands_alone_is_told(before: str, token_: str, after: str) -> None:
+    assert list(masked_secrets(before + token_ + after)) == [f"{token_[:4]}***[{len(token_)}]"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '".task-management-overview-page{}"',
+        '"sk-toggleable__content-with-border"',
+        "const EURASIALOGISTICS=1, ASIAPACIFICREGION=2;",
+        "//# sourceMappingURL=data:application/json;base64,eyJ2ZXJzaW9uIjozLCJzb3VyY2VzIjpbXX0=",
+        "MSG.constants.notifications, SG.constants.notifications",
+        "data:font/woff;base64,d09GAKIAIOSFODNN7EXAMPLEAAABxAIzaSyA1234567890",
+        'password = "changeme"; label = "api_key"',
+    ],
+)
+def test_what_only_looks_like_one_is_none(text: str) -> None:
+    assert list(masked_secrets(text)) == []
+
+
+def test_keys_and_passwords_are_told_without_being_told() -> None:
+    key = "-----BEGIN EC PRIVATE KEY-----\nMHcCAQEEIB\n-----END EC PRIVATE KEY-----"
+    text = f'x = `{key}`; y = "postgres://app:hunter22222@db/"; z = "sk-proj-Ab3dEf6hIj9lMn2pQr5t"'
+    told = list(masked_secrets(text))
+    assert told == [f"----***[{len(key)}]", "***[11]", "sk-p***[28]"]
