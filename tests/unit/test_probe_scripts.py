@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import time
 from collections.abc import Mapping
@@ -9,7 +10,7 @@ from collections.abc import Mapping
 import pytest
 
 from tag_tasks.assets.found import Kind
-from tag_tasks.assets.probes.scripts import MOST_OF_A_SORT, hunt
+from tag_tasks.assets.probes.scripts import MOST_LOST, MOST_OF_A_SORT, MOST_SCRIPTS, hunt
 from tag_tasks.assets.probes.sites import find_sites
 from tag_tasks.assets.probes.spider import spider
 from tag_tasks.assets.scan import Scan
@@ -109,6 +110,30 @@ def test_a_script_elsewhere_is_refused_and_one_that_hangs_is_skipped() -> None:
     assert found(taken) == {("endpoint", "/api/ok")}
     assert any(OUTSIDE in where for where, _ in taken.said("refused"))
     assert any("/slow.js" in where for where, _ in taken.said("skipped"))
+
+
+def test_a_site_whose_scripts_hang_is_left_alone_and_that_is_told() -> None:
+    asked = []
+
+    async def hang(get: Get, writer: asyncio.StreamWriter) -> None:
+        asked.append(get.path)
+        await silent(get, writer)
+
+    said: dict[str, str | Site] = {f"/{n}.js": hang for n in range(3 * MOST_LOST)}
+    first = "".join(f'<script src="{path}"></script>' for path in said)
+    taken, _ = hunted({"/": first, **said}, seconds=0.1)
+    assert len(asked) == MOST_LOST
+    assert [why for _, why in taken.said("skipped") if "not all of its scripts" in why] == [
+        f"not all of its scripts are looked through: {MOST_LOST} were not reached"
+    ]
+
+
+@pytest.mark.parametrize(("number", "told"), [(MOST_SCRIPTS, 0), (MOST_SCRIPTS + 1, 1)])
+def test_that_there_are_more_scripts_is_told(number: int, told: int) -> None:
+    scripts: dict[str, str | Site] = {f"/{n}.js": f'fetch("/api/{n}")' for n in range(number)}
+    taken, _ = hunted({"/": "".join(f'<script src="{path}"></script>' for path in scripts), **scripts})
+    assert len(found(taken)) == MOST_SCRIPTS
+    assert len(taken.said("skipped")) == told
 
 
 @pytest.mark.parametrize(

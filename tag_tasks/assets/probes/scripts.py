@@ -23,6 +23,7 @@ from tag_tasks.assets.searching import matches
 from tag_tasks.assets.secrets import masked_secrets, masked_url
 
 MOST_SCRIPTS = 50  # of a site that are fetched
+MOST_LOST = 5  # scripts of a site that are not reached, before it is left alone
 MOST_OF_A_SORT = 1000  # values out of one script
 MOST_READ = 2 * 1024 * 1024  # characters of one
 PATH = re.compile(r"""["'`](/[A-Za-z0-9_][A-Za-z0-9_./{}$:?=&%~+@,;*-]{1,300}+)["'`]""")
@@ -61,8 +62,18 @@ async def hunt(scan: Scan, sites: Sequence[Site], crawled: Sequence[Crawled], do
         said = [(site.url, await parsed(site.page)), *((one.url, one.html) for one in pages.get(site.url, ()))]
         for where, text in _inline(said):
             await tell(site, where, text)
-        for script in islice(_scripts(said), MOST_SCRIPTS):
-            if (fetched := await _fetched(scan, script)) is not None:
+        lost = 0
+        for at, script in enumerate(_scripts(said)):
+            if at == MOST_SCRIPTS or lost == MOST_LOST:
+                why = f"it has more than {MOST_SCRIPTS}" if at == MOST_SCRIPTS else f"{lost} were not reached"
+                scan.skipped(site.url, f"not all of its scripts are looked through: {why}")
+                return
+            try:
+                fetched = await _fetched(scan, script)
+            except NotReached as error:
+                scan.skipped(script, str(error.facts["reason"]))
+                lost += 1
+            else:
                 await tell(site, masked_url(script), fetched)
 
     async def tell(site: Site, script: str, text: str) -> None:
@@ -85,16 +96,13 @@ def _scripts(said: Iterable[tuple[str, Html]]) -> Iterator[str]:
     return iter(dict.fromkeys(script for _, html in said for script in html.scripts))
 
 
-async def _fetched(scan: Scan, script: str) -> str | None:
-    """None where it is refused, which is recorded, not reached, or no script."""
+async def _fetched(scan: Scan, script: str) -> str:
+    """Nothing where it is refused, which is recorded, or no script. Raises NotReached."""
     try:
         page = await scan.guard.fetch(script)
     except Refused:
-        return None
-    except NotReached as error:
-        scan.skipped(masked_url(script), str(error.facts["reason"]))
-        return None
-    return None if page.status != 200 or is_html(page) else await asyncio.to_thread(text_of, page)
+        return ""
+    return "" if page.status != 200 or is_html(page) else await asyncio.to_thread(text_of, page)
 
 
 def _given(text: str, domains: Sequence[str]) -> _Given:
