@@ -48,7 +48,7 @@ def broken(der: bytes) -> bytes:
 
 
 def _name(common: str) -> x509.Name:
-    return x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, common)])
+    return x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, common)] if common else [])
 
 
 def server(*shown: tuple[str, bytes]) -> ssl.SSLContext:

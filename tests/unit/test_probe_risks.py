@@ -133,6 +133,11 @@ def test_names_of_certificates_are_understood(name: str) -> None:
     assert "certificate_other_name" not in found
 
 
+def test_a_certificate_that_names_nobody_is_for_another_name() -> None:
+    _, found = looked(Shown(certificate=certificates.certificate("", issuer="y")))
+    assert set(found) == {"certificate_other_name"} and "nobody" in found["certificate_other_name"]["evidence"]
+
+
 def test_hostile_headers_are_bounded() -> None:
     wild = {**GOOD, "Server": "1.1" * 2000}
     _, found = looked(

@@ -149,8 +149,9 @@ def _of_certificate(where: str, read: Certificate, host: str, now: datetime) -> 
             yield ENDS_SOON.at(where, f"ends {read.not_after}")
     if read.self_signed:
         yield SELF_SIGNED.at(where, read.issuer or "")
-    if read.names and not any(_fits(one.lower(), host) for one in read.names):
-        yield OTHER_NAME.at(where, f"it is for {', '.join(read.names[:MOST_TOLD])}")
+    unread = frozenset({"names", "everything"}) & frozenset(read.broken)
+    if not unread and not any(_fits(one.lower(), host) for one in read.names):
+        yield OTHER_NAME.at(where, f"it is for {', '.join(read.names[:MOST_TOLD]) or 'nobody'}")
 
 
 def _fits(pattern: str, host: str) -> bool:
