@@ -28,6 +28,8 @@ GENERIC = "f3Zq81LmPw02KdXy"
 APP = f"""
 const base = "https://api.corp.example/v1"; const other = "https://api.evil.test/";
 fetch('/api/v1/users?page=2'); load("/static/app.css"); const a = `/graphql`; const none = "/";
+const v6 = "http://[2001:DB8::1]:8080/", ula = 'fd00:1::2', time = "12:30:45";
+const mac = "00:11:22:33:44:55", pseudo = "a::b", half = "fd00:1:";
 const box = "10.20.30.40", none2 = "127.0.0.1", version = "1.2.3", no = "300.1.1.1";
 const aws = "{AWS}"; const google = '{GOOGLE}'; const token = "{JWT}";
 const apiKey = "{GENERIC}"; const password = "changeme"; const label = "password";
@@ -73,6 +75,8 @@ def test_everything_that_a_script_gives_away_is_found_and_nothing_else() -> None
         ("endpoint", "/api/v1/users?page=2"),
         ("endpoint", "/graphql"),
         ("address", "10.20.30.40"),
+        ("address", "2001:db8::1"),
+        ("address", "fd00:1::2"),
         ("secret", f"AKIA***[{len(AWS)}]"),
         ("secret", f"AIza***[{len(GOOGLE)}]"),
         ("secret", f"eyJh***[{len(JWT)}]"),

@@ -16,10 +16,29 @@ from tests.unit.test_probe_html import page
 
 PATTERNS = [
     *(secrets.KNOWN, secrets.PRIVATE_KEY, secrets.LOGIN, secrets.HEADER, secrets.ASSIGNED, secrets.RUN),
-    *(scripts.PATH, scripts.ADDRESS, html.TAG, html.ENDS["script"]),
+    *(scripts.PATH, scripts.ADDRESS, scripts.ADDRESS6, html.TAG, html.ENDS["script"]),
 ]
 PIECES = [
-    *("\n", " ", "x", '"', "'", "`", "\\", "=", ": ", "/", "/api/v1", "<a ", "</script>", "<!--", "10.0.0.1", "a", "c"),
+    *(
+        "\n",
+        " ",
+        "x",
+        '"',
+        "'",
+        "`",
+        "\\",
+        "=",
+        ": ",
+        "/",
+        "/api/v1",
+        "<a ",
+        "</script>",
+        "<!--",
+        "10.0.0.1",
+        "fd00:1::2",
+        "a",
+        "c",
+    ),
     *("password", "apiKey", "token('", "AKIAIOSFODNN7EXAMPLE", "eyJhbGciOiJIUzI1NiJ9", "http://me:pass@", "Bearer "),
     *("-----BEGIN RSA PRIVATE KEY-----", "-----END RSA PRIVATE KEY-----", "f3Zq81LmPw02KdXy" * 3, '"""', "密码"),
 ]

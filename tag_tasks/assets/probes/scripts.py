@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address, ip_address
-from itertools import islice
+from itertools import chain, islice
 
 from tag_tasks.assets import found
 from tag_tasks.assets.probes.html import Html, is_html, parsed, text_of
@@ -31,6 +31,8 @@ PATH = re.compile(r"""["'`](/[A-Za-z0-9_][A-Za-z0-9_./{}$:?=&%~+@,;*-]{1,300}+)[
 FILES = re.compile(r"\.(?:js|mjs|css|map|png|jpe?g|gif|svg|ico|webp|woff2?|ttf|eot|mp[34])(?:\?|$)", re.IGNORECASE)
 """What is loaded, and is no endpoint."""
 ADDRESS = re.compile(r"(?<![\w.-])(?:[0-9]{1,3}\.){3}[0-9]{1,3}(?![\w.-])")
+ADDRESS6 = re.compile(r"""["'`\[/@]([0-9A-Fa-f]{2,4}:[0-9A-Fa-f:.]{2,41})["'`\]/]""")
+"""In quotes or brackets; behind the colons of other things there is seldom what could be one."""
 SILENT = frozenset(map(IPv4Address, ("0.0.0.0", "127.0.0.1", "255.255.255.255")))  # noqa: S104
 """That say nothing of anybody's machines."""
 
@@ -126,9 +128,9 @@ def _endpoints(text: str) -> Iterator[str]:
 
 
 def _addresses(text: str) -> Iterator[str]:
-    for match in matches(ADDRESS, text):
+    for match in chain(matches(ADDRESS, text), matches(ADDRESS6, text)):
         try:
-            address = ip_address(match[0])
+            address = ip_address(match[match.re.groups])  # of the second the part without quotes
         except ValueError:
             continue
         if address not in SILENT:
