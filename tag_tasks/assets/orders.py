@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from tag_tasks.assets.connects import MOST_CONNECTS
 from tag_tasks.assets.guarding import Guarding
 from tag_tasks.assets.options import Options
-from tag_tasks.assets.probes.ports import MOST_CONNECTS, BadPorts, ports_of
+from tag_tasks.assets.probes.ports import BadPorts, ports_of
 from tag_tasks.assets.scope import Scope
 from tag_tasks.assets.scope_file import ScopeError
 from tag_tasks.assets.targets import BadTarget, Block, Domain, Single, Target, size, target_refusal, targets

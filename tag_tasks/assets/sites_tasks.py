@@ -5,10 +5,13 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from itertools import chain
 
+from tag_tasks.assets.connects import MOST_CONNECTS
 from tag_tasks.assets.found import Found, Kind
 from tag_tasks.assets.known import GONE
 from tag_tasks.assets.options import Options
@@ -56,10 +59,8 @@ class SiteAdd(Tending):
     async def scan(self, scan: Scan, asked: Json) -> None:
         named = hosts_of(scan, targets_in("add_asset_site_task", asked["target"]))
         known = await self.known(asked, Kind.SITES)
-        there = {(one.host, one.port) for one in urls_of(known)}
-        hosts = [(host, [port for port in ports if (host, port) not in there]) for host, ports in named]
         scan.phase("find_site")
-        sites = await find_sites(scan, [(host, ports) for host, ports in hosts if ports])
+        sites = await find_sites(scan, _without(named, urls_of(known)))
         scan.phase("site_identify")
         await identify(scan, sites)
 
@@ -78,15 +79,14 @@ class SiteUpdate(SiteAdd):
 
     async def scan(self, scan: Scan, asked: Json) -> None:
         known = await asyncio.to_thread(self.known_facts, asked["scope_id"])
-        wanted: dict[Host, set[int]] = {}
-        for one in urls_of(known):
-            wanted.setdefault(one.host, set()).add(one.port)
-        survey = Survey(scan, Options())
-        for name in await self.known(asked, Kind.DOMAINS):
-            wanted.setdefault(name, set()).update(survey.site_ports(name))
+        if len(known) > MOST_CONNECTS:  # those that are not looked at would be told as gone
+            raise TaskFailed(reason=f"已知站点 {len(known)} 个，超过一次任务的上限 {MOST_CONNECTS}")
+        at = urls_of(known)
+        survey, names = Survey(scan, Options()), await self.known(asked, Kind.DOMAINS)
+        new = _without(((name, survey.site_ports(name)) for name in names), at)
         scan.phase("find_site")
-        hosts = [(host, sorted(ports)) for host, ports in wanted.items()]
-        sites = await find_sites(scan, hosts, total=sum(map(len, wanted.values())))
+        sites = await find_sites(scan, [(one.host, [one.port]) for one in at], total=len(at))
+        sites += await find_sites(scan, new)
         keep_refused(scan, known)
         if len(known) >= FEW and not sites:
             raise TaskFailed(reason=f"{len(known)} 个已知站点均无应答：可能是本机网络故障，资产未作更改")
@@ -129,15 +129,34 @@ class WihUpdate(SiteAdd):
 
 def hosts_of(scan: Scan, targets: Iterable[Target]) -> Hosts:
     """Where sites may be: at the port of a URL, and at the scopes' ports of a name or an address."""
-    survey, wanted = Survey(scan, Options()), dict[Host, dict[int, None]]()
-    for target in targets:
-        if isinstance(target, Url):
-            wanted.setdefault(target.host, {})[target.port] = None
-            continue
-        hosts: Iterable[Host] = [target.name] if isinstance(target, Domain) else addresses_of(target)
-        for host in hosts:
-            wanted.setdefault(host, {}).update(dict.fromkeys(survey.site_ports(host)))
-    return [(host, list(ports)) for host, ports in wanted.items()]
+    survey = Survey(scan, Options())
+
+    def places() -> Iterator[tuple[Host, Sequence[int]]]:
+        for target in targets:
+            if isinstance(target, Url):
+                yield target.host, [target.port]
+            elif isinstance(target, Domain):
+                yield target.name, survey.site_ports(target.name)
+            else:
+                yield from ((host, survey.site_ports(host)) for host in addresses_of(target))
+
+    return _together(places())
+
+
+def _without(
+    places: Iterable[tuple[Host, Sequence[int]]], known: Iterable[Url]
+) -> Iterator[tuple[Host, Sequence[int]]]:
+    """Those places at which no site is known."""
+    there = {(one.host, one.port) for one in known}
+    return ((host, [port for port in ports if (host, port) not in there]) for host, ports in places)
+
+
+def _together(places: Iterable[tuple[Host, Sequence[int]]]) -> Hosts:
+    """Each host once. The ports of one that comes once are not copied: they may be all ports, of many thousand."""
+    at: dict[Host, list[Sequence[int]]] = defaultdict(list)
+    for host, ports in places:
+        at[host].append(ports)
+    return [(host, held[0] if len(held) == 1 else sorted({*chain(*held)})) for host, held in at.items()]
 
 
 def urls_of(keys: Iterable[str]) -> Sequence[Url]:

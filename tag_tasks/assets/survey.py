@@ -7,9 +7,11 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from tag_tasks.assets import found
 from tag_tasks.assets.addresses import Address, inside, judged
+from tag_tasks.assets.connects import bounded
 from tag_tasks.assets.options import Options
 from tag_tasks.assets.probes.certificates import Endpoint, certificates
 from tag_tasks.assets.probes.identify import identify
@@ -67,16 +69,16 @@ class Survey:
             self.scan.found(found.address(address, names=names))
         addresses = list(self._names_of())
         await self._ports(addresses, len(addresses))
-        await self._certificates()
-        await self._sites_and_more([(one.name, self.ports_of_name(one)) for one in self.names])
+        await self.certificates()
+        await self._sites_and_more((one.name, self.ports_of_name(one)) for one in self.names)
 
     async def of_addresses(self, addresses: Iterable[Address], total: int) -> None:
         """Find what is there at these addresses. They are drawn as there is room for them, and again for each phase."""
         again = _Again(addresses)
         await self._ports(again, total)
-        await self._certificates()
+        await self.certificates()
         if self.options.port_scan:
-            await self._sites_and_more(list(self.opened_at.items()))
+            await self._sites_and_more(self.opened_at.items())
         else:
             await self._sites_and_more((one, self.site_ports(one)) for one in again)
 
@@ -100,12 +102,12 @@ class Survey:
         else:
             plain(self.scan, self.opened)
 
-    async def _certificates(self) -> None:
+    async def certificates(self) -> None:
         """Which also teach names."""
         if not self.options.ssl_cert:
             return
         self.scan.phase("ssl_cert")
-        endpoints = list(self._endpoints())
+        endpoints = list(bounded(self.scan, self._endpoints()))
         shown = await certificates(self.scan, endpoints, total=len(endpoints))
         taught = {name for one in shown for name in names_in("\n".join(one.names), self.domains)}
         await self._resolve((name, "certificate") for name in sorted(taught))
@@ -131,7 +133,7 @@ class Survey:
         if taught - self.known:
             self.scan.phase("page_names")
             new = await self._resolve((name, "page") for name in sorted(taught))
-            await self._find([(one.name, self.ports_of_name(one)) for one in new], phase=False)
+            await self._find(((one.name, self.ports_of_name(one)) for one in new), phase=False)
 
     async def _find(self, hosts: Iterable[tuple[Host, Sequence[int]]], phase: bool = True) -> None:
         if phase:
@@ -166,20 +168,27 @@ class Survey:
 
     def ports_of_name(self, one: Name) -> Sequence[int]:
         """At which a site of this name may be: the scope's, and what is open at its addresses."""
-        opened = (port for address in one.addresses for port in self.opened_at.get(address, ()))
-        return sorted({*self.site_ports(one.name), *opened})
+        opened = [port for address in one.addresses for port in self.opened_at.get(address, ())]
+        ports = self.site_ports(one.name)
+        return sorted({*ports, *opened}) if opened else ports
 
     def site_ports(self, host: Host) -> Sequence[int]:
         """At which the scopes that have this host look for sites."""
         try:
             scopes = self.scan.scopes()
         except ScopeError:  # the guard refuses, and says so
-            return sorted(SITE_PORTS)
+            return _in_order(SITE_PORTS)
         if isinstance(host, str):
             held = [scope.ports for scope in scopes if below(host, scope.domains)]
         else:
             held = [scope.ports for scope in scopes if inside(judged(host), scope.networks)]
-        return sorted(frozenset().union(*held) or SITE_PORTS)
+        return _in_order(held[0] if len(held) == 1 else frozenset().union(*held) or SITE_PORTS)
+
+
+@lru_cache(maxsize=64)
+def _in_order(ports: frozenset[int]) -> Sequence[int]:
+    """Once for the hosts of a scope: it may have all ports, and ten thousand hosts."""
+    return tuple(sorted(ports))
 
 
 class _Again:

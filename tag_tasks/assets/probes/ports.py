@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from tag_tasks.assets import found
 from tag_tasks.assets.addresses import Address
+from tag_tasks.assets.connects import MOST_CONNECTS
 from tag_tasks.assets.guard import Port
 from tag_tasks.assets.options import Options
 from tag_tasks.assets.probes.common_ports import TEST, TOP100, TOP1000
@@ -15,7 +16,6 @@ from tag_tasks.assets.refused import Refused
 from tag_tasks.assets.scan import Scan
 from tag_tasks.assets.scope import Why
 
-MOST_CONNECTS = 500_000  # addresses times ports, of one job
 CONNECTS_AT_ONCE = 256  # of one job
 PER_ADDRESS_AT_ONCE = 8  # so that those of an address that says nothing leave room for many others
 LAST = 65_535

@@ -8,6 +8,7 @@ from typing import Any
 
 from tag_tasks.assets import found
 from tag_tasks.assets.addresses import Address
+from tag_tasks.assets.connects import bounded
 from tag_tasks.assets.guard.pages import Page
 from tag_tasks.assets.probes import shown
 from tag_tasks.assets.probes.html import same_site
@@ -102,7 +103,8 @@ async def find_sites(
             looked.left -= 1
             looked.tell(scan, tried)
 
-    await scan.each(_tries(hosts), look, total=total)
+    tries = bounded(scan, _tries(hosts), lambda at: written(at[0].host))
+    await scan.each(tries, look, total=total)
     return list(sites.by_url.values())
 
 
