@@ -6,6 +6,8 @@ import ast
 import asyncio
 import errno
 import gzip
+import os
+import resource
 import socket
 import ssl
 import zlib
@@ -296,6 +298,28 @@ def test_without_a_socket_to_be_had_nothing_is_said_of_the_target(number: int) -
             await world.guard.fetch(world.url(SITE))
 
     assert not run(scene, make_socket=make).net.accepted
+
+
+def test_without_a_socket_to_be_had_nothing_is_said_of_a_name() -> None:
+    async def scene(world: World) -> None:
+        assert (await world.guard.resolve("www.corp.example")).addresses
+        with none_left(), pytest.raises(Transient):
+            await world.guard.resolve("both.corp.example")
+
+    run(scene)
+
+
+@contextmanager
+def none_left() -> Iterator[None]:
+    """This process has no descriptor left."""
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    last = os.dup(0)  # the lowest number that was free
+    resource.setrlimit(resource.RLIMIT_NOFILE, (last + 1, most[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, most)
+        os.close(last)
 
 
 def test_a_kind_of_address_that_this_machine_has_not_ends_no_job() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import errno
 import socket
 import ssl
 from collections.abc import AsyncIterator, Callable
@@ -13,10 +12,10 @@ from ipaddress import ip_address
 from typing import Any
 
 from tag_tasks.assets.guard.gate import Gate
+from tag_tasks.assets.guard.room import check_room
 from tag_tasks.assets.limits import Limits
 from tag_tasks.assets.refused import NoTls, NotReached
 from tag_tasks.assets.scope import Asked, Why
-from tagapi.jobs.errors import Transient
 
 LOOK_SECONDS = 1.0  # between two looks whether what is open is allowed still
 TURNS = 10  # of the loop, in which a transport that was aborted has closed its socket
@@ -24,9 +23,6 @@ MakeSocket = Callable[[int, int, int], socket.socket]
 """By family, kind and protocol, as `socket.socket` does."""
 NO_TLS = frozenset({"WRONG_VERSION_NUMBER", "UNEXPECTED_EOF_WHILE_READING", "PACKET_LENGTH_TOO_LONG", "HTTP_REQUEST"})
 """What OpenSSL says of an answer that is none of TLS."""
-
-NO_ROOM = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
-"""What this machine says where it has no more sockets to give. That is no answer of the target, which may be there."""
 
 
 @dataclass(slots=True)
@@ -60,9 +56,8 @@ class Door:
         try:
             made = self.make(family, kind, protocol)
         except OSError as error:
-            if error.errno not in NO_ROOM:
-                raise
-            raise Transient(reason=f"no socket can be made: {error.strerror}") from error
+            check_room(error)
+            raise
         made.setblocking(False)
         self.sockets.append(made)
         return made

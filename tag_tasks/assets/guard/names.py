@@ -13,6 +13,7 @@ import dns.nameserver
 import dns.resolver
 
 from tag_tasks.assets.addresses import Address
+from tag_tasks.assets.guard.room import check_room
 from tag_tasks.assets.refused import NotReached
 from tag_tasks.assets.spelling import Misspelt, host
 from tagapi.jobs.errors import TaskFailed
@@ -61,7 +62,8 @@ class Names:
         self._resolver.lifetime = seconds
 
     async def ask(self, name: str, kind: str) -> Records:
-        """The records of a kind, such as `A` or `MX`. Raises NotReached where no server has an answer."""
+        """The records of a kind, such as `A` or `MX`. Raises NotReached where no server has an answer, and Transient
+        where none could be asked."""
         loop = asyncio.get_running_loop()
         began = loop.time()
         try:
@@ -69,11 +71,19 @@ class Names:
         except dns.resolver.NXDOMAIN:
             return Records(seconds=loop.time() - began)
         except (dns.exception.DNSException, OSError, EOFError) as error:
+            for one in (error, *_each_tried(error)):
+                check_room(one)
             raise NotReached(what=name, reason=f"no name server has an answer: {type(error).__name__}") from error
         chain = answer.chaining_result.cnames
         aliases = tuple(one.target.to_text(omit_final_dot=True).lower() for records in chain for one in records)
         values = tuple(one.to_text() for one in answer.rrset or ())
         return Records(values[:MOST_ANSWERS], aliases, loop.time() - began)
+
+
+def _each_tried(error: BaseException) -> list[object]:
+    """What was met at each name server, as dnspython keeps it: (server, tcp, port, error, response)."""
+    kept = error.kwargs.get("errors", ()) if isinstance(error, dns.exception.DNSException) else ()
+    return [one[3] for one in kept]
 
 
 def addresses_in(records: Records) -> tuple[Address, ...]:
