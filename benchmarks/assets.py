@@ -111,7 +111,7 @@ def _urls(where: Where) -> Sequence[str]:
 
 async def _scan_ports() -> None:
     async def work(scan: Scan) -> None:
-        scan.phase("ports")
+        await scan.phase("ports")
         await open_ports(scan, [ip_address(PORTS_AT)], PORTS, total=1)
 
     await guarded((), work)
@@ -129,7 +129,7 @@ def _peak_of(targets: int) -> float:
 
 def scan_dead(targets: int) -> None:
     async def work(scan: Scan) -> None:
-        scan.phase("ports")
+        await scan.phase("ports")
         await open_ports(scan, (DEAD + n for n in range(targets)), [1], total=targets)
 
     asyncio.run(guarded((), work))

@@ -18,10 +18,12 @@ from tag_tasks.assets.guard import Guard
 from tag_tasks.assets.refused import NotReached, Refusal, Refused
 from tag_tasks.assets.scope import Scope
 from tag_tasks.assets.scope_file import ScopeError
+from tag_tasks.assets.told import Phases
 from tagapi.jobs.errors import TaskFailed
 from tagapi.jobs.task import TaskContext
 
 AT_ONCE = 64  # targets that one job works on at the same time
+TOLD_EVERY = 0.1  # seconds between two times in which it is told how far the work is
 CLOSED = "授权范围文件不可用"
 T = TypeVar("T")
 
@@ -47,14 +49,15 @@ class Scan:
         self.refused = refused
         self._context = context
         self._take = take
-        self._phases: list[tuple[str, float]] = []
+        self._phases = Phases(context)
         self._done = self._total = 0
+        self._telling = False
+        self._told_at = 0.0
 
-    def phase(self, name: str, total: int | None = None) -> None:
+    async def phase(self, name: str, total: int | None = None) -> None:
         """Begin the next phase. `each` counts within it, up to `total` or the number that it is told."""
-        self._phases.append((name, time.monotonic()))
         self._done, self._total = 0, total or 0
-        self._context.phase(name, total)
+        await asyncio.to_thread(self._phases.begin, name, total)
 
     def found(self, *rows: Found) -> None:
         for row in rows:
@@ -89,24 +92,29 @@ class Scan:
                 except NotReached as error:
                     self.skipped(str(error.facts["what"]), str(error.facts["reason"]))
                 if counted:
-                    self._step()
+                    await self._step()
 
         async with asyncio.TaskGroup() as group:
             for _ in range(at_once):
                 group.create_task(worker())
 
-    def _step(self) -> None:
+    async def _step(self) -> None:
         self._done += 1
-        if self._total:
-            self._context.progress(min(self._done, self._total), self._total)
+        due = not self._telling and time.monotonic() - self._told_at >= TOLD_EVERY
+        if self._total and (due or self._done == self._total):
+            await self._tell()
+
+    async def _tell(self) -> None:
+        """Beside the loop: a job store that hangs holds up the one target that is done, and no other."""
+        self._telling = True
+        try:
+            await asyncio.to_thread(self._context.progress, min(self._done, self._total), self._total)
+        finally:
+            self._telling, self._told_at = False, time.monotonic()
 
     def service(self) -> list[dict[str, Any]]:
         """Each phase with its seconds so far, in order."""
-        ends = [began for _, began in self._phases[1:]] + [time.monotonic()]
-        return [
-            {"name": name, "seconds": round(end - began, 3)}
-            for (name, began), end in zip(self._phases, ends, strict=True)
-        ]
+        return self._phases.service()
 
 
 Open = Callable[[Callable[[], Sequence[Scope]], Callable[[Refusal], None]], Guard]

@@ -42,10 +42,10 @@ class RiskTask(Scanning):
     phases = ("find_site", "risk_cruising")
 
     async def scan(self, scan: Scan, asked: Json) -> None:
-        scan.phase("find_site")
+        await scan.phase("find_site")
         sites = await find_sites(scan, hosts_of(scan, targets_in("run_risk_cruising", asked["target"])))
         tell(scan, sites)
-        scan.phase("risk_cruising")
+        await scan.phase("risk_cruising")
         await check(scan, sites, datetime.now(UTC))
 
 
@@ -59,9 +59,9 @@ class SiteAdd(Tending):
     async def scan(self, scan: Scan, asked: Json) -> None:
         named = hosts_of(scan, targets_in("add_asset_site_task", asked["target"]))
         known = await self.known(asked, Kind.SITES)
-        scan.phase("find_site")
+        await scan.phase("find_site")
         sites = await find_sites(scan, _without(named, urls_of(known)))
-        scan.phase("site_identify")
+        await scan.phase("site_identify")
         await identify(scan, sites)
 
     async def known(self, asked: Json, kind: Kind) -> Collection[str]:
@@ -84,13 +84,13 @@ class SiteUpdate(SiteAdd):
         at = urls_of(known)
         survey, names = Survey(scan, Options()), await self.known(asked, Kind.DOMAINS)
         new = _without(((name, survey.site_ports(name)) for name in names), at)
-        scan.phase("find_site")
+        await scan.phase("find_site")
         sites = await find_sites(scan, [(one.host, [one.port]) for one in at], total=len(at))
         sites += await find_sites(scan, new)
         keep_refused(scan, known)
         if len(known) >= FEW and not sites:
             raise TaskFailed(reason=f"{len(known)} 个已知站点均无应答：可能是本机网络故障，资产未作更改")
-        scan.phase("site_identify")
+        await scan.phase("site_identify")
         await identify(scan, sites)
 
     def known_facts(self, scope_id: str) -> Mapping[str, str]:
@@ -120,9 +120,9 @@ class WihUpdate(SiteAdd):
 
     async def scan(self, scan: Scan, asked: Json) -> None:
         known = await self.known(asked, Kind.SITES)
-        scan.phase("find_site")
+        await scan.phase("find_site")
         sites = await find_sites(scan, [(one.host, [one.port]) for one in urls_of(known)])
-        scan.phase("web_info_hunter")
+        await scan.phase("web_info_hunter")
         domains = [name for scope in scan.scopes() for name in scope.domains]
         await hunt(scan, sites, [], domains)
 

@@ -60,10 +60,10 @@ class Survey:
 
     async def of_domains(self) -> None:
         """Find names below the domains, and what is there."""
-        self.scan.phase("domain_brute")
+        await self.scan.phase("domain_brute")
         await self._resolve(candidates(self.domains, self.options))
         if self.options.alt_dns:
-            self.scan.phase("alt_dns")
+            await self.scan.phase("alt_dns")
             await self._resolve(variations([one.name for one in self.names], self.domains))
         for address, names in self._names_of().items():
             self.scan.found(found.address(address, names=names))
@@ -92,12 +92,12 @@ class Survey:
     async def _ports(self, addresses: Iterable[Address], total: int) -> None:
         if not self.options.port_scan:
             return
-        self.scan.phase("port_scan")
+        await self.scan.phase("port_scan")
         self.opened = await open_ports(self.scan, addresses, ports_of(self.options), total=total)
         for address, port in self.opened:
             self.opened_at.setdefault(address, []).append(port)
         if self.options.service_detection:
-            self.scan.phase("service_detection")
+            await self.scan.phase("service_detection")
             await services(self.scan, self.opened, total=len(self.opened))
         else:
             plain(self.scan, self.opened)
@@ -106,7 +106,7 @@ class Survey:
         """Which also teach names."""
         if not self.options.ssl_cert:
             return
-        self.scan.phase("ssl_cert")
+        await self.scan.phase("ssl_cert")
         endpoints = list(bounded(self.scan, self._endpoints()))
         shown = await certificates(self.scan, endpoints, total=len(endpoints))
         taught = {name for one in shown for name in names_in("\n".join(one.names), self.domains)}
@@ -131,13 +131,13 @@ class Survey:
             text = site.page.body.decode("utf-8", "replace")
             taught |= await asyncio.to_thread(names_in, text, self.domains)
         if taught - self.known:
-            self.scan.phase("page_names")
+            await self.scan.phase("page_names")
             new = await self._resolve((name, "page") for name in sorted(taught))
             await self._find(((one.name, self.ports_of_name(one)) for one in new), phase=False)
 
     async def _find(self, hosts: Iterable[tuple[Host, Sequence[int]]], phase: bool = True) -> None:
         if phase:
-            self.scan.phase("find_site")
+            await self.scan.phase("find_site")
         sites = await find_sites(self.scan, hosts)
         if self.options.site_identify:
             await identify(self.scan, sites)
@@ -148,13 +148,13 @@ class Survey:
     async def _spider(self) -> Sequence[Crawled]:
         if not self.options.site_spider:
             return ()
-        self.scan.phase("site_spider")
+        await self.scan.phase("site_spider")
         return await spider(self.scan, self.sites)
 
     async def _hunt(self, crawled: Sequence[Crawled]) -> set[str]:
         if not self.options.web_info_hunter:
             return set()
-        self.scan.phase("web_info_hunter")
+        await self.scan.phase("web_info_hunter")
         return await hunt(self.scan, self.sites, crawled, self.domains)
 
     # -- what they look at -----------------------------------------------------------------

@@ -27,7 +27,7 @@ def statistic(counts: Mapping[str, int]) -> dict[str, int]:
 
 
 class Phases:
-    """The phases of an attempt that contacts nobody, with their seconds; a scan has its own."""
+    """The phases of an attempt, with their seconds."""
 
     def __init__(self, context: TaskContext) -> None:
         self._context = context

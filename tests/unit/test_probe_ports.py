@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 import socket
+import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
 from ipaddress import IPv4Address, ip_address, ip_network
@@ -25,6 +26,7 @@ from tag_tasks.assets.scope import Own, Scope
 from tests.internet.diverted import Connects, diverted
 from tests.internet.net import Internet
 from tests.internet.services import Where, services, silent
+from tests.unit.fakes import PATIENCE
 from tests.unit.outside import Context
 from tests.unit.scanning import scan
 
@@ -74,11 +76,34 @@ def test_progress_is_told_in_connects() -> None:
 
     async def scene(given: Scan) -> None:
         scan = Scan(Told({}), given.guard, given.scopes, lambda _: True)
-        scan.phase("ports")
+        await scan.phase("ports")
         await open_ports(scan, addresses("127.1.0.1", "127.1.0.2"), [1, 2, 3], total=2)
 
     scan(net(), [CORP], scene)
-    assert told == [(done, 6) for done in range(1, 7)]
+    assert told[-1] == (6, 6) and told == sorted(set(told))
+
+
+def test_a_job_store_that_hangs_holds_up_one_target_and_no_other() -> None:
+    others = threading.Event()
+    waited: list[bool] = []
+    looked: list[int] = []
+
+    class Hangs(Context):
+        def progress(self, done: int, total: int) -> None:
+            waited.append(others.wait(PATIENCE))
+
+    async def work(number: int) -> None:
+        looked.append(number)
+        if len(looked) == 9:
+            others.set()
+
+    async def scene(given: Scan) -> None:
+        scan = Scan(Hangs({}), given.guard, given.scopes, lambda _: True)
+        await scan.phase("ports")
+        await scan.each(range(9), work, total=9, at_once=2)
+
+    scan(net(), [CORP], scene)
+    assert len(looked) == 9 and all(waited)
 
 
 def test_an_address_that_is_refused_is_so_once() -> None:
