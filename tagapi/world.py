@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import timedelta
 from functools import partial
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +51,7 @@ from tagapi.jobs.scheduling import Scheduling
 from tagapi.jobs.service import JobService
 from tagapi.jobs.task import Task
 from tagapi.jobs.watch import Watch
+from tagapi.own import own_sockets
 from tagapi.pushes.hub import Hub
 from tagapi.registries import open_registry
 from tagapi.settings import Assets, Fofa, GitHub, Google, Jobs, Meta, Settings
@@ -180,7 +180,7 @@ def _means(settings: Settings, listening: Sequence[tuple[str, int]]) -> Means:
         segments=SegmentTable(data.user_segments),
         collectors=CollectorTable(data.collectors),
         assets=AssetTable(data.assets),
-        guarding=_guarding(settings.assets, partial(_own, listening, spark)),
+        guarding=_guarding(settings.assets, partial(_own, tuple(listening), settings.registry.url, spark)),
         fofa=_fofa(settings.fofa),
         github=None if settings.github.token is None else GitHubAccount(**_facts(settings.github)),
         late=timedelta(seconds=settings.tags.late_seconds),
@@ -202,20 +202,8 @@ def _guarding(assets: Assets, own: Callable[[], Sequence[Own]]) -> Guarding:
     )
 
 
-def _own(listening: Sequence[tuple[str, int]], spark: Spark) -> Sequence[Own]:
-    """The sockets of this service: its own, and its Spark's, which may have another port by now."""
-    address = (spark.address or "").removeprefix("sc://").partition("/")[0]
-    host, _, port = address.rpartition(":")
-    at = [*listening, *([(host, int(port))] if port.isdecimal() else [])]
-    return [Own(ip_address(host), port) for host, port in at if _is_address(host)]
-
-
-def _is_address(host: str) -> bool:
-    try:
-        ip_address(host)
-    except ValueError:
-        return False
-    return True
+def _own(listening: tuple[tuple[str, int], ...], registry_url: str, spark: Spark) -> Sequence[Own]:
+    return own_sockets(listening, registry_url, spark.address or "")
 
 
 def _fofa(account: Fofa) -> FofaAccount | None:
