@@ -194,7 +194,7 @@ def test_every_route_is_documented_with_its_answers(specification: dict[str, Any
     assert routes == set(documented)
     assert set(OPERATIONS) <= routes
     for (method, path), operation in documented.items():
-        assert operation["summary"], (method, path)
+        assert operation["summary"] and operation["summary"].count("`") % 2 == 0, (method, path)  # else it is cut
         assert operation["responses"], (method, path)
         for status, answer in operation["responses"].items():
             assert status.isdigit() and answer["description"] and answer["schema"], (method, path, status)

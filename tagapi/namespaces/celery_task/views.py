@@ -60,7 +60,7 @@ class CeleryTasks(CeleryResource):
         ),
     )
     def post(self) -> Any:
-        """创建执行任务: begin a task, or, with `data.schedule`, a monitor that is repeated.
+        """创建执行任务: begin a task, or, with a schedule, a monitor that is repeated.
 
         Targets have to lie in the authorised scope, and nothing else is ever contacted. Options are false where they
         are not given: `domain_brute`, `alt_dns`, `port_scan`, `ssl_cert`, `service_detection`, `find_site`,
