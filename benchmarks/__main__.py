@@ -12,7 +12,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks import audiences, compute, documents, exports, http, registries, report, segments
+from benchmarks import assets, audiences, compute, documents, exports, http, registries, report, segments
 
 PARTS = {
     "compute": compute.run,
@@ -22,6 +22,7 @@ PARTS = {
     "audiences": audiences.run,
     "segments": segments.run,
     "documents": documents.run,
+    "assets": assets.run,
 }
 
 

@@ -15,7 +15,8 @@ from tagapi.jobs.lists import moves
 from tagapi.jobs.model import Job, Request
 from tagapi.registries import open_registry
 from tagapi.registries.codec import dump_moving, dump_request, micros
-from tagapi.registries.redis.registry import RedisRegistry, _list_name
+from tagapi.registries.redis.names import list_name
+from tagapi.registries.redis.registry import RedisRegistry
 from tagapi.registries.sqlite.registry import ADMIT, SqliteRegistry, admission
 
 BATCH = 5000
@@ -65,7 +66,7 @@ def _into_redis(registry: RedisRegistry, jobs: list[Job]) -> None:
         pipeline.hset(f"tagapi:job:{job.id}", mapping={**fields, "request": dump_request(job.request)})
         pipeline.hset("tagapi:ids", str(job.number), job.id)
         for key in moves(None, job)[1]:
-            pipeline.zadd(f"tagapi:list:{_list_name(key)}", {str(job.number): job.number})
+            pipeline.zadd(f"tagapi:list:{list_name(key)}", {str(job.number): job.number})
         name, moment = ("finished", job.finished_at) if job.finished_at else ("due", job.submitted_at)
         pipeline.zadd(f"tagapi:{name}", {f"{job.number:016d}": micros(moment)})
     pipeline.set("tagapi:numbers", jobs[-1].number)
