@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 
@@ -15,7 +15,7 @@ from tag_tasks.assets.connects import bounded
 from tag_tasks.assets.options import Options
 from tag_tasks.assets.probes.certificates import Endpoint, certificates
 from tag_tasks.assets.probes.identify import identify
-from tag_tasks.assets.probes.names import Name, candidates, names_in, resolve, variations
+from tag_tasks.assets.probes.names import Name, candidates, most_candidates, names_in, resolve, variations
 from tag_tasks.assets.probes.ports import open_ports, plain, ports_of
 from tag_tasks.assets.probes.scripts import hunt
 from tag_tasks.assets.probes.services import services
@@ -33,6 +33,7 @@ PHASES = (
     "service_detection",
     "ssl_cert",
     "find_site",
+    "site_identify",
     "site_spider",
     "web_info_hunter",
     "page_names",
@@ -61,16 +62,17 @@ class Survey:
     async def of_domains(self) -> None:
         """Find names below the domains, and what is there."""
         await self.scan.phase("domain_brute")
-        await self._resolve(candidates(self.domains, self.options))
+        await self._resolve(candidates(self.domains, self.options), most_candidates(self.domains, self.options))
         if self.options.alt_dns:
             await self.scan.phase("alt_dns")
-            await self._resolve(variations([one.name for one in self.names], self.domains))
+            alike = list(variations([one.name for one in self.names], self.domains))
+            await self._resolve(alike, len(alike))
         for address, names in self._names_of().items():
             self.scan.found(found.address(address, names=names))
         addresses = list(self._names_of())
         await self._ports(addresses, len(addresses))
         await self.certificates()
-        await self._sites_and_more((one.name, self.ports_of_name(one)) for one in self.names)
+        await self._sites_and_more(lambda: self._ports_of_names(self.names))
 
     async def of_addresses(self, addresses: Iterable[Address], total: int) -> None:
         """Find what is there at these addresses. They are drawn as there is room for them, and again for each phase."""
@@ -78,14 +80,14 @@ class Survey:
         await self._ports(again, total)
         await self.certificates()
         if self.options.port_scan:
-            await self._sites_and_more(self.opened_at.items())
+            await self._sites_and_more(self.opened_at.items)
         else:
-            await self._sites_and_more((one, self.site_ports(one)) for one in again)
+            await self._sites_and_more(lambda: ((one, self.site_ports(one)) for one in again))
 
     # -- phases ----------------------------------------------------------------------------
 
-    async def _resolve(self, candidates: Iterable[tuple[str, str]]) -> list[Name]:
-        new = await resolve(self.scan, candidates, self.known)
+    async def _resolve(self, candidates: Iterable[tuple[str, str]], total: int | None = None) -> list[Name]:
+        new = await resolve(self.scan, candidates, self.known, total=total)
         self.names += new
         return new
 
@@ -119,10 +121,15 @@ class Survey:
         if not self.domains:
             yield from (Endpoint(address, address, port) for address, port in self.opened)
 
-    async def _sites_and_more(self, hosts: Iterable[tuple[Host, Sequence[int]]]) -> None:
+    async def _sites_and_more(self, hosts: Callable[[], Iterable[tuple[Host, Sequence[int]]]]) -> None:
+        """Hosts with the ports at which they may have sites, as often as they are asked for."""
         if not self.options.sites:
             return
-        await self._find(hosts)
+        await self.scan.phase("find_site")
+        sites = await find_sites(self.scan, hosts(), total=sum(len(ports) for _, ports in hosts()))
+        if self.options.site_identify:
+            await self.scan.phase("site_identify")
+        await self._identify(sites)
         crawled = await self._spider()
         taught = await self._hunt(crawled)
         if not self.domains:
@@ -133,12 +140,9 @@ class Survey:
         if taught - self.known:
             await self.scan.phase("page_names")
             new = await self._resolve((name, "page") for name in sorted(taught))
-            await self._find(((one.name, self.ports_of_name(one)) for one in new), phase=False)
+            await self._identify(await find_sites(self.scan, self._ports_of_names(new)))
 
-    async def _find(self, hosts: Iterable[tuple[Host, Sequence[int]]], phase: bool = True) -> None:
-        if phase:
-            await self.scan.phase("find_site")
-        sites = await find_sites(self.scan, hosts)
+    async def _identify(self, sites: Sequence[Site]) -> None:
         if self.options.site_identify:
             await identify(self.scan, sites)
         else:
@@ -165,6 +169,9 @@ class Survey:
             for address in one.addresses:
                 names[address].append(one.name)
         return names
+
+    def _ports_of_names(self, names: Iterable[Name]) -> Iterator[tuple[Host, Sequence[int]]]:
+        return ((one.name, self.ports_of_name(one)) for one in names)
 
     def ports_of_name(self, one: Name) -> Sequence[int]:
         """At which a site of this name may be: the scope's, and what is open at its addresses."""

@@ -88,6 +88,11 @@ def candidates(domains: Sequence[str], options: Options) -> Iterator[tuple[str, 
         yield from ((f"{word}.{name}", "brute") for word in words if len(word) + 1 + len(name) <= MOST_NAME)
 
 
+def most_candidates(domains: Sequence[str], options: Options) -> int:
+    """How many candidates there are; a little fewer where names would be too long."""
+    return len(domains) * (1 + (WORDS[options.domain_brute_type] if options.domain_brute else 0))
+
+
 def variations(names: Iterable[str], domains: Sequence[str]) -> Iterator[tuple[str, str]]:
     """Names that are like known ones, so many for each domain; no known one, and none twice."""
     known = set(names)
