@@ -124,19 +124,16 @@ class GitHubMonitor(_GitHubTask):
         search, leaks = self._searched(context, phases)
         rows = list({row.key: row for row in leaks}.values())  # a thousand at most; a place may come on two pages
         phases.begin("compare")
-        staged = f"scratch/{context.attempt_name}"
 
         def result(stored: Stored) -> Json:
             phases.begin("store")
             return {**_result(MONITORED, stored.new, search, phases), "new": dict(stored.new)}
 
-        try:
+        with self._table.scratch(context.attempt_name) as staged:
             path = self._table.write_all(staged, [rows_table(rows)] if rows else [])
             into = [] if path is None else [_leaks_of(context.owner, path)]
             with self._files.writing(context) as report:
                 return self._store.store(context, into, result, report)
-        finally:
-            self._table.discard_folders([staged])
 
 
 def _leaks_of(owner: str, path: str) -> Into:

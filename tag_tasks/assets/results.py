@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -30,6 +31,7 @@ SCHEMA = pa.schema([("key", pa.string()), ("facts", pa.string()), ("place", pa.i
 GROUP = 1000  # rows of a row group: what is in memory at once, or fewer where they are large
 GROUP_BYTES = 4 * 1024 * 1024
 MARK = "attempt"  # the file that says whose the others are
+APART = "apart"  # the folder of rows that are not published
 CONTENT_TYPE = "application/vnd.apache.parquet"
 UNREADABLE, UNWRITABLE = "the result cannot be read", "the result cannot be written"
 
@@ -151,6 +153,21 @@ class Writer(Rows):
         self._results = results
         self._attempt_name = attempt_name
         self._job_id = job_id
+
+    @contextmanager
+    def apart(self) -> Iterator[Rows]:
+        """Rows that are not to be published: gone at the end of the block or, where the process dies, with what else
+        the attempt has written."""
+        folder = self._folder / APART
+        with self._here():
+            folder.mkdir()
+        rows = Rows(folder)
+        try:
+            yield rows
+        finally:
+            with suppress(OSError, pa.ArrowException, JobError):  # whatever happened is told
+                rows.close()
+            shutil.rmtree(folder, ignore_errors=True)
 
     def publish(self) -> None:
         """Make the files the job's result: after the last row, and before the job's point of no return.

@@ -4,11 +4,8 @@ scope's assets."""
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from collections.abc import Collection
 from dataclasses import dataclass
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, ClassVar
 
 from tag_tasks.assets.found import KEPT, Found, Kind
@@ -87,50 +84,40 @@ class Tending(Scanning):
         return self.tools.store.find_commit(job)
 
     def run(self, context: TaskContext) -> Json:
-        with self.tools.files.writing(context) as report, self._apart(context, report) as apart:
-            service = self._scanned(context, apart)
+        scratch = self.tools.table.scratch(context.attempt_name)
+        with self.tools.files.writing(context) as report, scratch as staged:
+            with report.apart() as rows:
+                service = self._scanned(context, _Apart(rows, report))
+                rows.close(sync=True)
+                into = self._into(context.arguments["scope_id"], rows, staged)
 
             def result(stored: Stored) -> Json:
                 told = {"message": MONITORED, "statistic": statistic(stored.new), "service": service}
                 more = {"changed": stored.changed, "gone": stored.gone} if self.changed else {}
                 return {**told, "new": dict(stored.new), **{name: dict(counts) for name, counts in more.items()}}
 
-            into = apart.into(context.arguments["scope_id"], self.kinds, self.changed, self.gone)
             return self.tools.store.store(context, into, result, report)
 
-    @contextmanager
-    def _apart(self, context: TaskContext, report: Writer) -> Iterator[_Apart]:
-        staged = f"scratch/{context.attempt_name}"
-        try:
-            with TemporaryDirectory(prefix="tagapi-") as folder:
-                yield _Apart(Path(folder), self.tools.table, staged, report)
-        finally:
-            self.tools.table.discard_folders([staged])
+    def _into(self, scope_id: str, rows: Rows, staged: str) -> list[Into]:
+        found = []
+        for kind in self.kinds:
+            path = self.tools.table.write_all(f"{staged}/{kind.value}", rows.groups(kind))
+            gone = kind in self.gone
+            if path is not None or gone:
+                found.append(Into(kind=kind, scope_id=scope_id, rows=path, changed=self.changed or gone, gone=gone))
+        return found
 
 
+@dataclass(frozen=True, slots=True)
 class _Apart:
-    """What a scan finds, kept apart until it is compared with what is known: on this machine's disk while it comes,
-    then beside the table, where Spark can read it. What could never become an asset is reported as it is."""
+    """What a scan finds, kept apart until it is compared with what is known; what could never become an asset is
+    reported as it is."""
 
-    def __init__(self, folder: Path, table: AssetTable, staged: str, report: Writer) -> None:
-        self._rows = Rows(folder)
-        self._table = table
-        self._staged = staged
-        self._report = report
+    rows: Rows
+    report: Writer
 
     def take(self, row: Found) -> bool:
-        return self._rows.take(row) if is_asset(row) else self._report.take(row)
-
-    def into(self, scope_id: str, kinds: Collection[Kind], changed: bool, gone: Collection[Kind]) -> list[Into]:
-        self._rows.close(sync=True)
-        found = []
-        for kind in kinds:
-            rows = self._table.write_all(f"{self._staged}/{kind.value}", self._rows.groups(kind))
-            if rows is not None or kind in gone:
-                found.append(
-                    Into(kind=kind, scope_id=scope_id, rows=rows, changed=changed or kind in gone, gone=kind in gone)
-                )
-        return found
+        return self.rows.take(row) if is_asset(row) else self.report.take(row)
 
 
 def options_of(asked: Json) -> Options:

@@ -48,7 +48,6 @@ class SyncTask(Task):
             raise TaskFailed(reason=f"任务 {task_id} 的结果不存在或已过期")
         phases = Phases(context)
         phases.begin("compare")
-        staged = f"scratch/{context.attempt_name}"
 
         def result(stored: Stored) -> Json:
             phases.begin("store")
@@ -59,12 +58,9 @@ class SyncTask(Task):
                 "new": dict(stored.new),
             }
 
-        try:
-            with self._files.writing(context) as report:
-                into = self._staged(context, staged, task_id, scope)
-                return self._store.store(context, into, result, report)
-        finally:
-            self._table.discard_folders([staged])
+        with self._table.scratch(context.attempt_name) as staged, self._files.writing(context) as report:
+            into = self._staged(context, staged, task_id, scope)
+            return self._store.store(context, into, result, report)
 
     def _scope(self, context: TaskContext) -> Scope:
         """As it is now: it may have changed since the job was accepted."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
@@ -169,6 +170,15 @@ class AssetTable(JobTable):
         (file,) = self.staged_files(folder)
         first, last = numbers
         return AssetFile(file.path, file.size, file.rows, file.low, file.high, place=place, first=first, last=last)
+
+    @contextmanager
+    def scratch(self, attempt: str) -> Iterator[str]:
+        """A folder beside the table, relative to it, for what Spark reads until it is stored."""
+        folder = f"scratch/{attempt}"
+        try:
+            yield folder
+        finally:
+            self.discard_folders([folder])
 
     def write_all(self, folder: str, pieces: Iterable[pa.Table]) -> str | None:
         """Write pieces into one file of a folder, relative to the table; answers with where Spark reads it."""

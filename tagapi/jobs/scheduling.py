@@ -239,7 +239,7 @@ class Scheduling:
         if isinstance(timing, Cron):
             self._check(timing, now, least)
         elif not least <= timing.seconds <= LONGEST:
-            raise Unusable(field="every_seconds", reason=f"it is between {least:.0f} and {LONGEST}")
+            raise Unusable(field="every_seconds", reason=f"must be {least:.0f} to {LONGEST}")
 
     def _answer(self, kept: Schedule, task: str, asked: Json, timing: Timing, replayed: bool) -> Scheduled:
         """What somebody hears who asked for this. Raises KeyReused where something else was asked for."""

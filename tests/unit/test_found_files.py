@@ -114,6 +114,24 @@ def test_what_is_not_published_goes_away(results: ResultFolder) -> None:
     assert not files.there(context.job_id) and left(results) == []
 
 
+def test_rows_apart_are_not_published_and_go_with_the_attempt(results: ResultFolder) -> None:
+    files, context = FoundFiles(results), Context({})
+    writing = files.writing(context)
+    apart = writing.__enter__().apart()
+    apart.__enter__().take(*sites("a"))  # and here the process is killed: nobody leaves the blocks
+    assert [path.parent.name for path in left(results)] == ["apart"]
+    context.epoch = 2
+    with files.writing(context) as writer:
+        assert left(results) == []
+        with writer.apart() as rows:
+            rows.take(*sites("b"))
+            rows.close(sync=True)
+            assert [group["key"].to_pylist() for group in rows.groups(Kind.SITES)] == [["b"]]
+        writer.take(*sites("c"))
+        writer.publish()
+    assert keys(files, context) == ["c"] and {path.name for path in left(results)} == {"attempt", "sites.parquet"}
+
+
 def test_a_later_attempt_begins_anew(results: ResultFolder) -> None:
     files, context = FoundFiles(results), Context({})
     publish(files, context, *sites("a", "b"))

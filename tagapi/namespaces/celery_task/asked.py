@@ -8,7 +8,7 @@ from typing import Any
 from marshmallow import ValidationError, fields, post_load, pre_load, validate, validates_schema
 
 from tagapi.namespaces.celery_task.words import STATUS, TYPES
-from tagapi.namespaces.fields import Input, Query, QueryInteger, StrictBoolean, StrictList, StrictText
+from tagapi.namespaces.fields import ALWAYS, Input, Query, QueryInteger, StrictBoolean, StrictList, StrictText
 from tagapi.namespaces.timing import TimingRequest
 
 MOST_NAME, MOST_ECHOED, MOST_QUERY, MOST_KEYWORD = 255, 64, 1000, 256  # characters
@@ -167,7 +167,7 @@ class CreateTaskRequest(Input):
         validate=validate.OneOf(list(TYPES), error=f"must be one of: {', '.join(TYPES)}"),
         metadata={"description": "任务类型"},
     )
-    data = fields.Nested(TaskData, required=True)
+    data = fields.Nested(TaskData, required=True, error_messages={**ALWAYS})
 
     example = {"task_type": "domain_task", "data": TaskData.example}
 
