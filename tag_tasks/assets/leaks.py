@@ -13,7 +13,8 @@ from typing import Any
 
 from tag_tasks.assets import found
 from tag_tasks.assets.found import Found, Kind
-from tag_tasks.assets.results import FoundFiles, rows_table
+from tag_tasks.assets.results import FoundFiles
+from tag_tasks.assets.rows import rows_table
 from tag_tasks.assets.secrets import masked, without_known
 from tag_tasks.assets.store import AssetStore, Into, Stored
 from tag_tasks.assets.table import NO_SCOPE, AssetTable

@@ -11,7 +11,8 @@ from typing import Any, ClassVar
 from tag_tasks.assets.found import KEPT, Found, Kind
 from tag_tasks.assets.guarding import Guarding
 from tag_tasks.assets.options import Options
-from tag_tasks.assets.results import FoundFiles, Rows, Writer, is_asset
+from tag_tasks.assets.results import FoundFiles, Writer
+from tag_tasks.assets.rows import Rows, is_asset
 from tag_tasks.assets.scan import Scan, scanned
 from tag_tasks.assets.store import AssetStore, Into, Stored
 from tag_tasks.assets.table import AssetTable

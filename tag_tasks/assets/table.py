@@ -20,7 +20,7 @@ from deltalake import DeltaTable
 from deltalake.transaction import AddAction, RemoveAction
 
 from tag_tasks.assets.found import Kind
-from tag_tasks.assets.results import rows_between
+from tag_tasks.assets.rows import rows_between
 from tag_tasks.delta import commits, files
 from tag_tasks.delta.files import DataFile
 from tag_tasks.delta.table import JobTable

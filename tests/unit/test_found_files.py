@@ -12,7 +12,8 @@ import pytest
 
 from tag_tasks.assets import found
 from tag_tasks.assets.found import Found, Kind
-from tag_tasks.assets.results import GROUP, FoundFiles, facts_text
+from tag_tasks.assets.results import FoundFiles
+from tag_tasks.assets.rows import GROUP, facts_text
 from tag_tasks.datasets.results import ResultFolder, TakenOver
 from tests.unit.outside import Context, Killed
 
