@@ -12,11 +12,12 @@ import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks import assets, audiences, compute, documents, exports, http, registries, report, segments
+from benchmarks import assets, audiences, compute, documents, exports, http, pages, registries, report, segments
 
 PARTS = {
     "compute": compute.run,
     "http": http.run,
+    "pages": pages.run,
     "registries": registries.run,
     "exports": exports.run,
     "audiences": audiences.run,

@@ -61,18 +61,18 @@ def _measure(server: Server, bare_port: int) -> None:
     while _total(server) < FEW:
         with Client(server.url) as client:
             client.trigger([1, 2, 3])
-    few = {"status": _rate(server.port, status), "list page of 50": _rate(server.port, page)}
+    few = {"status": rate(server.port, status), "list page of 50": rate(server.port, page)}
     ratio = _ratio(server.port, post("/api/v1/tags/trigger"), bare_port, post("/trigger"))
     figure("trigger / bare Flask route", ratio, "×", least=0.5)
     _fill(server, MANY)
     for name, request in (("status", status), ("list page of 50", page)):
-        slower = few[name] / _rate(server.port, request)
+        slower = few[name] / rate(server.port, request)
         figure(f"{name}: cost with {MANY:,} jobs / with {FEW}", slower, "×", most=1.5)
 
 
 def _fill(server: Server, jobs: int) -> None:
     while (missing := jobs - _total(server)) > 0:
-        _rate(server.port, post("/api/v1/tags/trigger"), seconds=min(5.0, missing / 500))
+        rate(server.port, post("/api/v1/tags/trigger"), seconds=min(5.0, missing / 500))
 
 
 def _total(server: Server) -> int:
@@ -81,10 +81,10 @@ def _total(server: Server) -> int:
 
 
 def _ratio(port: int, request: bytes, other_port: int, other: bytes) -> float:
-    return median(_rate(port, request) / _rate(other_port, other) for _ in range(ROUNDS))
+    return median(rate(port, request) / rate(other_port, other) for _ in range(ROUNDS))
 
 
-def _rate(port: int, request: bytes, seconds: float = SECONDS) -> float:
+def rate(port: int, request: bytes, seconds: float = SECONDS) -> float:
     """Requests per second over a few connections, each answered before the next is sent."""
     counts = [0] * CONNECTIONS
     until_time = time.perf_counter() + seconds
