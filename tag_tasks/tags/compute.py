@@ -42,8 +42,6 @@ SOME = 1_000_000
 COMPUTED_AT_MOST = 3
 """Times that one attempt computes: without the table to itself, then with it, then against other processes' luck."""
 
-"""The margin for rows that come late, unless the settings say another."""
-
 UNKNOWN_NAMED = 100
 """Unknown user ids that a result names."""
 
