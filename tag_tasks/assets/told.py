@@ -38,7 +38,7 @@ class Phases:
         self._context.phase(name, total)
 
     def service(self) -> list[dict[str, Any]]:
-        """Each so far, in order."""
-        ends = [began for _, began in self._begun[1:]] + [time.monotonic()]
+        """Each so far, in order; of work that was asked for nothing there are none."""
+        ends = [*(began for _, began in self._begun), time.monotonic()][1:]
         told = zip(self._begun, ends, strict=True)
         return [{"name": name, "seconds": round(end - began, 3)} for (name, began), end in told]

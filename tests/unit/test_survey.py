@@ -12,7 +12,7 @@ from tag_tasks.assets.scan import Scan
 from tag_tasks.assets.survey import Survey
 from tests.internet.net import Internet
 from tests.unit.scanning import scan
-from tests.unit.test_probe_sites import corp
+from tests.unit.test_probe_sites import AT, corp
 
 MANY = 20_000
 SOON = 5.0  # seconds: many times what it takes, and a fraction of what it takes where each name looks through all
@@ -33,3 +33,14 @@ def test_each_of_many_names_has_the_ports_of_its_own_addresses_soon() -> None:
 
     scan(Internet({}, {}, addresses=()), [corp()], scene)
     assert ports == [[80, 443, 8000 + number % 7, 9000] for number in range(MANY)]
+
+
+def test_where_nothing_is_asked_for_nothing_is_done_and_no_phase_told() -> None:
+    told: list[object] = []
+
+    async def scene(given: Scan) -> None:
+        await Survey(given, Options()).of_addresses([ip_address(AT)], 1)
+        told.append(given.service())
+
+    internet = Internet({}, {}, addresses=())
+    assert scan(internet, [corp()], scene).rows == {} and told == [[]] and not internet.accepted
