@@ -55,6 +55,7 @@ class Found:
     kind: Kind
     key: str
     facts: Mapping[str, Any] = field(default_factory=dict)
+    """None of them is a `kind` or a `key`, nor what is told of an asset: they are told side by side."""
 
 
 def domain(name: str, addresses: Sequence[Address], aliases: Sequence[str], source: str) -> Found:

@@ -67,7 +67,7 @@ def test_each_certificate_is_told_as_it_is() -> None:
         "not_before": "2026-01-01T00:00:00Z",
         "not_after": "2036-01-01T00:00:00Z",
         "signature": "ecdsaWithSHA256",
-        "key": "EC",
+        "key_type": "EC",
         "bits": 256,
         "self_signed": True,
         "tls": "TLSv1.3",
@@ -152,4 +152,4 @@ def test_a_certificate_has_so_many_names_at_most_and_its_text_is_cut() -> None:
 )
 def test_its_key_and_its_signature_are_told(key: Key, told: tuple[str, int, str]) -> None:
     read = certificate_of(certificate("x", key=key))
-    assert (read.key, read.bits, read.signature) == told and not read.broken
+    assert (read.key_type, read.bits, read.signature) == told and not read.broken

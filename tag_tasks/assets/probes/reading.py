@@ -62,7 +62,7 @@ class Certificate:
     not_after: str | None = None
     signature: str | None = None
     """By which algorithm it is signed."""
-    key: str | None = None
+    key_type: str | None = None
     """RSA, EC, DSA, Ed25519 or Ed448."""
     bits: int | None = None
     self_signed: bool | None = None
@@ -96,7 +96,7 @@ def _read(one: x509.Certificate, sha256: str) -> Certificate:
             broken.append(name)
             return None
 
-    key, bits = part("key", lambda: _key(one)) or (None, None)
+    key_type, bits = part("key", lambda: _key(one)) or (None, None)
     return Certificate(
         sha256=sha256,
         subject=part("subject", lambda: _name(one.subject)),
@@ -106,7 +106,7 @@ def _read(one: x509.Certificate, sha256: str) -> Certificate:
         not_before=part("not_before", lambda: _time(one.not_valid_before_utc)),
         not_after=part("not_after", lambda: _time(one.not_valid_after_utc)),
         signature=part("signature", lambda: _signature(one)),
-        key=key,
+        key_type=key_type,
         bits=bits,
         self_signed=part("self_signed", lambda: one.subject == one.issuer),
         broken=tuple(broken),
