@@ -37,6 +37,7 @@ class Rows:
         self._seen: set[bytes] = set()
         """Digests of the kinds and keys."""
         self._files: dict[Kind, _KindFile] = {}
+        self._counts: Counter[str] = Counter()
 
     def take(self, row: Found) -> bool:
         """Keep a row; answers whether it is new. Of two with the same kind and key the first one stays."""
@@ -49,12 +50,13 @@ class Rows:
             with self._here():
                 file = self._files[row.kind] = _KindFile(self._folder / file_name(row.kind))
         file.add(key, facts_text(row.facts), is_asset(row))
+        self._counts[row.facts["check"] if not_done(row) else row.kind.value] += 1
         return True
 
     def counts(self) -> Mapping[str, int]:
-        """How many rows there are of each kind, in the order of the kinds; those without are left out."""
-        rows = Counter({kind: file.rows for kind, file in self._files.items()})
-        return {kind.value: rows[kind] for kind in Kind if rows[kind]}
+        """How many rows there are of each kind, in the order of the kinds; of what the job did not do, of each check.
+        Those without are left out."""
+        return {what: self._counts[what] for what in (*Kind, found.REFUSED, found.SKIPPED) if self._counts[what]}
 
     def close(self, sync: bool = False) -> None:
         """No row comes any more; `sync` has what came on disk."""
@@ -124,7 +126,12 @@ def _table(rows: Sequence[tuple[str, str, int, bool]]) -> pa.Table:
 
 def is_asset(row: Found) -> bool:
     """Whether a scope would keep it: what a job did not do is no asset, nor is a page."""
-    return row.kind is not Kind.PAGES and row.facts.get("check") not in (found.REFUSED, found.SKIPPED)
+    return row.kind is not Kind.PAGES and not not_done(row)
+
+
+def not_done(row: Found) -> bool:
+    """Whether it is no weakness, but says what a job did not do."""
+    return row.facts.get("check") in (found.REFUSED, found.SKIPPED)
 
 
 def facts_text(facts: Mapping[str, Any]) -> str:

@@ -91,9 +91,11 @@ class Tending(Scanning):
                 service = self._scanned(context, _Apart(rows, report))
                 rows.close(sync=True)
                 into = self._into(context.arguments["scope_id"], rows, staged)
+            left = report.counts()  # what was refused or skipped: what is new comes later
 
             def result(stored: Stored) -> Json:
-                told = {"message": MONITORED, "statistic": statistic(stored.new), "service": service}
+                counts = {**left, **stored.new}
+                told = {"message": MONITORED, "statistic": statistic(counts), "service": service}
                 more = {"changed": stored.changed, "gone": stored.gone} if self.changed else {}
                 return {**told, "new": dict(stored.new), **{name: dict(counts) for name, counts in more.items()}}
 

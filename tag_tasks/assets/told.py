@@ -6,10 +6,10 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from tag_tasks.assets.found import Kind
+from tag_tasks.assets.found import REFUSED, SKIPPED, Kind
 from tagapi.jobs.task import TaskContext
 
-COUNTS: Mapping[Kind, str] = {
+COUNTS: Mapping[str, str] = {
     Kind.DOMAINS: "domain_cnt",
     Kind.ADDRESSES: "ip_cnt",
     Kind.SITES: "site_cnt",
@@ -18,12 +18,15 @@ COUNTS: Mapping[Kind, str] = {
     Kind.LEAKS: "leak_cnt",
     Kind.WIH: "wih_cnt",
     Kind.PAGES: "url_cnt",
+    REFUSED: "refused_cnt",
+    SKIPPED: "skipped_cnt",
 }
+"""By what is counted: a kind, or, of findings that say what a job did not do, their check."""
 
 
 def statistic(counts: Mapping[str, int]) -> dict[str, int]:
-    """Of counts by kind, as the writer of a job's files, or a commit, has them: every name, also where it is 0."""
-    return {name: counts.get(kind.value, 0) for kind, name in COUNTS.items()}
+    """Of counts as the writer of a job's files, or a commit, has them: every name, also where it is 0."""
+    return {name: counts.get(what, 0) for what, name in COUNTS.items()}
 
 
 class Phases:

@@ -153,6 +153,8 @@ def test_phases_and_a_statistic_are_told(company: Company, surveyed: dict[str, A
     assert statistic["site_cnt"] == len(company.found(surveyed, "sites"))
     total = company.server.read(f"{ROOT}/{surveyed['celery_id']}/result/")["data"]["total"]
     assert total == sum(statistic.values())
+    assert statistic["vuln_cnt"] == 0 < statistic["refused_cnt"], "nobody looked for weaknesses"
+    assert statistic["refused_cnt"] == len(company.refused(surveyed))
 
 
 # -- addresses, Fofa, GitHub, risks ---------------------------------------------------------

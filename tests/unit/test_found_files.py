@@ -12,8 +12,11 @@ import pytest
 
 from tag_tasks.assets import found
 from tag_tasks.assets.found import Found, Kind
+from tag_tasks.assets.refused import Refusal
 from tag_tasks.assets.results import FoundFiles
 from tag_tasks.assets.rows import GROUP, facts_text
+from tag_tasks.assets.scope import Why
+from tag_tasks.assets.told import statistic
 from tag_tasks.datasets.results import ResultFolder, TakenOver
 from tests.unit.outside import Context, Killed
 
@@ -180,3 +183,16 @@ def test_counts_are_told_by_kind(results: ResultFolder) -> None:
         for row in [*sites("a", "a", "b"), Found(kind=Kind.DOMAINS, key="a")]:
             writer.take(row)
         assert writer.counts() == {"domains": 1, "sites": 2}
+
+
+def test_what_a_job_did_not_do_is_counted_as_no_weakness(results: ResultFolder) -> None:
+    with FoundFiles(results).writing(Context({})) as writer:
+        for row in [
+            found.finding("listing", "a", "low", "an index", "close it"),
+            *(found.skipped(what, "no answer") for what in ("a", "b", "b")),
+            found.refusal(Refusal(what="c", address=None, why=Why.OUTSIDE)),
+        ]:
+            writer.take(row)
+        assert writer.counts() == {"findings": 1, "refused": 1, "skipped": 2}
+        told = statistic(writer.counts())
+        assert (told["vuln_cnt"], told["refused_cnt"], told["skipped_cnt"]) == (1, 1, 2)
