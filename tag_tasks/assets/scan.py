@@ -80,7 +80,7 @@ class Scan:
         not reached is skipped; both end the work on their item alone. `total` adds to that of the phase, which counts
         the items, or, where these are not counted, those of an `each` inside of their work."""
         waiting = iter(items)
-        if total is not None:
+        if total:
             self._total += total
 
         async def worker() -> None:
@@ -95,6 +95,8 @@ class Scan:
                     await self._step()
 
         async with asyncio.TaskGroup() as group:
+            if total:
+                group.create_task(self._tell())
             for _ in range(at_once):
                 group.create_task(worker())
 

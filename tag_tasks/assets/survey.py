@@ -112,7 +112,7 @@ class Survey:
         endpoints = list(bounded(self.scan, self._endpoints()))
         shown = await certificates(self.scan, endpoints, total=len(endpoints))
         taught = {name for one in shown for name in names_in("\n".join(one.names), self.domains)}
-        await self._resolve((name, "certificate") for name in sorted(taught))
+        await self._resolve([(name, "certificate") for name in sorted(taught)], len(taught))
 
     def _endpoints(self) -> Iterator[Endpoint]:
         for one in self.names:
@@ -139,8 +139,9 @@ class Survey:
             taught |= await asyncio.to_thread(names_in, text, self.domains)
         if taught - self.known:
             await self.scan.phase("page_names")
-            new = await self._resolve((name, "page") for name in sorted(taught))
-            await self._identify(await find_sites(self.scan, self._ports_of_names(new)))
+            new = await self._resolve([(name, "page") for name in sorted(taught)], len(taught))
+            tries = sum(len(ports) for _, ports in self._ports_of_names(new))
+            await self._identify(await find_sites(self.scan, self._ports_of_names(new), total=tries))
 
     async def _identify(self, sites: Sequence[Site]) -> None:
         if self.options.site_identify:
