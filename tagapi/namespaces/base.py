@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, ClassVar
 
@@ -19,7 +19,7 @@ import orjson
 from flask import Flask, Request, Response, request
 from flask_restx import Api, Resource
 from marshmallow import Schema
-from werkzeug.exceptions import HTTPException, MethodNotAllowed, RequestEntityTooLarge
+from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound, RequestEntityTooLarge
 from werkzeug.routing import BaseConverter, Map, MapAdapter
 
 from tagapi import tickets
@@ -268,16 +268,34 @@ class _Api(Api):  # type: ignore[misc]
         return refuse(front_of(self.fronts, request.path), problem_of(error))
 
 
-def _take_handshakes_for_requests(routes: Map) -> None:
-    """A rule answers the handshake of a WebSocket as it does any GET: its view looks at the headers."""
+def _match_as_said(routes: Map) -> None:
+    """A rule answers the handshake of a WebSocket as it does any GET: its view looks at the headers. And a path is the
+    same one without the slash at its end, for wrong methods, too."""
     bind = routes.bind_to_environ
 
     def bound(*args: Any, **kwargs: Any) -> MapAdapter:
         adapter = bind(*args, **kwargs)
         adapter.websocket = False
+        adapter.match = _with_or_without_slash(adapter)  # type: ignore[method-assign]
         return adapter
 
     routes.bind_to_environ = bound  # type: ignore[method-assign]
+
+
+def _with_or_without_slash(adapter: MapAdapter) -> Callable[..., Any]:
+    """How it matches, where a method is as wrong without the slash at a path's end as it is with it: werkzeug finds
+    such a path for the right methods alone."""
+    match = adapter.match
+
+    def matched(path_info: str | None = None, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return match(path_info, *args, **kwargs)
+        except NotFound:
+            if path_info is None and (methods := list(adapter.allowed_methods(f"{adapter.path_info}/"))):
+                raise MethodNotAllowed(valid_methods=methods) from None
+            raise
+
+    return matched
 
 
 def front_of(fronts: Sequence[Front], path: str) -> Front:
@@ -303,7 +321,7 @@ def install(app: Flask, fronts: Sequence[Front], gate: Gate, hosts: Hosts, proxi
         "SWAGGER_UI_REQUEST_DURATION": True,
     }
     app.url_map.merge_slashes = False
-    _take_handshakes_for_requests(app.url_map)
+    _match_as_said(app.url_map)
     app.url_map.converters |= {"anything": Anything, "unlike": Unlike}
     serve_index(app, lambda: api.__schema__, version)
     api = _Api(

@@ -131,7 +131,14 @@ def test_methods_that_there_are_not(still: Server, path: str, method: str) -> No
         refused(answer, 405)
 
 
-@pytest.mark.parametrize("path", [f"{ROOT}/nope/nope/", f"{ROOT}/schedules/{JOB}/stop/", f"{ROOT}/assets/sites/1/"])
+@pytest.mark.parametrize("path", ALLOWED)
+def test_a_wrong_method_is_one_without_the_last_slash_too(still: Server, path: str) -> None:
+    answer = still.request("PATCH", path.removesuffix("/"))
+    assert set(answer.headers["Allow"].split(", ")) == ALLOWED[path]
+    refused(answer, 405)
+
+
+@pytest.mark.parametrize("path", [f"{ROOT}/nope/nope/", f"{ROOT}/schedules/{JOB}/stop/", f"{ROOT}/assets/sites/1"])
 def test_paths_that_there_are_not(still: Server, path: str) -> None:
     refused(still.get(path), 404)
 
