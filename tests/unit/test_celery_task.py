@@ -315,6 +315,15 @@ def test_what_is_wrong_is_named_and_leaves_nothing_behind(refusing: Desk, body: 
     assert refusing.world.everything().total == 0
 
 
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [({}, "is required"), ({"data": None}, "must not be null"), ({"data": 1}, "must be a JSON object")],
+)
+def test_data_that_are_not_there_are_told_as_other_fields_are(refusing: Desk, data: Any, reason: str) -> None:
+    _, told = refusing.ask("POST", "/", json={"task_type": "domain_task", **data})
+    assert told["data"] == {"field": "data", "reason": reason}
+
+
 @pytest.mark.parametrize("name", sorted(NOT_OFFERED))
 def test_what_would_attack_is_refused_by_its_name(refusing: Desk, name: str) -> None:
     body = {"task_type": "ip_task", "data": {"target": "192.0.2.1", "options": {name: True}}}

@@ -139,6 +139,19 @@ def test_only_what_can_be_answered_is_said_of_a_status(specification: dict[str, 
             assert ("QUEUE_FULL" in answer["description"]) == (starts and status == "503")
 
 
+@pytest.mark.parametrize(("method", "path"), [("delete", "{celery_id}/"), ("post", "revoke/")])
+def test_each_code_of_what_cannot_be_revoked_is_told(specification: dict[str, Any], method: str, path: str) -> None:
+    answers = specification["paths"][f"/api/celery_task/{path}"][method]["responses"]
+    told = "; ".join(answers[status]["description"] for status in ("404", "409"))
+    assert set(re.findall(r"10\d", told)) == {"102", "103", "104", "105"}
+
+
+def test_no_summary_is_cut_within_a_name(specification: dict[str, Any]) -> None:
+    """It ends at the first full stop, wherever that is."""
+    every = [one for methods in specification["paths"].values() for one in methods.values() if isinstance(one, dict)]
+    assert [one["summary"] for one in every if one["summary"].count("`") % 2] == []
+
+
 def test_the_example_of_a_period_finds_the_sample(specification: dict[str, Any]) -> None:
     """Whose days are counted back from the day on which it is made."""
     shown = specification["definitions"]["CreateRequest"]

@@ -25,7 +25,7 @@ class CeleryFound(CeleryResource):
         answers={200: Answer("任务发现的内容", shapes.FoundResponse)},
         errors=(
             Invalid("kind", "must be one of: domains, …"),
-            NO_TASK,
+            *NO_TASK,
             ResultNotReady(job_id=shapes.EXAMPLE_ID, state="running"),
             NoResult(job_id=shapes.EXAMPLE_ID, state="FAILURE"),
             NO_READ,

@@ -242,12 +242,14 @@ class FoundResponse(CeleryEnvelope):
     example = _page(
         {
             "kind": "sites",
+            "key": "https://www.example.com/",
             "url": "https://www.example.com/",
             "status": 200,
             "title": "Example",
             "server": "nginx/1.25.3",
+            "content_type": "text/html",
             "favicon": -1234567890,
-            "fingerprints": ["nginx 1.25.3"],
+            "fingerprints": [{"name": "nginx", "version": "1.25.3"}],
         }
     )
 

@@ -19,8 +19,10 @@ PREFIX = "/api/celery_task"
 A_TASK = '<unlike("types", "revoke", "batch_revoke", "active", "scopes", "assets", "schedules"):celery_id>'
 """In a path: the id of a task, and no place of its own."""
 CELERY_ID = {"celery_id": "Celery任务ID, or the task's 24 hexadecimal digits"}
-NO_TASK = JobNotFound(job_id=shapes.EXAMPLE_ID)
+NO_TASK = (JobNotFound(job_id=shapes.EXAMPLE_ID), TaskNotFound(job_id=shapes.EXAMPLE_NUMBER))
+"""By either id."""
 IS_DONE = AlreadyFinished(job_id=shapes.EXAMPLE_ID, state="succeeded")
+IS_RUNNING = TaskIsRunning(job_id=shapes.EXAMPLE_ID)
 
 
 class CeleryResource(NamespaceResource):
@@ -55,7 +57,7 @@ class CeleryTasks(CeleryResource):
             Unusable(field="data.target", reason="is outside"),
             RightNeeded(right=RIGHT, what="begin these tasks"),
             TaskNotFound(job_id=shapes.EXAMPLE_NUMBER),
-            TaskIsRunning(job_id=shapes.EXAMPLE_ID),
+            IS_RUNNING,
             *SUBMITTING,
         ),
     )
@@ -74,7 +76,7 @@ class CeleryTask(CeleryResource):
         policy=Policy.USER,
         path=CELERY_ID,
         answers={200: Answer("任务状态和详情", shapes.CeleryTaskResponse)},
-        errors=(NO_TASK,),
+        errors=NO_TASK,
     )
     def get(self, celery_id: str) -> Any:
         """查询任务状态: how far a task is, and what came of it."""
@@ -84,10 +86,10 @@ class CeleryTask(CeleryResource):
         policy=Policy.USER,
         path=CELERY_ID,
         answers={200: Answer("任务已终止", shapes.CeleryRevokedResponse)},
-        errors=(NO_TASK, IS_DONE),
+        errors=(*NO_TASK, IS_DONE, IS_RUNNING),
     )
     def delete(self, celery_id: str) -> Any:
-        """终止任务: stop a task; waits up to 5 seconds for it to leave."""
+        """终止任务: stop a task; waits up to 5 seconds for it to leave, and answers 104 where it is stopping still."""
         return self.front.revoke(celery_id, self.caller)
 
 
@@ -96,7 +98,7 @@ class CeleryRevoke(CeleryResource):
         policy=Policy.USER,
         body=asked.RevokeRequest,
         answers={200: Answer("任务已撤销", shapes.CeleryRevokedResponse)},
-        errors=(Invalid("celery_id", "is required"), NO_TASK, IS_DONE, *WITH_BODY),
+        errors=(Invalid("celery_id", "is required"), *NO_TASK, IS_DONE, IS_RUNNING, *WITH_BODY),
     )
     def post(self) -> Any:
         """撤销任务: stop a task; with `terminate: false` only where it waits."""
