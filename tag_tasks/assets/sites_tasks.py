@@ -25,7 +25,7 @@ from tag_tasks.assets.scanning import Scanning, Tending
 from tag_tasks.assets.spelling import Host, Misspelt, written
 from tag_tasks.assets.survey import Survey
 from tag_tasks.assets.table import Place
-from tag_tasks.assets.targets import Domain, Target, addresses_of
+from tag_tasks.assets.targets import Block, Domain, Target, addresses_of
 from tag_tasks.assets.urls import PORTS, Url, url
 from tagapi.jobs.errors import TaskFailed
 from tagapi.jobs.model import Json
@@ -43,7 +43,8 @@ class RiskTask(Scanning):
 
     async def scan(self, scan: Scan, asked: Json) -> None:
         await scan.phase("find_site")
-        sites = await find_sites(scan, hosts_of(scan, targets_in("run_risk_cruising", asked["target"])))
+        targets = targets_in("run_risk_cruising", asked["target"])
+        sites = await find_sites(scan, hosts_of(scan, targets), named=named_in(targets))
         tell(scan, sites)
         await scan.phase("risk_cruising")
         await check(scan, sites, datetime.now(UTC))
@@ -57,10 +58,11 @@ class SiteAdd(Tending):
     kinds = (Kind.SITES,)
 
     async def scan(self, scan: Scan, asked: Json) -> None:
-        named = hosts_of(scan, targets_in("add_asset_site_task", asked["target"]))
+        targets = targets_in("add_asset_site_task", asked["target"])
         known = await self.known(asked, Kind.SITES)
         await scan.phase("find_site")
-        sites = await find_sites(scan, _without(named, urls_of(known)))
+        new = list(_without(hosts_of(scan, targets), urls_of(known)))
+        sites = await find_sites(scan, new, named=named_in(targets))
         await scan.phase("site_identify")
         await identify(scan, sites)
 
@@ -85,7 +87,7 @@ class SiteUpdate(SiteAdd):
         survey, names = Survey(scan, Options()), await self.known(asked, Kind.DOMAINS)
         new = _without(((name, survey.site_ports(name)) for name in names), at)
         await scan.phase("find_site")
-        sites = await find_sites(scan, [(one.host, [one.port]) for one in at], total=len(at))
+        sites = await find_sites(scan, [(one.host, [one.port]) for one in at])
         sites += await find_sites(scan, new)
         keep_refused(scan, known)
         if len(known) >= FEW and not sites:
@@ -147,8 +149,11 @@ def _without(
     places: Iterable[tuple[Host, Sequence[int]]], known: Iterable[Url]
 ) -> Iterator[tuple[Host, Sequence[int]]]:
     """Those places at which no site is known."""
-    there = {(one.host, one.port) for one in known}
-    return ((host, [port for port in ports if (host, port) not in there]) for host, ports in places)
+    there: dict[Host, set[int]] = defaultdict(set)
+    for one in known:
+        there[one.host].add(one.port)
+    for host, ports in places:
+        yield host, [port for port in ports if port not in there[host]] if host in there else ports
 
 
 def _together(places: Iterable[tuple[Host, Sequence[int]]]) -> Hosts:
@@ -157,6 +162,17 @@ def _together(places: Iterable[tuple[Host, Sequence[int]]]) -> Hosts:
     for host, ports in places:
         at[host].append(ports)
     return [(host, held[0] if len(held) == 1 else sorted({*chain(*held)})) for host, held in at.items()]
+
+
+def named_in(targets: Iterable[Target]) -> set[Host]:
+    """The hosts that are named one by one: of those of a network, nobody knows which ones there are."""
+    named = set[Host]()
+    for target in targets:
+        if isinstance(target, Url):
+            named.add(target.host)
+        elif not isinstance(target, Block):
+            named.add(target.name if isinstance(target, Domain) else target.address)
+    return named
 
 
 def urls_of(keys: Iterable[str]) -> Sequence[Url]:

@@ -159,7 +159,14 @@ def test_name_servers_that_say_nothing_are_given_up_and_keep_nobody_from_theirs(
     said = dict(taken.said(found.SKIPPED))
     count, _, rest = said.pop("*.dead.example").partition(" ")
     assert rest == "guesses had no answer, the rest was not asked" and 50 <= int(count) <= 50 + AT_ONCE
+    assert said.pop("corp.example") == "the name has no address"
     assert set(said) == {"dead.example"}
+
+
+def test_a_name_that_was_given_and_is_none_is_told() -> None:
+    zone: Zone = {"www.corp.example": {"A": ["127.1.0.1"]}}
+    _, taken, _ = look(zone, lambda: candidates(["www.corp.example", "nope.corp.example"], BRUTE))
+    assert taken.said(found.SKIPPED) == [("nope.corp.example", "the name has no address")]
 
 
 def test_names_are_drawn_as_there_is_room_for_them() -> None:

@@ -157,6 +157,19 @@ def test_a_host_that_never_answers_is_told_once_and_holds_up_nobody() -> None:
     assert taken.said(found.SKIPPED) == [("127.1.0.2", "it took too long"), ("127.1.0.3", "it took too long")]
 
 
+def test_a_host_that_was_asked_for_is_told_whatever_keeps_it_from_being_a_site() -> None:
+    net = Internet({"www.corp.example": {"A": [AT]}}, {"www.corp.example": page(b"x")})
+
+    async def scene(scan: Scan) -> None:
+        names = ["www.corp.example", "none.corp.example"]
+        closed = ip_address("127.1.0.4")
+        hosts = [*((name, [net.port, 1]) for name in names), (closed, [1])]
+        assert len(await find_sites(scan, hosts, named={*names, closed})) == 1
+
+    told = dict(scan(net, [corp()], scene).said(found.SKIPPED))
+    assert set(told) == {"none.corp.example", "127.1.0.4"} and all(told.values())
+
+
 @pytest.mark.parametrize("site", [habits.endless, habits.bomb(50 * MOST_BODY)])
 def test_a_page_without_end_is_a_site_of_which_a_part_is_kept(site: habits.Site) -> None:
     [one] = look({"www": site}).sites

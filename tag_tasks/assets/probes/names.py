@@ -32,6 +32,8 @@ NAMELIKE = re.compile(r"(?<![A-Za-z0-9_-])[A-Za-z0-9_-]++(?:\.[A-Za-z0-9_-]++)++
 """Begins only where a word does, and never goes back: what does not fit is passed over once."""
 GUESSED = frozenset({"brute", "alt"})
 """The sources of names that nobody has ever seen."""
+GIVEN = "given"
+"""The source of names that were asked for: of them it is told where there is nothing."""
 MOST_UNANSWERED = 50  # guesses below one parent, before it is given up that has answered none
 
 
@@ -79,7 +81,7 @@ def candidates(domains: Sequence[str], options: Options) -> Iterator[tuple[str, 
     """Names to ask for, each with its source: the domains themselves, then the word list below each of them. Drawn one
     by one: they may be many millions."""
     for name in domains:
-        yield name, "given"
+        yield name, GIVEN
     if not options.domain_brute:
         return
     with HOSTS.open(encoding="ascii") as lines:
@@ -162,6 +164,8 @@ async def resolve(
         guessed = source in GUESSED
         resolved = await (_guess(scan, parents.of(name), name) if guessed else scan.guard.resolve(name))
         if resolved is None or not resolved.addresses:
+            if source == GIVEN:
+                scan.skipped(name, "the name has no address")
             return
         if guessed and await wildcards.explain(resolved):
             return

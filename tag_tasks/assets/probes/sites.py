@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -50,8 +50,10 @@ class _Looked:
     """What became of the tries at one host."""
 
     host: Host
+    named: bool
     left: int
     silent: int = 0
+    """Tries that had no answer in time or, of a host that is named, no site."""
     reason: str = ""
 
     def tell(self, scan: Scan, tried: int) -> None:
@@ -80,12 +82,18 @@ class _Sites:
 
 
 async def find_sites(
-    scan: Scan, hosts: Iterable[tuple[Host, Sequence[int]]], *, total: int | None = None
+    scan: Scan,
+    hosts: Iterable[tuple[Host, Sequence[int]]],
+    *,
+    total: int | None = None,
+    named: Container[Host] = (),
 ) -> list[Site]:
-    """The sites at these hosts, looked for at these ports of each. `total` is the number of all of those together.
+    """The sites at these hosts, looked for at these ports of each. `total` is the number of all of those together; of a
+    list of hosts they are counted here.
 
-    What does not answer is no site; of a host that has no answer in time at any of its ports, it is told. Rows are left
-    to `tell` or `identify`.
+    What does not answer is no site; of a host that has no answer in time at any of its ports, it is told. Of those that
+    are `named`, since somebody asked for them, it is told whatever kept them from being one. Rows are left to `tell` or
+    `identify`.
     """
     sites = _Sites()
 
@@ -94,7 +102,7 @@ async def find_sites(
         try:
             site = await _site(scan, looked.host, port)
         except NotReached as error:
-            looked.silent += _silent(error, looked.host)
+            looked.silent += looked.named or _silent(error, looked.host)
             looked.reason = str(error.facts["reason"])
         else:
             if site is not None and not sites.take(site):
@@ -103,14 +111,16 @@ async def find_sites(
             looked.left -= 1
             looked.tell(scan, tried)
 
-    tries = bounded(scan, _tries(hosts), lambda at: written(at[0].host))
+    if total is None and isinstance(hosts, Sequence):
+        total = sum(len(ports) for _, ports in hosts)
+    tries = bounded(scan, _tries(hosts, named), lambda at: written(at[0].host))
     await scan.each(tries, look, total=total)
     return list(sites.by_url.values())
 
 
-def _tries(hosts: Iterable[tuple[Host, Sequence[int]]]) -> Iterator[tuple[_Looked, int, int]]:
+def _tries(hosts: Iterable[tuple[Host, Sequence[int]]], named: Container[Host]) -> Iterator[tuple[_Looked, int, int]]:
     for host, ports in hosts:
-        looked = _Looked(host, len(ports))
+        looked = _Looked(host, host in named, len(ports))
         yield from ((looked, port, len(ports)) for port in ports)
 
 
