@@ -12,6 +12,8 @@ from tag_tasks.assets.spelling import Misspelt, host, network
 from tag_tasks.assets.urls import Url, url
 
 BETWEEN = re.compile(r"[\s,，]+")
+PORT = re.compile(r"^[^:\[\]]+:[0-9]+$|\]:[0-9]+$")
+"""A host with a port: colons of an address without brackets are several."""
 MOST_ADDRESSES = 10_000
 SHOWN = 100  # characters of a target that is told
 
@@ -105,6 +107,8 @@ def _target(text: str, urls: bool) -> Target:
             return url(text)
         if "/" in text:
             return Block(network(text))
+        if PORT.search(text):
+            raise Misspelt("has a port, which only a URL may name: http://host:8080/")
         found = host(text)
     except Misspelt as error:
         raise BadTarget(text, str(error)) from None

@@ -124,6 +124,12 @@ def test_what_may_be_read_in_different_ways_is_refused(text: str) -> None:
     assert caught.value.text == text[:100]
 
 
+@pytest.mark.parametrize("text", ["corp.example:8080", "127.0.0.1:80", "[::1]:443", "localhost:0"])
+def test_a_host_with_a_port_is_refused_as_that(text: str) -> None:
+    with pytest.raises(BadTarget, match="has a port"):
+        targets(text)
+
+
 def test_no_spelling_is_read_otherwise_than_the_system_reads_it() -> None:
     rng = random.Random(1)
     understood = 0
