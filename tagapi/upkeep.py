@@ -22,6 +22,7 @@ log = logging.getLogger(__name__)
 
 RECOVER_EVERY = 5  # seconds
 FORGET_EVERY = 60  # seconds
+SWEEP_EVERY = 60  # seconds
 TABLES_EVERY = 6 * 3600  # seconds
 TABLES_FIRST = (
     60  # seconds after the start: a service that is restarted more often than every six hours has its turn too
@@ -56,10 +57,12 @@ class Upkeep:
         tend_collectors: Callable[[], None] = lambda: None,
         begin_due: Callable[[], None] = lambda: None,
         pause_orphans: Callable[[], None] = lambda: None,
+        sweep_files: Callable[[Callable[[str], bool]], None] = lambda _: None,
     ) -> None:
         """`retention` is how long finished jobs are kept, by lane.
 
         `remove_files` is for jobs that are about to be forgotten; it may be told of one more than once.
+        `sweep_files` removes what lost attempts have left of jobs of which it is told that they have ended.
         `begin_due` begins the runs of schedules, in each process; `pause_orphans` looks whose owners are gone.
         """
         self._outside = {
@@ -68,6 +71,7 @@ class Upkeep:
         self._registry = registry
         self._worker = worker
         self._remove_files = remove_files
+        self._sweep_files = sweep_files
         self._tend_tables = tend_tables
         self._tend_collectors = tend_collectors
         self._begin_due = begin_due
@@ -77,6 +81,7 @@ class Upkeep:
         self._scheduler = BackgroundScheduler(timezone="UTC")
         self._every(RECOVER_EVERY, self.recover, RECOVER_EVERY)
         self._every(FORGET_EVERY, self.forget, FORGET_EVERY)
+        self._every(SWEEP_EVERY, self.sweep, SWEEP_EVERY)
         self._every(TABLES_EVERY, self.tend, TABLES_FIRST)
         self._every(COLLECTORS_EVERY, self.collect, COLLECTORS_EVERY / 6)
         self._every(LOOK_AGAIN_EVERY, self.look_again, LOOK_AGAIN_EVERY)
@@ -129,6 +134,17 @@ class Upkeep:
                 self._remove_files(old)
                 self._registry.forget(old)
                 log.info("jobs_forgotten", extra={"jobs": len(old), "lane": lane})
+
+    def sweep(self) -> None:
+        """Remove what attempts have left on disk that were lost, of jobs that have ended since."""
+        self._sweep_files(self._has_ended)
+
+    def _has_ended(self, job_id: str) -> bool:
+        """A job that this registry does not know may be somebody else's."""
+        try:
+            return self._registry.get(job_id).finished
+        except JobNotFound:
+            return False
 
     def look_again(self) -> None:
         """Have tasks look for what arrived outside after their jobs had ended, where no other process does."""

@@ -142,6 +142,18 @@ class ResultFolder:
                 log.warning("result_not_removed", extra={"job": job_id, "error": str(error)})
         shutil.rmtree(self._folder / TRASH, ignore_errors=True)  # what a process that died had begun to remove
 
+    def sweep(self, ended: Callable[[str], bool]) -> None:
+        """Take away what attempts have left behind of jobs of which `ended` says so: nobody comes after them who would.
+
+        Of a job that goes on, its next attempt does.
+        """
+        for job_id in {job_id for _, job_id, _ in self._left() if job_id}:
+            try:
+                if ended(job_id):
+                    self._clear(job_id)
+            except OSError as error:
+                log.warning("staging_not_cleared", extra={"job": job_id, "error": str(error)})
+
     # -- folders -----------------------------------------------------------------------------
 
     def _staging(self, attempt_name: str) -> Path:
@@ -149,11 +161,15 @@ class ResultFolder:
 
     def _clear(self, job_id: str, epoch: float = math.inf) -> None:
         """Take away whatever attempts of this job have staged, up to the one of this epoch."""
+        for folder, owner, its_epoch in self._left():
+            if owner == job_id and its_epoch <= epoch:
+                self._discard(folder)
+
+    def _left(self) -> Iterator[tuple[Path, str, int]]:
+        """The folders of all attempts, each with its job and epoch."""
         with suppress(FileNotFoundError):
-            for staged in (self._folder / STAGING).iterdir():
-                owner, its_epoch = _split(staged.name)
-                if owner == job_id and its_epoch <= epoch:
-                    self._discard(staged)
+            for folder in (self._folder / STAGING).iterdir():
+                yield (folder, *_split(folder.name))
 
     def _discard(self, folder: Path) -> None:
         """At once for everyone who looks, and then in fact."""

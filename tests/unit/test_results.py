@@ -12,7 +12,7 @@ from typing import NoReturn
 
 import pytest
 
-from tag_tasks.datasets.results import ResultFolder, StagedFile, TakenOver
+from tag_tasks.datasets.results import STAGING, ResultFolder, StagedFile, TakenOver
 from tagapi.jobs.errors import TaskFailed, Transient
 
 JOB = str(uuid.UUID(int=1))
@@ -196,6 +196,21 @@ def test_what_a_lost_process_staged_goes_with_its_job(results: ResultFolder) -> 
     (results._staging(f"{JOB}-7") / "it.csv").write_text("half")
     results.remove([JOB])
     assert list(files(results)) == []
+
+
+def lose(results: ResultFolder, job_id: str) -> None:
+    """An attempt of the job is killed: nobody tidies up."""
+    folder = results._folder / STAGING / f"{job_id}-1"
+    folder.mkdir(parents=True)
+    (folder / "rows").write_text("half")
+
+
+def test_what_lost_attempts_left_of_jobs_that_have_ended_is_swept_away(results: ResultFolder) -> None:
+    for job_id in (JOB, OTHER):
+        lose(results, job_id)
+    results.sweep(lambda job_id: job_id == JOB)
+    assert not list(results._folder.rglob(f"{JOB}*"))
+    assert len(list(results._folder.rglob(f"{OTHER}-1"))) == 1
 
 
 @pytest.mark.parametrize("name", ["", ".", "..", "../it.csv", "a/b", "/etc/passwd", ".hidden", "a\0b", "it.csv/"])

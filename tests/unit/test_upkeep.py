@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from functools import partial
 
@@ -33,6 +33,7 @@ class House:
         self.collected: list[str] = []
         self.begun: list[str] = []
         self.swept: list[str] = []
+        self.asked: dict[str, bool] = {}
         self.cleared: list[str] = []
         self.upkeep, self.other = (self._upkeep(worker) for worker in ("here", "there"))
 
@@ -43,7 +44,11 @@ class House:
             tend_collectors=lambda: self.collected.append(worker),
             begin_due=lambda: self.begun.append(worker),
             pause_orphans=lambda: self.swept.append(worker),
+            sweep_files=self._sweep_files,
         )
+
+    def _sweep_files(self, ended: Callable[[str], bool]) -> None:
+        self.asked = {job_id: ended(job_id) for job_id in ("ended", "running", "queued", "unknown")}
 
     def _remove_files(self, job_ids: Sequence[str]) -> None:
         assert all(self.registry.get(job_id).finished for job_id in job_ids), "they are still known"
@@ -103,6 +108,17 @@ def test_a_job_that_is_lost_too_often_fails_with_the_reason(house: House) -> Non
     job = house.registry.get("lost")
     assert job.state is JobState.FAILED
     assert job.error == "the process that ran it was lost 2 times"
+
+
+def test_what_is_left_on_disk_is_swept_away_of_jobs_that_have_ended_alone(house: House) -> None:
+    house.finished("ended")
+    house.accepted("running")
+    house.claimed()
+    house.accepted("queued")
+
+    house.upkeep.sweep()
+
+    assert house.asked == {"ended": True, "running": False, "queued": False, "unknown": False}
 
 
 def test_finished_jobs_go_after_their_time_with_their_keys_and_places(house: House) -> None:
