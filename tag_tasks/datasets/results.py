@@ -14,6 +14,7 @@ import logging
 import math
 import os
 import shutil
+import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -27,6 +28,7 @@ log = logging.getLogger(__name__)
 
 STAGING, TRASH = ".staging", ".trash"
 BUFFER = 1 << 20  # bytes collected before they are written
+TRASHED = 60.0  # seconds after which what is in the trash was left there: to remove it takes a moment
 
 
 class TakenOver(Transient):
@@ -145,7 +147,7 @@ class ResultFolder:
     def sweep(self, ended: Callable[[str], bool]) -> None:
         """Take away what attempts have left behind of jobs of which `ended` says so: nobody comes after them who would.
 
-        Of a job that goes on, its next attempt does.
+        Of a job that goes on, its next attempt does. What somebody died over while it was removed goes, too.
         """
         for job_id in {job_id for _, job_id, _ in self._left() if job_id}:
             try:
@@ -153,6 +155,10 @@ class ResultFolder:
                     self._clear(job_id)
             except OSError as error:
                 log.warning("staging_not_cleared", extra={"job": job_id, "error": str(error)})
+        with suppress(FileNotFoundError):
+            for trash in (self._folder / TRASH).iterdir():
+                if trash.stat().st_ctime < time.time() - TRASHED:
+                    shutil.rmtree(trash, ignore_errors=True)
 
     # -- folders -----------------------------------------------------------------------------
 

@@ -12,7 +12,7 @@ from typing import NoReturn
 
 import pytest
 
-from tag_tasks.datasets.results import STAGING, ResultFolder, StagedFile, TakenOver
+from tag_tasks.datasets.results import STAGING, TRASH, ResultFolder, StagedFile, TakenOver
 from tagapi.jobs.errors import TaskFailed, Transient
 
 JOB = str(uuid.UUID(int=1))
@@ -211,6 +211,18 @@ def test_what_lost_attempts_left_of_jobs_that_have_ended_is_swept_away(results: 
     results.sweep(lambda job_id: job_id == JOB)
     assert not list(results._folder.rglob(f"{JOB}*"))
     assert len(list(results._folder.rglob(f"{OTHER}-1"))) == 1
+
+
+def test_what_somebody_died_over_while_it_was_removed_is_swept_away(
+    results: ResultFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    half = results._folder / TRASH / "half"
+    half.mkdir(parents=True)
+    results.sweep(lambda _: False)
+    assert half.exists(), "somebody may be at it"
+    monkeypatch.setattr("tag_tasks.datasets.results.TRASHED", -1.0)
+    results.sweep(lambda _: False)
+    assert not half.exists()
 
 
 @pytest.mark.parametrize("name", ["", ".", "..", "../it.csv", "a/b", "/etc/passwd", ".hidden", "a\0b", "it.csv/"])
