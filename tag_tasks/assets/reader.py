@@ -35,7 +35,7 @@ class AssetReader:
             if not self._files.there(job_id):
                 raise NotFoundInData(thing="result", name=job_id)
             total, rows = self._files.page(job_id, kinds, (page - 1) * size, size)
-            return {"total": total, "items": [{"kind": row.kind.value, "key": row.key, **row.facts} for row in rows]}
+            return {"total": total, "items": [{**row.facts, "kind": row.kind.value, "key": row.key} for row in rows]}
 
         return self._reads.run(read)
 
@@ -57,4 +57,4 @@ class AssetReader:
 
 def _told(kind: Kind, row: Mapping[str, Any]) -> Mapping[str, Any]:
     more = {name: row[name] for name in ("job_id", "found_at", "changed_at")}
-    return {"kind": kind.value, "key": row["key"], **json.loads(row["facts"]), **more}
+    return {**json.loads(row["facts"]), "kind": kind.value, "key": row["key"], **more}

@@ -266,6 +266,14 @@ def test_what_a_job_found_is_read_page_by_page(there: There) -> None:
         there.reader.found(context.job_id, None, 1, 10)
 
 
+def test_a_row_is_known_by_its_key_whatever_its_facts_are_called(there: There) -> None:
+    context = Context({})
+    there.run([Found(kind=SITES, key="http://a/", facts={"key": "EC", "kind": "of wood"})], context)
+    (found,) = there.reader.found(context.job_id, None, 1, 3)["items"]
+    (asset,) = there.reader.assets("sites", 1, 3, scope_id=CORP)["items"]
+    assert {(one["kind"], one["key"]) for one in (found, asset)} == {("sites", "http://a/")}
+
+
 def test_leaks_are_their_owners(there: There) -> None:
     def run(owner: str, *keys: str) -> Json:
         return there.run([row(key, Kind.LEAKS) for key in keys], scope=NO_SCOPE, owner=owner)
