@@ -48,6 +48,13 @@ IN_EXPORTS = ("delivering", "delivered", "growing", "grown", "stopping", "stoppe
 """Of an export of documents: before and after a step is in the table; before and after the job says so; before and
 after the fence that an attempt makes so that no step comes late."""
 
+PHASE = "phase {name}"
+"""A phase of a scan has begun."""
+
+IN_SCANS = ("keeping", "kept", "comparing", "compared", "publishing", "published")
+"""Of what a scan has found: before and after it is put where Spark reads it, or staged; is compared with what is known;
+becomes the job's result."""
+
 KILL, KILL_WORKER, FREEZE, HOLD, LOSE, HICCUP = "kill", "kill_worker", "freeze", "hold", "lose", "hiccup"
 HOLD_EVERY = 0.01  # seconds between two looks of somebody held
 

@@ -19,6 +19,7 @@ from tests.chaos import (
     kills,
     lost_claims,
     publishing,
+    scans,
     schedules,
     stalled,
     workers,
@@ -65,6 +66,8 @@ class Size:
     """On each store."""
     schedules: int = 1000
     """On each store."""
+    scans: int = 100
+    """Kills, on each store."""
 
 
 Run = Callable[[Arena], Result]
@@ -148,6 +151,11 @@ def _schedules(size: Size, stores: Sequence[str]) -> Iterator[tuple[str, Run]]:
         yield store, partial(schedules.run, store_name=store, schedules=size.schedules)
 
 
+def _scans(size: Size, stores: Sequence[str]) -> Iterator[tuple[str, Run]]:
+    for store in stores:
+        yield store, partial(scans.run, store_name=store, kills=size.scans)
+
+
 PARTS: Mapping[str, Callable[[Size, Sequence[str]], Iterator[tuple[str, Run]]]] = {
     "kills": _kills,
     "redis_restart": _redis_restart,
@@ -164,6 +172,7 @@ PARTS: Mapping[str, Callable[[Size, Sequence[str]], Iterator[tuple[str, Run]]]] 
     "publishing": _publishing,
     "exporting": _exporting,
     "schedules": _schedules,
+    "scans": _scans,
 }
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import api_server
-from tests.chaos.failpoints import Failpoints
+from tests.chaos.failpoints import PHASE, Failpoints
 
 FOLDER = "CHAOS_FOLDER"
 WORKER_HEADER = "Chaos-Worker"
@@ -81,6 +81,28 @@ def _arm(folder: Path) -> None:
     _wrap(Attempt, "journal", before=_at_note(points, "noting"), after=_at_note(points, "noted", 1))
     _wrap(JobRunner, "_record", before=_at(points, "leaving"))
     _wrap_update(JobRegistry, points)
+    _arm_scans(points)
+
+
+def _arm_scans(points: Failpoints) -> None:
+    from tag_tasks.assets.results import Writer
+    from tag_tasks.assets.scan import Scan
+    from tag_tasks.assets.store import _Work
+    from tag_tasks.assets.table import AssetTable
+    from tag_tasks.datasets import results
+    from tagapi import upkeep
+
+    results.TRASHED = RECOVER_EVERY
+    upkeep.SWEEP_EVERY = RECOVER_EVERY  # type: ignore[assignment]
+    _wrap(Scan, "phase", after=lambda _, _scan, name, *__, **___: points.hit(PHASE.format(name=name)))
+    for owner, name, before, after in (
+        (AssetTable, "write_all", "keeping", "kept"),
+        (_Work, "compare", "comparing", "compared"),
+        (Writer, "publish", "publishing", "published"),
+    ):
+        _wrap(owner, name, before=_at(points, before), after=_at(points, after))
+    _wrap(AssetTable, "commit", after=_at(points, "committed"))
+    _wrap(AssetTable, "find_commit", after=_at(points, "settling"))
 
 
 def _hiccups() -> Callable[[], BaseException]:

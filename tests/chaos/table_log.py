@@ -1,4 +1,4 @@
-"""The membership table as its log tells it, read without a line of the product: who committed what, and who is in."""
+"""A table as its log tells it, read without a line of the product: who committed what, and what is in."""
 
 from __future__ import annotations
 
@@ -48,15 +48,20 @@ def commits_of(commits: Iterable[Commit]) -> Counter[str]:
     return Counter(job for commit in commits for job in commit.jobs)
 
 
-def members(table: Path, commits: Sequence[Commit]) -> dict[int, Counter[str]]:
-    """By tag: its members, each with how often it is listed."""
+def active_files(commits: Iterable[Commit]) -> list[str]:
+    """The files of which the table consists."""
     active: dict[str, None] = {}
     for commit in commits:
         for path in commit.removed:
             active.pop(path, None)
         active.update(dict.fromkeys(commit.added))
+    return [*active]
+
+
+def members(table: Path, commits: Sequence[Commit]) -> dict[int, Counter[str]]:
+    """By tag: its members, each with how often it is listed."""
     found: dict[int, Counter[str]] = {}
-    for path in active:
+    for path in active_files(commits):
         tag_id = int(path.split("/")[0].removeprefix("tag_id="))
         users = pq.read_table(table / path, columns=["user_id"], partitioning=None)["user_id"].to_pylist()
         found.setdefault(tag_id, Counter()).update(users)

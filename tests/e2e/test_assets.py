@@ -13,11 +13,11 @@ from typing import Any
 
 import pytest
 
+from tests.e2e.assets_client import ROOT, pages
 from tests.e2e.conftest import served
 from tests.e2e.server import Server, until
 from tests.internet.lab import KEY, OUTSIDE, SHOP, WWW, ZONE, Lab, site
 
-ROOT = "/api/celery_task"
 EVERYTHING = {
     "domain_brute": True,
     "ssl_cert": True,
@@ -62,15 +62,7 @@ class Company:
 
     def pages(self, path: str, **asked: Any) -> list[dict[str, Any]]:
         """All rows, page by page."""
-        found: list[dict[str, Any]] = []
-        page = 1
-        while True:
-            told = self.server.read(f"{ROOT}/{path}/", page=page, size=7, **asked)["data"]
-            found += told["items"]
-            if len(found) >= told["total"]:
-                assert len(found) == told["total"]
-                return found
-            page += 1
+        return pages(self.server, f"{path}/", **asked)
 
     def found(self, told: dict[str, Any], kind: str) -> list[dict[str, Any]]:
         return self.pages(f"{told['celery_id']}/result", kind=kind)

@@ -22,6 +22,7 @@ from tests.chaos import (
     kills,
     lost_claims,
     publishing,
+    scans,
     schedules,
     stalled,
     workers,
@@ -163,6 +164,13 @@ def test_whoever_begins_runs_under_fire_begins_each_once(tmp_path: Path, store: 
     arena = Arena(tmp_path, SEED + STORES.index(store))
     result = clean(schedules.run(arena, store, schedules=40, changes=(spring, autumn), steps=5))
     assert 40 < result.verdict.facts["begun"] < result.verdict.facts["runs due"]
+
+
+@pytest.mark.timeout(240)
+@pytest.mark.parametrize("store", STORES)
+def test_whoever_scans_under_fire_finds_all_of_it_once(arena: Arena, store: str) -> None:
+    result = clean(scans.run(arena, store, kills=5, moments=scans.MOMENTS[3 + STORES.index(store) :: 7]))
+    assert result.verdict.facts["commits of jobs"] > 0 and result.verdict.facts["SUCCESS"] > 0
 
 
 # -- the checker ---------------------------------------------------------------------------

@@ -7,7 +7,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Mapping, Sequence
-from contextlib import AsyncExitStack, ExitStack
+from contextlib import AsyncExitStack, ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -92,6 +92,7 @@ class Lab:
     """A context, on a thread of its own; the ports are those of the module, or any that are free."""
 
     fixed: bool = False
+    sites: Mapping[str, Site] = field(default_factory=lambda: SITES)
     plain: Internet = field(init=False)
     secure: Internet = field(init=False)
     fofa: Fofa = field(default_factory=Fofa)
@@ -130,10 +131,10 @@ class Lab:
         http, https, dns, ssh = (HTTP, HTTPS, DNS, SSH) if self.fixed else (0, 0, 0, 0)
         async with AsyncExitStack() as stack:
             self.plain = await stack.enter_async_context(
-                Internet(ZONE, SITES, addresses=addresses, port=http, name_port=dns)
+                Internet(ZONE, self.sites, addresses=addresses, port=http, name_port=dns)
             )
             self.secure = await stack.enter_async_context(
-                Internet(ZONE, SITES, addresses=(WWW, SHOP), tls=tls, port=https)
+                Internet(ZONE, self.sites, addresses=(WWW, SHOP), tls=tls, port=https)
             )
             server = await asyncio.start_server(_ssh, SHOP, ssh)
             self.ssh = server.sockets[0].getsockname()[1]
@@ -169,5 +170,6 @@ class Lab:
 
 async def _ssh(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     writer.write(b"SSH-2.0-OpenSSH_9.6p1 Debian-4\r\n")
-    await reader.read()
+    with suppress(OSError):  # who listened was killed
+        await reader.read()
     writer.close()
