@@ -10,14 +10,18 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from tests.chaos.scan_jobs import AGAIN, OVER, TENDING, Scan
-from tests.chaos.table_log import Commit, active_files, commits_of
+from tests.chaos.scan_jobs import AGAIN, OVER, TENDING, Scan, Scans, status
+from tests.chaos.table_log import Commit, active_files, commits_of, read_log
 from tests.chaos.verdict import Verdict
+from tests.e2e.assets_client import pages
+from tests.e2e.server import Client
 
 Key = tuple[str, str]
 """A kind, and the key of a row."""
 NOT_DONE = ("refused", "skipped")
 """Findings that say what a job did not do, and are no assets."""
+KINDS = ("domains", "addresses", "sites", "certificates", "findings", "wih")
+SMALL, LARGE = 11, 100  # rows of a page
 LEFT = (".staging", ".scratch", ".trash")
 
 
@@ -36,6 +40,37 @@ class Ended:
     @property
     def commits_due(self) -> int:
         return int(self.state == "SUCCESS" and self.scan.task_type in TENDING and any(self.counts.values()))
+
+
+def judge(client: Client, scans: Scans, truth: Mapping[str, frozenset[Key]], table: Path) -> Verdict:
+    """All of them, once each has ended; `truth` is what each type of scan finds in peace."""
+    verdict = Verdict(failed=[*scans.refused])
+    listed = Counter(one["celery_id"] for one in pages(client, "", LARGE))
+    jobs = {str(one.job) for one in scans.every}
+    verdict.lost += [f"{job} was acknowledged and is not listed" for job in jobs - listed.keys()]
+    verdict.duplicated += [f"{job} is listed, and was never asked for" for job in listed.keys() - jobs]
+    verdict.facts["acknowledged"] = len(jobs)
+    ended = [_ended(client, one) for one in scans.every]
+    commits = read_log(table)
+    judge_jobs(verdict, ended, truth)
+    judge_commits(verdict, ended, commits)
+    judge_sum(verdict, ended, table, commits)
+    of_scope: dict[str, list[Ended]] = defaultdict(list)
+    for one in ended:
+        if one.scan.scope is not None:
+            of_scope[one.scan.scope].append(one)
+    for scope, some in of_scope.items():
+        assets = [row for kind in KINDS for row in pages(client, f"assets/{kind}/", SMALL, scope_id=scope)]
+        judge_scope(verdict, scope, some, assets, truth_of(some, truth))
+    return verdict
+
+
+def _ended(client: Client, one: Scan) -> Ended:
+    told = status(client, str(one.job))
+    sizes = (LARGE, SMALL) if told["status"] == "SUCCESS" else ()
+    rows = [pages(client, f"{one.job}/result/", size) for size in sizes] or [[], []]
+    counts = {name: told[name] for name in ("new", "changed", "gone") if told.get(name)}
+    return Ended(scan=one, state=told["status"], error=told.get("error"), counts=counts, rows=rows[0], small=rows[1])
 
 
 def keys_of(rows: Iterable[Mapping[str, Any]], assets: bool) -> list[Key]:

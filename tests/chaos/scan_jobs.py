@@ -13,7 +13,7 @@ import requests
 from tests.chaos.exports import NOT_NOW
 from tests.e2e.assets_client import ROOT
 from tests.e2e.server import Client
-from tests.internet.lab import OFFICE, SHOP, SITES, WWW, Lab, site
+from tests.internet.lab import OFFICE, SHOP, SITES, WWW, ZONE, Lab, site
 from tests.internet.sites import Get, Site, answer
 
 OVER = ("SUCCESS", "FAILURE", "REVOKED")
@@ -162,6 +162,17 @@ class Scans:
     def _over(self, client: Client, one: Scan) -> bool:
         one.over = one.over or (one.job is not None and status(client, one.job)["status"] in OVER)
         return one.over
+
+
+def planted(lab: Lab) -> dict[str, frozenset[tuple[str, str]]]:
+    """What the lab was built of: kinds and keys, of all names, sites and ports that a scan of each type has to find."""
+    names = [name for name in ZONE if name != "legacy.corp.example"]
+    http, https = lab.plain.port, lab.secure.port
+    sites = [f"http://{name}:{http}/" for name in names if name != "mail.corp.example"]
+    sites += [f"https://{name}:{https}/" for name in names if not name.startswith(("mail.", "dev."))]
+    ports = [(WWW, http), (WWW, https), (SHOP, http), (SHOP, https), (SHOP, lab.ssh), (OFFICE, http)]
+    by_name = frozenset([("domains", name) for name in names] + [("sites", url) for url in sites])
+    return {DOMAINS: by_name, ADDRESSES: frozenset(("addresses", f"{address}:{port}") for address, port in ports)}
 
 
 def status(client: Client, job: str) -> dict[str, Any]:

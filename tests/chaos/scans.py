@@ -7,11 +7,10 @@ from __future__ import annotations
 
 import random
 import time
-from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 from tag_tasks.assets.survey import PHASES
 from tag_tasks.delta.commits import vacuum
@@ -19,18 +18,7 @@ from tests.chaos.failpoints import IN_SCANS, KILL, KILL_WORKER, PHASE, Order
 from tests.chaos.ground import Arena
 from tests.chaos.process import ChaosServer, open_store
 from tests.chaos.report import Result
-from tests.chaos.scan_books import (
-    Ended,
-    Key,
-    judge_commits,
-    judge_jobs,
-    judge_scope,
-    judge_sum,
-    keys_of,
-    left_behind,
-    truth_of,
-    unvacuumed,
-)
+from tests.chaos.scan_books import Key, judge, keys_of, left_behind, unvacuumed
 from tests.chaos.scan_jobs import (
     ADD,
     ADDRESS_MONITOR,
@@ -40,11 +28,10 @@ from tests.chaos.scan_jobs import (
     DOMAINS,
     SYNC,
     TENDING,
-    Scan,
     Scans,
     Town,
+    planted,
     scope_file,
-    status,
 )
 from tests.chaos.table_log import read_log
 from tests.chaos.verdict import Verdict
@@ -62,8 +49,6 @@ MOMENTS = (
 )
 SLOW = {PHASE.format(name=name): name for name in ("alt_dns", "service_detection")}
 """Phases that are asked for only where somebody is to be killed in them, since they take long."""
-KINDS = ("domains", "addresses", "sites", "certificates", "findings", "wih")
-SMALL, LARGE = 11, 100  # rows of a page
 BUSY, BUSY_SECONDS = 8, 20.0  # open jobs; with more of them the next kill waits a while
 WAITED = 15.0  # seconds for which a moment is waited for
 TRIES = 4  # for each kill that is asked for, at most, on average
@@ -109,20 +94,24 @@ class Siege:
         self._say = arena.say
         self._chance = random.Random(f"{arena.seed}-{store_name}")
         self.scans = Scans(lab, self._chance)
+        self._lab = lab
         self._start = start
         self._truth: dict[str, frozenset[Key]] = {}
         self.server = start(None)
 
     def make_peace(self) -> None:
-        """Find out what each type of scan finds. The last one goes on with the scope of the one before it."""
+        """Find out what each type of scan finds: all that was planted, at least."""
         self.server.wait_ready()
         for kind in (DOMAINS, ADDRESSES, DOMAIN_MONITOR, ADDRESS_MONITOR, ADD, SYNC):
             one = self.scans.add(kind, self.scans.scope() if kind in TENDING else None, stopped=False)
             self.scans.push(self.server)
             until(lambda: self.scans.over(self.server), f"{kind} ends", END_SECONDS)
-            rows = pages(self.server, f"{one.job}/result/", LARGE)
+            rows = pages(self.server, f"{one.job}/result/")
             self._truth[kind] = frozenset(keys_of(rows, assets=kind in TENDING))
             self.scans.synced = self.scans.synced or str(one.job)
+        for kind, keys in planted(self._lab).items():
+            kinds = {name for name, _ in keys}
+            assert keys == {key for key in self._truth[kind] if key[0] in kinds}, f"{kind} found {self._truth[kind]}"
         self._truth[AGAIN] = self._truth[DOMAIN_MONITOR]
 
     def run(self, kills: int, moments: Sequence[str]) -> None:
@@ -204,7 +193,7 @@ class Siege:
         with suppress(Late):  # then the verdict names what is stuck
             until(settled, "every scan ends", END_SECONDS, every=0.2)
             until(lambda: not [*left_behind(data, temporary)], "nothing is left", 10)
-        verdict = self._verdict(data / "assets")
+        verdict = judge(self.server, self.scans, self._truth, data / "assets")
         verdict.wrong += left_behind(data, temporary)
         if code := self.server.stop():
             verdict.failed.append(f"the exit code is {code}")
@@ -216,35 +205,3 @@ class Siege:
         verdict.facts["files left to the vacuum"] = len(unvacuumed(table, read_log(table)))
         vacuum(str(table), 0)
         return unvacuumed(table, read_log(table))
-
-    def _verdict(self, table: Path) -> Verdict:
-        verdict = Verdict(failed=[*self.scans.refused])
-        listed = Counter(one["celery_id"] for one in pages(self.server, "", LARGE))
-        jobs = {str(one.job) for one in self.scans.every}
-        verdict.lost += [f"{job} was acknowledged and is not listed" for job in jobs - listed.keys()]
-        verdict.duplicated += [f"{job} is listed, and was never asked for" for job in listed.keys() - jobs]
-        verdict.facts["acknowledged"] = len(jobs)
-        ended = [self._ended(one) for one in self.scans.every]
-        commits = read_log(table)
-        judge_jobs(verdict, ended, self._truth)
-        judge_commits(verdict, ended, commits)
-        judge_sum(verdict, ended, table, commits)
-        of_scope: dict[str, list[Ended]] = defaultdict(list)
-        for one in ended:
-            if one.scan.scope is not None:
-                of_scope[one.scan.scope].append(one)
-        for scope, some in of_scope.items():
-            judge_scope(verdict, scope, some, self._assets(scope), truth_of(some, self._truth))
-        return verdict
-
-    def _assets(self, scope: str) -> Sequence[Mapping[str, Any]]:
-        return [row for kind in KINDS for row in pages(self.server, f"assets/{kind}/", SMALL, scope_id=scope)]
-
-    def _ended(self, one: Scan) -> Ended:
-        told = status(self.server, str(one.job))
-        rows, small = (
-            (pages(self.server, f"{one.job}/result/", size) if told["status"] == "SUCCESS" else [])
-            for size in (LARGE, SMALL)
-        )
-        counts = {name: told[name] for name in ("new", "changed", "gone") if told.get(name)}
-        return Ended(scan=one, state=told["status"], error=told.get("error"), counts=counts, rows=rows, small=small)

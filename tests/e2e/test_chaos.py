@@ -169,7 +169,7 @@ def test_whoever_begins_runs_under_fire_begins_each_once(tmp_path: Path, store: 
 @pytest.mark.timeout(240)
 @pytest.mark.parametrize("store", STORES)
 def test_whoever_scans_under_fire_finds_all_of_it_once(arena: Arena, store: str) -> None:
-    result = clean(scans.run(arena, store, kills=5, moments=scans.MOMENTS[3 + STORES.index(store) :: 7]))
+    result = clean(scans.run(arena, store, kills=4, moments=scans.MOMENTS[3 + STORES.index(store) :: 8]))
     assert result.verdict.facts["commits of jobs"] > 0 and result.verdict.facts["SUCCESS"] > 0
 
 
