@@ -5,6 +5,7 @@ Of each type of scan one is made in peace first, and looked at: what it finds is
 
 from __future__ import annotations
 
+import math
 import random
 import time
 from collections import Counter
@@ -49,15 +50,18 @@ MOMENTS = (
 )
 SLOW = {PHASE.format(name=name): name for name in ("alt_dns", "service_detection")}
 """Phases that are asked for only where somebody is to be killed in them, since they take long."""
-BUSY, BUSY_SECONDS = 8, 20.0  # open jobs; with more of them the next kill waits a while
+BUSY, BUSY_SECONDS = 4, 20.0  # open jobs; with more of them the next kill waits a while
+ALONE = 0.4  # the chance that a scan is alone in its scope
 WAITED = 15.0  # seconds for which a moment is waited for
 TRIES = 4  # for each kill that is asked for, at most, on average
 END_SECONDS = 180.0
 SAY_EVERY = 10  # kills
 
 
-def run(arena: Arena, store_name: str, kills: int, moments: Sequence[str] = MOMENTS) -> Result:
-    """So many kills, and at least one at each of the moments."""
+def run(
+    arena: Arena, store_name: str, kills: int, moments: Sequence[str] = MOMENTS, seconds: float = math.inf
+) -> Result:
+    """So many kills, and at least one at each of the moments; none after so many `seconds`."""
     began, town = time.monotonic(), Town()
     data, temporary = arena.folder / "data", arena.folder / "tmp"
     temporary.mkdir(parents=True)
@@ -70,7 +74,7 @@ def run(arena: Arena, store_name: str, kills: int, moments: Sequence[str] = MOME
         siege = Siege(arena, lab, lambda order: ChaosServer(arena.folder, store, order=order, **variables), store_name)
         try:
             siege.make_peace()
-            siege.run(kills, moments)
+            siege.run(kills, moments, began + seconds)
             verdict = siege.end(data, temporary)
         finally:
             siege.server.kill()
@@ -114,9 +118,9 @@ class Siege:
             assert keys == {key for key in self._truth[kind] if key[0] in kinds}, f"{kind} found {self._truth[kind]}"
         self._truth[AGAIN] = self._truth[DOMAIN_MONITOR]
 
-    def run(self, kills: int, moments: Sequence[str]) -> None:
+    def run(self, kills: int, moments: Sequence[str], end: float) -> None:
         for number in range(TRIES * max(kills, len(moments))):
-            if self.kills.total() >= kills and all(self.kills[one] for one in moments):
+            if time.monotonic() > end or (self.kills.total() >= kills and all(self.kills[one] for one in moments)):
                 return
             self._wait_for_room()
             moment = min(moments, key=lambda one: (self.kills[one], self._chance.random()))
@@ -146,10 +150,12 @@ class Siege:
         return self._met(moment)
 
     def _add(self, moment: str) -> None:
-        """One that finds much for a new scope, and another one, into the same or of no scope."""
+        """One that finds much for a new scope, and often another one, into the same or of no scope."""
         scope, slow = self.scans.scope(), SLOW.get(moment)
         stopped = True if moment == "cancelling" else None
         self.scans.add(DOMAIN_MONITOR, scope, stopped, slow)
+        if self._chance.random() < ALONE:
+            return
         other = self._chance.choice((DOMAINS, ADDRESSES, ADDRESS_MONITOR, ADD, SYNC, AGAIN))
         self.scans.add(other, scope if other in TENDING else None, slow=slow)
 
