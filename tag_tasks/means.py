@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -57,6 +58,11 @@ class Means:
     """By how much rows of users may come later than their time says."""
     credits_monthly: int = 0
     """Documents that a user may export in a month; 0 is without limit."""
+
+    def sweep(self, ended: Callable[[str], bool]) -> None:
+        """Remove what lost attempts have left on disk that nobody would take away, of jobs that have `ended`."""
+        self.results.sweep(ended)
+        self.assets.sweep(ended)
 
     def vacuum(self, hours: float) -> None:
         """Remove what no version younger than so many hours needs of a table; one that is away stops no other."""

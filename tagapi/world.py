@@ -148,7 +148,7 @@ def build(
         max_recoveries=jobs.max_recoveries,
         tasks=tasks,
         remove_files=means.results.remove,
-        sweep_files=means.results.sweep,
+        sweep_files=means.sweep,
         tend_tables=lambda: means.vacuum(vacuum_hours),
         tend_collectors=lambda: _tend_collectors(means, service, settings.export.retention_days),
         begin_due=scheduling.begin_due,

@@ -18,6 +18,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from deltalake import DeltaTable
 from deltalake.transaction import AddAction, RemoveAction
+from pyarrow.fs import FileSelector
 
 from tag_tasks.assets.found import Kind
 from tag_tasks.assets.rows import rows_between
@@ -27,6 +28,7 @@ from tag_tasks.delta.table import JobTable
 from tag_tasks.storage import answered
 from tagapi.jobs.errors import Contended
 
+SCRATCH = "scratch"  # the folder of what Spark reads and no commit refers to
 NO_SCOPE = "-"
 """In place of a scope's id, of what belongs to none; no scope can have it."""
 MOST_FILES = 20  # of a partition: a commit that would make it more writes one in their place
@@ -174,7 +176,7 @@ class AssetTable(JobTable):
     @contextmanager
     def scratch(self, attempt: str) -> Iterator[str]:
         """A folder beside the table, relative to it, for what Spark reads until it is stored."""
-        folder = f"scratch/{attempt}"
+        folder = f"{SCRATCH}/{attempt}"
         try:
             yield folder
         finally:
@@ -195,6 +197,12 @@ class AssetTable(JobTable):
                 if opened is not None:
                     answered(self._threads, opened.close, self._unwritable)
         return None if writer is None else f"{self.path}/{name}"
+
+    def sweep(self, ended: Callable[[str], bool]) -> None:
+        """Remove what lost attempts had Spark read, of jobs of which `ended` says so."""
+        selector = FileSelector(f"{self._root}/{SCRATCH}", allow_not_found=True)
+        left = [one.base_name for one in self._ask(partial(self._files.get_file_info, selector))]
+        self.discard_folders([f"{SCRATCH}/{attempt}" for attempt in left if ended(attempt.rpartition("-")[0])])
 
     def _created(self, name: str) -> pa.NativeFile:
         self._files.create_dir(f"{self._root}/{name.rpartition('/')[0]}")

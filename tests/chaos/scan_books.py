@@ -22,7 +22,8 @@ NOT_DONE = ("refused", "skipped")
 """Findings that say what a job did not do, and are no assets."""
 KINDS = ("domains", "addresses", "sites", "certificates", "findings", "wih")
 SMALL, LARGE = 11, 100  # rows of a page
-LEFT = (".staging", ".scratch", ".trash")
+SCRATCH = "scratch"
+LEFT = (".staging", ".trash")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -164,7 +165,7 @@ def judge_sum(verdict: Verdict, ended: Sequence[Ended], table: Path, commits: Se
 
 def left_behind(data: Path, temporary: Path) -> Iterator[str]:
     """What attempts that were killed have left on disk, but beside the table, where the vacuum looks for it."""
-    for folder in (*(data / "results" / name for name in LEFT), temporary):
+    for folder in (*(data / "results" / name for name in LEFT), data / "assets" / SCRATCH, temporary):
         if folder.is_dir():
             yield from (f"{path} was left behind" for path in folder.iterdir() if folder != temporary or _ours(path))
 

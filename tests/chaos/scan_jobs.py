@@ -118,7 +118,7 @@ class Scans:
             sites |= {slow: True} if slow != "alt_dns" else {}
         addresses = f"{WWW}, {SHOP}, {OFFICE}"
         of_scope = {"scope_id": scope}
-        return {
+        kinds: dict[str, dict[str, Any]] = {
             DOMAINS: {"target": "corp.example", "options": names},
             ADDRESSES: {"target": addresses, "options": sites},
             DOMAIN_MONITOR: {"target": "corp.example", "options": names, **of_scope},
@@ -126,7 +126,8 @@ class Scans:
             ADD: {"target": self._urls, **of_scope},
             SYNC: {"task_id": self.synced, **of_scope},
             AGAIN: of_scope,
-        }[task_type]
+        }
+        return kinds[task_type]
 
     def push(self, client: Client) -> None:
         """Send what is not acknowledged, stop what is to be stopped: whatever the service lets one do."""

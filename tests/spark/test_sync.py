@@ -11,6 +11,7 @@ import pytest
 
 from tag_tasks.assets import found
 from tag_tasks.assets.found import Found, Kind
+from tag_tasks.assets.rows import rows_table
 from tag_tasks.assets.scope import Scope
 from tag_tasks.assets.scope_file import ScopeError
 from tag_tasks.assets.sync import SyncTask
@@ -69,6 +70,13 @@ def test_what_lies_in_the_scope_and_is_new_is_taken(there: There) -> None:
     assert [one["key"] for one in items][:3] == ["b.corp.example", "198.51.100.9:22", "https://a.corp.example/"]
     assert len(items) == 4, "its own result is what was new"
     assert not list(Path(there.table.path).glob("scratch/*")), "nothing is left that was only compared"
+
+
+def test_what_was_only_compared_is_swept_away_of_jobs_that_have_ended(there: There) -> None:
+    there.table.sweep(lambda _: True)
+    lost = [there.table.write_all(f"scratch/{job}-2/sites", [rows_table(FOUND[:1])]) for job in "ab"]
+    there.table.sweep(lambda job: job == "a")
+    assert [Path(str(path)).exists() for path in lost] == [False, True]
 
 
 def test_the_second_time_nothing_is_new(there: There) -> None:

@@ -92,6 +92,7 @@ FALSE: Mapping[str, tuple[str, Callable[[Story], object]]] = {
     "an asset is nobody's": ("wrong", lambda story: story.assets[0].update(job_id="x")),
     "more was new than is there": ("wrong", lambda story: story.change("monitor", counts={"new": {"domains": 4}})),
     "a staged folder is left": ("wrong", lambda story: (story.data / "results/.staging/m-1").mkdir()),
+    "what was only compared is left": ("wrong", lambda story: (story.table / "scratch/m-1").mkdir(parents=True)),
     "a temporary folder is left": ("wrong", lambda story: (story.temporary / "tagapi-x").mkdir(parents=True)),
 }
 
