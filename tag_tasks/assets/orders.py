@@ -12,6 +12,7 @@ from typing import Any
 from tag_tasks.assets.connects import MOST_CONNECTS
 from tag_tasks.assets.guarding import Guarding
 from tag_tasks.assets.options import Options
+from tag_tasks.assets.probes.names import most_candidates
 from tag_tasks.assets.probes.ports import BadPorts, ports_of
 from tag_tasks.assets.scope import Scope
 from tag_tasks.assets.scope_file import ScopeError
@@ -29,6 +30,9 @@ TARGETS: Mapping[str, tuple[type, ...]] = {
     "add_asset_site_task": (Domain, Single, Url),
 }
 """What may be named as a target, of the tasks that take some."""
+NAMES_BELOW = frozenset({"domain_task", "domain_exec_task"})
+"""Those that look for names below their targets."""
+MOST_NAMES = 500_000  # to ask name servers for, in one job: more would not end within its time
 KINDS: Mapping[type, str] = {Domain: "a domain", Single: "an address", Block: "a network", Url: "a URL"}
 
 
@@ -88,12 +92,23 @@ class AssetOrders:
         for target in found if named is not None else ():
             if (why := target_refusal(scopes, target)) is not None:
                 raise OutOfScope(field="data.target", target=text_of(target), why=why.value)
+        if task_type in NAMES_BELOW:
+            self._check_names(found, data)
         ports = _ports(data)
         if Options.of(data.get("options") or {}).port_scan and ports:
             connects = sum(map(size, found)) * len(ports)
             if connects > MOST_CONNECTS:
                 reason = f"{connects} ports of all addresses are too many: there may be {MOST_CONNECTS}"
                 raise Unusable(field="data.target", reason=reason)
+
+    @staticmethod
+    def _check_names(found: Sequence[Target], data: Json) -> None:
+        domains = [one.name for one in found if isinstance(one, Domain)]
+        names = most_candidates(domains, Options.of(data.get("options") or {}))
+        if names > MOST_NAMES:
+            raise Unusable(
+                field="data.target", reason=f"{names} names to ask for are too many: there may be {MOST_NAMES}"
+            )
 
 
 def targets_in(task_type: str, text: str) -> Sequence[Target]:

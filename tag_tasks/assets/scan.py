@@ -16,7 +16,7 @@ from tag_tasks.assets import found
 from tag_tasks.assets.found import Found
 from tag_tasks.assets.guard import Guard
 from tag_tasks.assets.refused import NotReached, Refusal, Refused
-from tag_tasks.assets.scope import Scope
+from tag_tasks.assets.scope import Scope, Why
 from tag_tasks.assets.scope_file import ScopeError
 from tag_tasks.assets.told import Phases
 from tagapi.jobs.errors import TaskFailed
@@ -24,7 +24,8 @@ from tagapi.jobs.task import TaskContext
 
 AT_ONCE = 64  # targets that one job works on at the same time
 TOLD_EVERY = 0.1  # seconds between two times in which it is told how far the work is
-CLOSED = "授权范围文件不可用"
+CLOSED, CLOSED_MEANWHILE = "授权范围文件不可用", "扫描期间授权范围曾不可用"
+SHOWN = 100  # characters of what was not contacted
 T = TypeVar("T")
 
 Take = Callable[[Found], bool]
@@ -132,10 +133,11 @@ def scanned(
 ) -> T:
     """The answer of work on a loop of its own. A cancel ends it at once, with every socket closed.
 
-    Raises JobCancelled, TaskFailed where no scope can be used, and what the work raises.
+    Raises JobCancelled, TaskFailed where no scope can be used, or could not be for a while, and what the work raises.
     """
 
     refused: set[str] = set()
+    closed: set[str] = set()
 
     async def work_guarded() -> T:
         async with open_guard(scopes, record) as guard:
@@ -143,6 +145,8 @@ def scanned(
 
     def record(told: Refusal) -> None:
         refused.add(told.what)
+        if told.why is Why.CLOSED:
+            closed.add(told.what)
         take(found.refusal(told))
 
     async def play() -> T:
@@ -156,7 +160,7 @@ def scanned(
             return await working
 
     try:
-        return asyncio.run(play())
+        answer = asyncio.run(play())
     except asyncio.CancelledError:
         context.check()
         raise
@@ -164,6 +168,9 @@ def scanned(
         raise TaskFailed(reason=f"{CLOSED}: {error}") from error
     except BaseExceptionGroup as error:  # of the workers of `each`: the first one tells
         raise _first(error) from error
+    if closed:  # half of what was asked for is not what was asked for
+        raise TaskFailed(reason=f"{CLOSED_MEANWHILE}：{min(closed)[:SHOWN]} 等 {len(closed)} 个目标未检查")
+    return answer
 
 
 def _first(error: BaseExceptionGroup[BaseException]) -> BaseException:

@@ -21,6 +21,7 @@ from tagapi.jobs.model import Job, Json
 from tagapi.jobs.task import Task, TaskContext
 
 DONE, MONITORED = "完成", "监测完成"
+NOTHING_ASKED = "完成：未启用任何选项，没有检查目标"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -53,7 +54,11 @@ class Scanning(Task):
         with self.tools.files.writing(context) as writer:
             service = self._scanned(context, writer)
             writer.publish()
-        return {"message": DONE, "statistic": statistic(writer.counts()), "service": service}
+        return {
+            "message": DONE if service else NOTHING_ASKED,
+            "statistic": statistic(writer.counts()),
+            "service": service,
+        }
 
     def _scanned(self, context: TaskContext, writer: Writer | _Apart) -> list[dict[str, Any]]:
         """The phases with their seconds."""
@@ -95,7 +100,11 @@ class Tending(Scanning):
 
             def result(stored: Stored) -> Json:
                 counts = {**left, **stored.new}
-                told = {"message": MONITORED, "statistic": statistic(counts), "service": service}
+                told = {
+                    "message": MONITORED if service else NOTHING_ASKED,
+                    "statistic": statistic(counts),
+                    "service": service,
+                }
                 more = {"changed": stored.changed, "gone": stored.gone} if self.changed else {}
                 return {**told, "new": dict(stored.new), **{name: dict(counts) for name, counts in more.items()}}
 

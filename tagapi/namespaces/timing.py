@@ -33,7 +33,11 @@ class TimingRequest(Input):
         validate=validate.Length(1, MOST_CRON, error=f"must be 1 to {MOST_CRON} characters long"),
         metadata={"description": "minute, hour, day of the month, month, day of the week", **NULLABLE},
     )
-    timezone = StrictText(load_default="UTC", metadata={"description": "of the IANA's database; with cron"})
+    timezone = StrictText(
+        load_default=None,
+        allow_none=True,
+        metadata={"description": "of the IANA's database, with cron; UTC where none is given", **NULLABLE},
+    )
 
     example = {"cron": "0 3 * * *", "timezone": "Asia/Shanghai"}
 
@@ -41,12 +45,14 @@ class TimingRequest(Input):
     def _one_of_them(self, values: dict[str, Any], **_: Any) -> None:
         if (values["every_seconds"] is None) == (values["cron"] is None):
             raise ValidationError("must have either every_seconds or cron", "cron")
+        if values["timezone"] is not None and values["cron"] is None:
+            raise ValidationError("goes with cron", "timezone")
 
 
 def timing_of(given: Mapping[str, Any]) -> Timing:
     """Of a valid TimingRequest."""
     if given["cron"] is not None:
-        return Cron(expression=given["cron"], timezone=given["timezone"])
+        return Cron(expression=given["cron"], timezone=given["timezone"] or "UTC")
     return Every(seconds=given["every_seconds"])
 
 

@@ -298,11 +298,23 @@ def test_a_target_outside_is_refused_by_its_name(company: Company, target: str) 
             },
             "data.target",
         ),
+        (
+            "domain_task",
+            {
+                "target": " ".join(f"n{n}.corp.example" for n in range(101)),
+                "options": {"domain_brute": True, "domain_brute_type": "big"},
+            },
+            "data.target",
+        ),
     ],
 )
 def test_what_cannot_be_scanned_is_refused(company: Company, task_type: str, data: dict[str, Any], field: str) -> None:
     told = company.server.post(f"{ROOT}/", {"task_type": task_type, "data": data})
     assert (told.status_code, told.json()["data"]["field"]) == (400, field), told.text
+
+
+def test_that_nothing_was_asked_for_is_said(company: Company) -> None:
+    assert "未启用任何选项" in company.run("ip_task", target=SHOP)["message"]
 
 
 def test_a_broken_scope_file_closes_every_scope(company: Company, tmp_path: Path) -> None:
@@ -314,7 +326,8 @@ def test_a_broken_scope_file_closes_every_scope(company: Company, tmp_path: Path
         until(lambda: company.lab.plain.open, "the tarpit is contacted")
         path.write_text("scopes: [")
         until(lambda: not company.lab.plain.open, "what was open is closed", 5)
-        company.finish(celery_id)
+        ended = company.finish(celery_id)
+        assert ended["status"] == "FAILURE" and "授权范围" in ended["error"], "half of a scan is no success"
         body = {"task_type": "domain_task", "data": {"target": "corp.example"}}
 
         def refused() -> bool:

@@ -406,6 +406,7 @@ def test_a_monitor_is_begun_at_once_and_told(desk: Desk) -> None:
         ({"cron": "*/5 * * * *"}, "data.schedule.cron"),
         ({"cron": "0 3 * *"}, "data.schedule.cron"),
         ({"cron": "0 3 * * *", "timezone": "Mars/Base"}, "data.schedule.timezone"),
+        ({"every_seconds": 21_600, "timezone": "UTC"}, "data.schedule.timezone"),
     ],
 )
 def test_a_timing_that_is_none_or_too_often_is_refused(refusing: Desk, schedule: Any, field: str) -> None:

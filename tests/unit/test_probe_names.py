@@ -149,7 +149,7 @@ def test_name_servers_that_say_nothing_are_given_up_and_keep_nobody_from_theirs(
     options = Options(domain_brute=True, domain_brute_type="small")
 
     async def scene(scan: Scan) -> None:
-        scan.guard._names = Names(net.servers, seconds=0.5)
+        scan.guard._names = Names(net.servers, seconds=2.0)
         words = [name for name, _ in candidates(["dead.example"], options)]
         net.names.silent.update(words)
         await resolve(scan, candidates(["dead.example", "corp.example"], options), set())

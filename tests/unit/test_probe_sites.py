@@ -144,17 +144,23 @@ def test_outside_of_the_scope_nothing_is_looked_for() -> None:
     assert net.accepted == [] and len(taken.said(found.REFUSED)) == 3
 
 
-def test_a_host_that_never_answers_is_told_once_and_holds_up_nobody() -> None:
+def test_a_host_that_does_not_answer_is_told_once_and_holds_up_nobody() -> None:
+    silent_at: list[int] = []
     net = Internet({}, {AT: page(b"x"), "127.1.0.2": habits.silent}, addresses=(AT, "127.1.0.2"))
 
     async def scene(scan: Scan) -> None:
         with silent("127.1.0.3") as (mute, port), silent("127.1.0.5") as (half, other):
+            silent_at.append(other)
             hosts = [(mute, [port, port]), (ip_address("127.1.0.2"), [net.port]), (ip_address(AT), [net.port, 1])]
             hosts += [(ip_address("127.1.0.4"), [net.port]), (half, [other, net.port])]  # where nobody listens
             assert [str(one.host) for one in await find_sites(scan, hosts)] == [AT]
 
     taken = scan(net, [corp()], scene, seconds=SOON)
-    assert taken.said(found.SKIPPED) == [("127.1.0.2", "it took too long"), ("127.1.0.3", "it took too long")]
+    late = "it took too long"
+    assert taken.said(found.SKIPPED) == [
+        *((f"127.1.0.{n}", late) for n in (2, 3)),
+        ("127.1.0.5", f"{late} at port {silent_at[0]}"),
+    ]
 
 
 def test_a_host_that_was_asked_for_is_told_whatever_keeps_it_from_being_a_site() -> None:

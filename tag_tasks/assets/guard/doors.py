@@ -13,6 +13,7 @@ from typing import Any
 
 from tag_tasks.assets.guard.gate import Gate
 from tag_tasks.assets.guard.room import check_room
+from tag_tasks.assets.guard.words import words
 from tag_tasks.assets.limits import Limits
 from tag_tasks.assets.refused import NoTls, NotReached
 from tag_tasks.assets.scope import Asked, Why
@@ -142,10 +143,9 @@ class Doors:
         if door.why is not None:
             self._gate.refuse(str(door.what), str(door.asked.address), door.why)
         if isinstance(error, ssl.SSLError) and not door.clock.expired():
-            reason = (error.reason or type(error).__name__).lower().replace("_", " ")
             lost = NoTls if error.reason in NO_TLS else NotReached
-            raise lost(what=str(door.what), reason=f"no TLS handshake: {reason}") from error
-        reason = "it took too long" if door.clock.expired() else str(error) or type(error).__name__
+            raise lost(what=str(door.what), reason=words(error)) from error
+        reason = "it took too long" if door.clock.expired() else words(error)
         raise NotReached(what=str(door.what), reason=reason) from error
 
     async def watch(self) -> None:

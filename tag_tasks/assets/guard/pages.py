@@ -18,6 +18,7 @@ from yarl import URL
 from tag_tasks.assets.addresses import Address
 from tag_tasks.assets.guard.body import Body
 from tag_tasks.assets.guard.doors import Door
+from tag_tasks.assets.guard.words import words
 from tag_tasks.assets.refused import NotReached
 from tag_tasks.assets.urls import Url
 
@@ -112,7 +113,7 @@ async def get(door: Door, where: Url, most: int) -> Page:
         async with session, session.get(URL(str(where)), allow_redirects=False) as response:
             return await _page(response, where, door.asked.address, most)
     except (aiohttp.ClientError, ValueError) as error:
-        raise NotReached(what=str(where), reason=f"{type(error).__name__}: {error}") from error
+        raise NotReached(what=str(where), reason=words(error)) from error
 
 
 async def _page(response: aiohttp.ClientResponse, where: Url, address: Address, most: int) -> Page:

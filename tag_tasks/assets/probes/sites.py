@@ -20,6 +20,7 @@ from tag_tasks.assets.urls import PORTS, Url
 MOST_SITES = 20_000  # in what is answered with: rows go on after it
 MOST_KEPT = 128 * 1024 * 1024  # bytes of the pages of all sites together
 AT_LEAST = 4096  # bytes of a page that are kept then: titles are at the beginning
+MOST_TOLD = 5  # ports of a host that do not answer
 WRONG_SCHEME = (
     b"plain HTTP request was sent to HTTPS port",
     b"speaking plain HTTP to an SSL-enabled server port",
@@ -52,13 +53,30 @@ class _Looked:
     host: Host
     named: bool
     left: int
-    silent: int = 0
+    lost: int = 0
     """Tries that had no answer in time or, of a host that is named, no site."""
+    silent: list[int] = field(default_factory=list)
+    """The ports of those without an answer in time."""
     reason: str = ""
 
+    def take(self, error: NotReached, port: int) -> None:
+        late = _silent(error, self.host)
+        self.lost += late or self.named
+        if late:
+            self.silent.append(port)
+        if late or not self.silent:
+            self.reason = str(error.facts["reason"])
+
     def tell(self, scan: Scan, tried: int) -> None:
-        if not self.left and self.silent == tried:
-            scan.skipped(written(self.host), self.reason)
+        if self.left or not (self.silent or self.lost == tried):
+            return
+        at = "" if self.lost == tried else f" at {_some(sorted(self.silent))}"
+        scan.skipped(written(self.host), f"{self.reason}{at}")
+
+
+def _some(ports: Sequence[int]) -> str:
+    shown = ", ".join(map(str, ports[:MOST_TOLD]))
+    return f"port {shown}" if len(ports) <= MOST_TOLD else f"port {shown} and {len(ports) - MOST_TOLD} more"
 
 
 @dataclass(slots=True)
@@ -91,8 +109,8 @@ async def find_sites(
     """The sites at these hosts, looked for at these ports of each. `total` is the number of all of those together; of a
     list of hosts they are counted here.
 
-    What does not answer is no site; of a host that has no answer in time at any of its ports, it is told. Of those that
-    are `named`, since somebody asked for them, it is told whatever kept them from being one. Rows are left to `tell` or
+    What refuses is no site; where there is no answer in time, there may be one, and it is told. Of hosts that are
+    `named`, since somebody asked for them, it is told whatever kept them from having one. Rows are left to `tell` or
     `identify`.
     """
     sites = _Sites()
@@ -102,8 +120,7 @@ async def find_sites(
         try:
             site = await _site(scan, looked.host, port)
         except NotReached as error:
-            looked.silent += looked.named or _silent(error, looked.host)
-            looked.reason = str(error.facts["reason"])
+            looked.take(error, port)
         else:
             if site is not None and not sites.take(site):
                 tell(scan, [site])
