@@ -20,6 +20,7 @@ import click
 from gunicorn.app.base import BaseApplication
 
 from tagapi.logs import configure_logs
+from tagapi.metrics.processes import SharedFolder
 from tagapi.registries import unusable
 from tagapi.serving.framing import MOST_LINE
 from tagapi.serving.limits import Limits
@@ -39,6 +40,7 @@ class Server(BaseApplication):  # type: ignore[misc]
 
     def __init__(self, settings: Settings, host: str, port: int) -> None:
         self._settings = settings
+        self._numbers = SharedFolder()
         self._bind = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
         server = settings.server
         self.limits = Limits(
@@ -73,6 +75,8 @@ class Server(BaseApplication):  # type: ignore[misc]
             "errorlog": "-",
             "loglevel": "warning",
             "proc_name": "tagapi",
+            "child_exit": lambda _server, worker: self._numbers.forget(worker.pid),
+            "on_exit": lambda _server: self._numbers.remove(),
         }
         for name, value in options.items():
             self.cfg.set(name, value)

@@ -25,11 +25,13 @@ from tagapi.namespaces.edge import Proxies
 from tagapi.namespaces.export.front import ExportFront
 from tagapi.namespaces.export.reading import Readings
 from tagapi.namespaces.health.front import HealthFront
+from tagapi.namespaces.metrics.front import MetricsFront
 from tagapi.namespaces.tags.front import TagsFront
 from tagapi.namespaces.tasks.front import TasksFront
 from tagapi.namespaces.tasks.live import Live
 from tagapi.namespaces.tasks.orders import Orders
 from tagapi.namespaces.workers.front import WorkersFront
+from tagapi.serving.records import OBSERVER
 from tagapi.settings import Settings
 from tagapi.world import World, build
 
@@ -48,7 +50,7 @@ def create_app(settings: Settings, listening: Sequence[tuple[str, int]] = ()) ->
     world = build(settings, partial(may_still, gate), listening)
     app = Flask("tagapi", static_folder=None)
     install(app, _fronts(world, settings), gate, hosts, proxies, __version__)
-    app.extensions["tagapi"] = world
+    app.extensions |= {"tagapi": world, OBSERVER: world.metrics.requests.answered}
     world.start()
     log.info("service_started", extra={"environment": settings.environment})
     return app
@@ -83,4 +85,5 @@ def _fronts(world: World, settings: Settings) -> Sequence[Front]:
         ExportFront(service, documents, Readings(world.hub, documents)),
         CeleryTaskFront(service, world.scheduling, asset_orders(means), asset_reader(means, at_once)),
         HealthFront(service, settings.environment, world.facts),
+        MetricsFront(service, world.metrics.expose),
     ]

@@ -1,7 +1,7 @@
 """The tokens file: who may ask, each token kept as nothing but its SHA-256.
 
-A YAML list of `{name, role: user|admin, sha256}`, with `may: [publish, audience, scan]` where a user may do more.
-It is looked at again every second in which somebody asks, so that removing an entry revokes its token;
+A YAML list of `{name, role: user|admin, sha256}`, with `may: [publish, audience, scan, metrics]` where a user may do
+more. It is looked at again every second in which somebody asks, so that removing an entry revokes its token;
 while it cannot be used, nobody comes in. Nothing of its content but names is ever told: a token may
 stand there by mistake.
 """
@@ -36,7 +36,7 @@ PREFIX = "tagapi_"  # so that scanners for leaked secrets, and people, know one 
 SECRET_BYTES = 32
 KEYS = {"name", "role", "sha256"}
 MAY = "may"
-RIGHTS = ("publish", "audience", "scan")
+RIGHTS = ("publish", "audience", "scan", "metrics")
 """What a user may be allowed beside; an admin may all of it."""
 
 LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times faster, where PyYAML was built with it

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import socket
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import timedelta
 from functools import partial
@@ -24,6 +24,7 @@ from tag_tasks.assets.scope import Own
 from tag_tasks.assets.scope_file import ScopeFile
 from tag_tasks.assets.table import AssetTable
 from tag_tasks.audiences.sent import SentTable
+from tag_tasks.bounded import BoundedThreads, NoAnswer
 from tag_tasks.datasets.cleaned import CleanedTables
 from tag_tasks.datasets.results import ResultFolder
 from tag_tasks.documents.collectors import CollectorTable
@@ -42,6 +43,7 @@ from tag_tasks.spark.sources import Source, Sources
 from tag_tasks.tags.table import MembershipTable
 from tagapi import __version__, timetable
 from tagapi.executors.thread_pool import ThreadPoolExecutor
+from tagapi.jobs.errors import StoreUnavailable
 from tagapi.jobs.lists import Bounds, Query, task_label
 from tagapi.jobs.model import DEFAULT_LANE, JobState
 from tagapi.jobs.registry import JobRegistry
@@ -51,6 +53,9 @@ from tagapi.jobs.scheduling import Scheduling
 from tagapi.jobs.service import JobService
 from tagapi.jobs.task import Task
 from tagapi.jobs.watch import Watch
+from tagapi.metrics import asked
+from tagapi.metrics.exposed import Metrics
+from tagapi.metrics.sampled import State
 from tagapi.own import own_sockets
 from tagapi.pushes.hub import Hub
 from tagapi.registries import open_registry
@@ -64,6 +69,7 @@ UPKEEP = "upkeep"
 """Who asks for what upkeep starts."""
 UNFINISHED = frozenset(state for state in JobState if not state.final)
 RENEWALS = 6  # of a lease before it lapses: five may be missed
+METRICS_SECONDS = 1.0  # that the store has for an answer
 VACUUM_MARGIN = 24.0  # hours that a file stays after its version is gone, and longer than any job
 
 
@@ -80,6 +86,7 @@ class World:
     scheduling: Scheduling
     executor: ThreadPoolExecutor
     upkeep: Upkeep
+    metrics: Metrics
     settings: Settings
 
     def start(self) -> None:
@@ -88,6 +95,7 @@ class World:
         self.upkeep.start()
         self.watch.start()
         self.hub.start()
+        self.metrics.start()
 
     def stop(self) -> None:
         """Drain: begin nothing more, let running attempts finish or go back to the queue, let go of Spark.
@@ -101,6 +109,7 @@ class World:
         self.upkeep.stop()
         self.executor.stop(self.settings.jobs.drain_seconds)
         self.means.spark.stop()
+        self.metrics.stop()
         log.info("stopped")
 
     @property
@@ -155,7 +164,25 @@ def build(
         pause_orphans=scheduling.pause_orphans,
     )
     watch, hub = Watch(registry), Hub(settings.server.max_pushes)
-    return World(means, tasks, registry, watch, hub, service, scheduling, executor, upkeep, settings)
+    metrics = _metrics(means.spark, hub, registry, tasks, lanes)
+    registry.observed_by(metrics.jobs)
+    return World(means, tasks, registry, watch, hub, service, scheduling, executor, upkeep, metrics, settings)
+
+
+def _metrics(spark: Spark, hub: Hub, registry: JobRegistry, tasks: Iterable[str], lanes: Collection[str]) -> Metrics:
+    threads = BoundedThreads("metrics-store", most=2, seconds=METRICS_SECONDS, patience=METRICS_SECONDS / 2)
+
+    def look() -> State:
+        sums = {"spark_restarts": spark.lost, "store_errors": registry.errors}
+        return State(pushes=hub.open, spark_up=spark.is_up(), sums=sums)
+
+    def ask() -> asked.Stored | None:
+        try:
+            return threads.run(lambda: asked.read(registry, lanes))
+        except (StoreUnavailable, NoAnswer):
+            return None
+
+    return Metrics(__version__, tasks, look, ask)
 
 
 def _tend_collectors(means: Means, service: JobService, days: float) -> None:

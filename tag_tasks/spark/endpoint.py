@@ -25,6 +25,9 @@ CLIENT_ONLY = "SPARK_CONNECT_MODE_ENABLED"
 class SparkEndpoint(Protocol):
     """A Spark Connect server that can be talked to, most of the time."""
 
+    lost: int
+    """How many servers that were ours have ended, each to be replaced by another."""
+
     def start(self) -> None:
         """Begin to look after the server; returns at once."""
 
@@ -49,6 +52,8 @@ def spark_endpoint(remote: str) -> SparkEndpoint:
 
 class RemoteServer:
     """A Spark Connect server that others look after."""
+
+    lost = 0
 
     def __init__(self, address: str) -> None:
         self._address = address
@@ -75,6 +80,7 @@ class ChildServer:
         self._address: str | None = None
         self._child: subprocess.Popen[bytes] | None = None
         self._stopping = threading.Event()
+        self.lost = 0
 
     def start(self) -> None:
         threading.Thread(target=self._supervise, name="spark-supervisor", daemon=True).start()
@@ -107,6 +113,7 @@ class ChildServer:
                 log.exception("spark_not_started")
             if self._stopping.is_set():
                 return
+            self.lost += 1
             pause = RESPAWN_AT_LEAST if time.monotonic() - born > YOUNG else min(RESPAWN_AT_MOST, pause * 2)
             log.warning("spark_lost", extra={"back_in_seconds": pause})
             self._stopping.wait(pause)

@@ -102,6 +102,11 @@ class Spark:
         """`sc://host:port`; None while there is no server."""
         return self._endpoint.address()
 
+    @property
+    def lost(self) -> int:
+        """How many embedded servers have ended, each to be replaced by another."""
+        return self._endpoint.lost
+
     def ready(self) -> bool:
         """Whether Spark answers. Where this server has not answered yet it is asked, by a thread of its own and one
         question at a time: nobody waits for a server that hangs, and an embedded one that does is restarted."""

@@ -25,8 +25,9 @@ from typing import Any
 
 from tagapi.jobs import changes
 from tagapi.jobs.errors import IllegalTransition, JobNotFound, KeyReused, OwnerQueueFull, QueueFull, StaleAttempt
-from tagapi.jobs.lists import Bounds, ListKey, Page, Query
+from tagapi.jobs.lists import Bounds, ListKey, Page, Query, waiting
 from tagapi.jobs.model import DEFAULT_LANE, Change, Job, Request, new_token
+from tagapi.jobs.observer import Observer
 from tagapi.jobs.schedule_registry import ScheduleRegistry
 
 
@@ -81,11 +82,19 @@ class JobRegistry(ABC):
     schedules: ScheduleRegistry
     """What is begun by the clock, in the same store."""
 
+    observer = Observer()
+
+    def observed_by(self, observer: Observer) -> None:
+        """Tell it of every change of a job that this process writes from now on."""
+        self.observer = self.schedules.observer = observer
+
     def add(self, request: Request, bounds: Bounds, key: IdempotencyKey | None = None) -> Added:
         """Admit a request. Raises KeyReused, QueueFull or OwnerQueueFull, having stored nothing."""
         job, replayed = self._admit(request, bounds, key)
         if replayed and (job.request.task, job.request.compared) != (request.task, request.compared):
             raise KeyReused
+        if not replayed:
+            self.observer.written(None, job)
         return Added(job=job, replayed=replayed)
 
     def update(self, job_id: str, change: Change, token: str | None = None) -> Job:
@@ -104,6 +113,7 @@ class JobRegistry(ABC):
                 return before
             after = replace(after, version=before.version + 1, token=token)
             if self._swap(before, after):
+                self.observer.written(before, after)
                 return after
 
     def claim(self, worker: str, lease: timedelta, sent: Claim | None = None, lane: str = DEFAULT_LANE) -> Job | None:
@@ -171,6 +181,15 @@ class JobRegistry(ABC):
             raise QueueFull(queued=queued, retry_after=QUEUE_RETRY_AFTER)
         if queued_of_owner >= bounds.queued_per_owner:
             raise OwnerQueueFull(owner=owner, queued=queued_of_owner, retry_after=QUEUE_RETRY_AFTER)
+
+    def queued_in(self, lane: str) -> int:
+        """How many jobs wait for an attempt in this lane."""
+        return self._page(waiting(None, lane), None, 0, 1).total
+
+    @property
+    def errors(self) -> int:
+        """How many calls of this process the store has not answered, or answered with an error."""
+        return 0
 
     # -- primitives ------------------------------------------------------------------------
 

@@ -24,6 +24,7 @@ from tagapi.jobs import schedules
 from tagapi.jobs.errors import ScheduleNotFound, TooManySchedules
 from tagapi.jobs.lists import Bounds
 from tagapi.jobs.model import Job, Request, new_token
+from tagapi.jobs.observer import Observer
 from tagapi.jobs.schedules import Change, NextOfCron, Schedule, run_of
 
 DUE_AT_ONCE = 100
@@ -61,6 +62,9 @@ class Begun:
 
 class ScheduleRegistry(ABC):
     """Policy; a backend supplies the primitives below. Safe to call from many threads."""
+
+    observer = Observer()
+    """Of the runs that are begun."""
 
     def __init__(self, now: Callable[[], datetime], jobs: Callable[[Sequence[str]], Sequence[Job]]) -> None:
         """`now` is the registry's clock; `jobs` reads those of some jobs that exist."""
@@ -114,6 +118,7 @@ class ScheduleRegistry(ABC):
                 return None
             after = replace(schedules.begun(before, now, next_of), version=before.version + 1, token=token)
             if (job := self._begin(before, after, run_of(before), bounds)) is not None:
+                self.observer.written(None, job)
                 return Begun(schedule=after, job=job)
         return None
 

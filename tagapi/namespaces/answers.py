@@ -25,17 +25,16 @@ def respond(
     response = Response(text, status, mimetype="application/json")
     if headers:
         response.headers.extend(headers)
-    if len(text) >= SMALLEST:
-        _compress(response, request)
-    return response
+    return compressed(response) if len(text) >= SMALLEST else response
 
 
-def _compress(response: Response, asked: Request) -> None:
-    """Compress a large answer if the request says so. Caches are told that others get another one."""
+def compressed(response: Response) -> Response:
+    """A large answer, compressed if the request says so. Caches are told that others get another one."""
     response.vary.add("Accept-Encoding")
-    if _preferred(asked):
+    if _preferred(request):
         response.set_data(gzip.compress(response.get_data(), LEVEL, mtime=0))
         response.content_encoding = "gzip"
+    return response
 
 
 def _preferred(asked: Request) -> bool:

@@ -26,6 +26,9 @@ class Availability:
         self._lock = threading.Lock()
         self._lost = False
         self._asked_at = -ASK_AGAIN
+        self._counting = threading.Lock()
+        self.errors = 0
+        """Calls that ended with an error of the driver."""
 
     @contextmanager
     def asked(self) -> Iterator[None]:
@@ -41,6 +44,8 @@ class Availability:
 
     def lost(self, error: Exception) -> StoreUnavailable:
         """Remember that the store is away, and say so to the caller. The error's text is for the log alone."""
+        with self._counting:
+            self.errors += 1
         if not self._lost:
             log.error("store_lost", extra={"store": self._store, "error": f"{type(error).__name__}: {error}"})
         self._lost = True

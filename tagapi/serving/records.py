@@ -10,7 +10,7 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -25,6 +25,11 @@ TAKE_OVER = "tagapi.take_over"
 """A list, to which an app that goes on with the socket itself appends a function of the socket, which does not block,
 and of the bytes that came behind the request. It sends the whole answer, head and all, and must not wait."""
 
+OBSERVER = "tagapi.requests"
+"""The extension of an app that hears of each request that was answered: of its method, route, status and seconds. It
+must not raise, and not wait."""
+Observer = Callable[[str | None, str | None, int, float], None]
+
 WRITE_EVERY = 0.25  # seconds
 MOST_WAITING = 100_000  # records; where they cannot be written as fast as they come, the oldest are lost
 BATCH = 1000
@@ -34,6 +39,7 @@ class RequestLog:
     """Of one worker. `level` is that of the events; None where none are wanted."""
 
     def __init__(self, level: int | None) -> None:
+        self.observer: Observer | None = None
         self._level = level or 0
         self._wanted = level is not None
         self._waiting: deque[dict[str, Any]] = deque(maxlen=MOST_WAITING)
@@ -55,6 +61,8 @@ class RequestLog:
         self, address: str, method: str | None, environ: Mapping[str, Any], status: int, seconds: float, size: int
     ) -> None:
         """A request was answered with `size` bytes. `seconds` are the service's own, without the client's."""
+        if self.observer is not None:
+            self.observer(method, environ.get(ROUTE), status, seconds)
         if self._wanted:
             self._waiting.append(
                 {

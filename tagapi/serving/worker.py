@@ -28,7 +28,7 @@ from tagapi.serving.answering import Answering
 from tagapi.serving.connection import Connection, State
 from tagapi.serving.framing import Refused, Stage
 from tagapi.serving.limits import Ended, Limits
-from tagapi.serving.records import REQUEST_ID, TAKE_OVER, RequestLog
+from tagapi.serving.records import OBSERVER, REQUEST_ID, TAKE_OVER, RequestLog
 from tagapi.serving.refusals import refusal
 
 log = logging.getLogger(__name__)
@@ -67,6 +67,10 @@ class LoopWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn is untyped
             super().init_process()
         finally:
             self.requests.stop()
+
+    def load_wsgi(self) -> None:
+        super().load_wsgi()
+        self.requests.observer = getattr(self.wsgi, "extensions", {}).get(OBSERVER)
 
     # -- coming in -------------------------------------------------------------------------
 

@@ -36,6 +36,7 @@ from tagapi.namespaces.export.asked import (
 )
 from tagapi.namespaces.export.front import ExportFront
 from tagapi.namespaces.health.front import HealthFront
+from tagapi.namespaces.metrics.front import MetricsFront
 from tagapi.namespaces.tags.front import TagsFront
 from tagapi.namespaces.tasks.asked import (
     PredictRequest,
@@ -65,6 +66,7 @@ FRONTS: list[Front] = [
     ExportFront(NOTHING, NOTHING, NOTHING),
     CeleryTaskFront(NOTHING, NOTHING, NOTHING, NOTHING),
     HealthFront(NOTHING, "", NOTHING),
+    MetricsFront(NOTHING, NOTHING),
 ]
 BODIES: Mapping[str, Any] = {
     "/api/v1/tags/trigger": {"tag_ids": [1]},
@@ -102,7 +104,12 @@ NOT_THERE = (
 NAMES_AN_AUDIENCE = {(method, f"{TASKS}/audiences/sync") for method in ("GET", "HEAD", "DELETE")}
 IN_THE_BODY = (f"{TASKS}/status/", f"{V3}/tasks/export/")
 """Paths whose answers say there that a job is not known."""
-NEEDS_RIGHT = {("DELETE", f"{TASKS}/audiences/users/<anything:user_id>"), ("POST", f"{CELERY}/")}
+NEEDS_RIGHT = {
+    ("DELETE", f"{TASKS}/audiences/users/<anything:user_id>"),
+    ("POST", f"{CELERY}/"),
+    ("GET", "/metrics"),
+    ("HEAD", "/metrics"),
+}
 
 
 class From(HTTPAdapter):

@@ -34,6 +34,7 @@ OPERATIONS = [
     ("GET", "/health"),
     ("GET", "/health/live"),
     ("GET", "/health/ready"),
+    ("GET", "/metrics"),
     ("POST", "/api/v1/tags/trigger"),
     ("GET", "/api/v1/tags/available"),
     ("GET", "/api/v1/tags/{tag_id}"),

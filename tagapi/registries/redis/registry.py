@@ -61,6 +61,10 @@ class RedisRegistry(JobRegistry):
         )
         self.schedules = RedisSchedules(lambda: self.now(), self.get_all, self._redis, self._asking, self._admission)
 
+    @property
+    def errors(self) -> int:
+        return self._available.errors
+
     def check(self) -> None:
         self._available.check(self.queued)
 

@@ -56,6 +56,10 @@ class SqliteRegistry(JobRegistry):
             lambda: self.now(), self.get_all, self._reading_one_moment, self._write, self._begun
         )
 
+    @property
+    def errors(self) -> int:
+        return self._available.errors + self._writable.errors
+
     def check(self) -> None:
         self._available.check(self.queued)
 

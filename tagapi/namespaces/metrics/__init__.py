@@ -1,0 +1,1 @@
+"""The numbers for Prometheus: they belong to no document."""
