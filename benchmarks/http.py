@@ -21,6 +21,8 @@ THREADS = 16
 CONNECTIONS = 4
 SECONDS = 3.0
 ROUNDS = 5
+TURNS = 30
+TURN_SECONDS = 0.5
 TRIGGER = json.dumps({"tag_ids": [1, 2, 3], "user_ids": ["user_000001", "user_000002"]}).encode()
 FEW, MANY = 100, 100_000
 
@@ -39,6 +41,7 @@ def run(folder: Path, _users: int, _jobs: int) -> None:
             "TAGAPI_LOGS__LEVEL": "WARNING",
             "TAGAPI_LOGS__REQUESTS": "WARNING",  # every request is recorded, as by default
         }
+        _measure_numbers(folder / "numbers", variables)
         server = Server(folder / "http", variables)
         bare_port = free_port()
         bare = subprocess.Popen([sys.executable, "-m", "benchmarks.bare", str(bare_port), str(THREADS)], cwd=ROOT)
@@ -50,6 +53,32 @@ def run(folder: Path, _users: int, _jobs: int) -> None:
             bare.terminate()
             bare.wait()
             server.kill()
+
+
+def _measure_numbers(folder: Path, variables: dict[str, str]) -> None:
+    """With the numbers and without, in turns that are short: whatever else the machine does is the same for both."""
+    shutil.rmtree(folder, ignore_errors=True)
+    measured = Server(folder / "with", variables)
+    unmeasured = Server(folder / "without", variables, program=("-m", "benchmarks.unmeasured"))
+    try:
+        asked = []
+        for server in (measured, unmeasured):
+            server.wait_alive()
+            asked.append((server.port, get(f"/api/v1/tasks/{server.trigger([1, 2, 3])}/status")))
+            _rate(*asked[-1])
+        costs = [_cost(asked[0], asked[1], first=number % 2) for number in range(TURNS)]
+        figure(
+            "task status: cost with metrics / without", median(costs), "×", most=1.05, note=f"median of {TURNS} turns"
+        )
+    finally:
+        measured.kill()
+        unmeasured.kill()
+
+
+def _cost(one: tuple[int, bytes], other: tuple[int, bytes], first: int) -> float:
+    """Of a request to the one, in requests to the other; `first` says which of them is asked first."""
+    rates = {place: _rate(*(one, other)[place], seconds=TURN_SECONDS) for place in (first, 1 - first)}
+    return rates[1] / rates[0]
 
 
 def _measure(server: Server, bare_port: int) -> None:
