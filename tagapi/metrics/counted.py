@@ -27,6 +27,9 @@ REQUEST_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0,
 JOB_SECONDS = (0.1, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3600.0, 14400.0)
 FINAL = tuple(state.value for state in JobState if state.final)
 
+DELIVERY_OUTCOMES = ("delivered", "failed", "given_up")
+"""Taken; not taken, and tried again; not taken for the last time."""
+
 
 class _Request(NamedTuple):
     """The series of one kind of request, found once."""
@@ -117,6 +120,19 @@ class Jobs(Observer):
             self._ran.labels(task).observe(ended.seconds)
         if after.finished:
             self._finished.labels(task, after.state.value).inc()
+
+
+class Deliveries:
+    """Hears of each attempt to tell a webhook something."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._ended = Counter("tagapi_deliveries", "Attempts to deliver to a webhook.", ["outcome"], registry=registry)
+        for outcome in DELIVERY_OUTCOMES:
+            self._ended.labels(outcome)
+
+    def ended(self, outcome: str) -> None:
+        """By one of DELIVERY_OUTCOMES."""
+        self._ended.labels(outcome).inc()
 
 
 class Sums:

@@ -9,7 +9,7 @@ from prometheus_client import CollectorRegistry, disable_created_metrics, genera
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from tagapi.metrics.asked import StoreCollector, Stored
-from tagapi.metrics.counted import Jobs, Requests
+from tagapi.metrics.counted import Deliveries, Jobs, Requests
 from tagapi.metrics.processes import FOLDER
 from tagapi.metrics.sampled import Sampler, State
 
@@ -26,6 +26,7 @@ class Metrics:
         own = CollectorRegistry(auto_describe=False)
         self.requests = Requests(own)
         self.jobs = Jobs(own, tasks)
+        self.deliveries = Deliveries(own)
         self._sampler = Sampler(own, look)
         if os.environ.get(FOLDER):
             self._told = CollectorRegistry(auto_describe=False)

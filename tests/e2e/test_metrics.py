@@ -95,7 +95,7 @@ def test_every_number_of_the_board_is_told(busy: Server) -> None:
     assert len(names) > 15
     assert names <= told
     rows = [panel["title"] for panel in board["panels"] if panel["type"] == "row"]
-    assert rows == ["Requests", "Jobs", "Queue", "Spark, store, processes", "Pushes and schedules"]
+    assert rows == ["Requests", "Jobs", "Queue", "Spark, store, processes", "Pushes, webhooks, schedules"]
 
 
 def test_the_board_asks_for_labels_that_there_are(busy: Server) -> None:

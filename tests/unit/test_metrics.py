@@ -246,6 +246,14 @@ def test_whatever_clients_send_the_series_are_few() -> None:
     assert told.metrics.expose().count(b"tagapi_http_requests_total{") == 2
 
 
+def test_deliveries_are_counted_by_what_came_of_them() -> None:
+    told = Told(World())
+    for outcome in ("failed", "failed", "delivered"):
+        told.metrics.deliveries.ended(outcome)
+    counts = [told.get("deliveries_total", outcome=outcome) for outcome in ("delivered", "failed", "given_up")]
+    assert counts == [1, 2, 0]
+
+
 # -- what a process says of itself ---------------------------------------------------------
 
 
