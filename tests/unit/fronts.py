@@ -15,6 +15,7 @@ from tagapi.namespaces.celery_task.front import CeleryTaskFront
 from tagapi.namespaces.edge import Proxies
 from tagapi.namespaces.export.front import ExportFront
 from tagapi.namespaces.health.front import HealthFront
+from tagapi.namespaces.metrics.front import MetricsFront
 from tagapi.namespaces.tags.front import TagsFront
 from tagapi.namespaces.tasks.front import TasksFront
 from tagapi.namespaces.workers.front import WorkersFront
@@ -33,6 +34,7 @@ def client_of(gate: Gate, *more: Front, world: World | None = None) -> FlaskClie
         ExportFront(service, NoDocuments(), None),
         CeleryTaskFront(service, world.scheduling, AnyAssets(), AnyAssets()),
         HealthFront(service, "local", lambda: {"spark": "ready"}),
+        MetricsFront(service, lambda: b"tagapi_workers 1\n"),
     ]
     app = Flask("tagapi", static_folder=None)
     install(app, [*fronts, *more], gate, Hosts(open_to_all=isinstance(gate, OpenGate)), Proxies(loopback=True), "0")

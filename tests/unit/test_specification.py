@@ -170,7 +170,7 @@ def test_the_page_begins_with_a_quick_start(specification: dict[str, Any]) -> No
 
 def test_each_section_says_in_english_what_it_is(specification: dict[str, Any]) -> None:
     sections = {tag["name"]: tag["description"] for tag in specification["tags"]}
-    assert list(sections) == ["tags", "workers", "tasks", "export", "celery_task", "health"]
+    assert list(sections) == ["tags", "workers", "tasks", "export", "celery_task", "health", "metrics"]
     for text in sections.values():
         assert re.search(r"[A-Za-z]+(,? [a-z]+){3}", text)
 

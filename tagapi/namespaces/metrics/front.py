@@ -29,7 +29,7 @@ class MetricsFront(Front):
     """See the module."""
 
     name = "metrics"
-    title = "指标 — Numbers for Prometheus"
+    title = "指标 — Numbers of what the service does, for Prometheus"
     prefixes = ("/metrics",)
     error_schema = TagsError
 
