@@ -4,14 +4,32 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable
+from pathlib import Path
 
 from prometheus_client import CollectorRegistry, disable_created_metrics, generate_latest
+from prometheus_client.metrics_core import Metric
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from tagapi.metrics.asked import StoreCollector, Stored
 from tagapi.metrics.counted import Deliveries, Jobs, Requests
 from tagapi.metrics.processes import FOLDER
 from tagapi.metrics.sampled import Sampler, State
+
+
+class _Files(MultiProcessCollector):
+    """Leaves out a file that its process has only just made, or was killed while making: there is nothing in it."""
+
+    def collect(self) -> Iterable[Metric]:
+        files = [str(file) for file in Path(self._path).glob("*.db") if _size(file)]
+        found: Iterable[Metric] = self.merge(files)  # type: ignore[no-untyped-call]
+        return found
+
+
+def _size(file: Path) -> int:
+    try:
+        return file.stat().st_size
+    except FileNotFoundError:  # of a worker that has just gone
+        return 0
 
 
 class Metrics:
@@ -30,7 +48,7 @@ class Metrics:
         self._sampler = Sampler(own, look)
         if os.environ.get(FOLDER):
             self._told = CollectorRegistry(auto_describe=False)
-            MultiProcessCollector(self._told)  # type: ignore[no-untyped-call]
+            _Files(self._told)  # type: ignore[no-untyped-call]
         else:
             self._told = own
         self._told.register(StoreCollector(version, ask))
