@@ -65,7 +65,7 @@ def _measure_numbers(folder: Path, variables: dict[str, str]) -> None:
         for server in (measured, unmeasured):
             server.wait_alive()
             asked.append((server.port, get(f"/api/v1/tasks/{server.trigger([1, 2, 3])}/status")))
-            _rate(*asked[-1])
+            rate(*asked[-1])
         costs = [_cost(asked[0], asked[1], first=number % 2) for number in range(TURNS)]
         figure(
             "task status: cost with metrics / without", median(costs), "×", most=1.05, note=f"median of {TURNS} turns"
@@ -77,7 +77,7 @@ def _measure_numbers(folder: Path, variables: dict[str, str]) -> None:
 
 def _cost(one: tuple[int, bytes], other: tuple[int, bytes], first: int) -> float:
     """Of a request to the one, in requests to the other; `first` says which of them is asked first."""
-    rates = {place: _rate(*(one, other)[place], seconds=TURN_SECONDS) for place in (first, 1 - first)}
+    rates = {place: rate(*(one, other)[place], seconds=TURN_SECONDS) for place in (first, 1 - first)}
     return rates[1] / rates[0]
 
 
