@@ -49,6 +49,26 @@ class TooManySchedules(JobError):
     code = "too_many_schedules"
 
 
+class WebhookNotFound(JobError):
+    message = "There is no webhook {webhook_id}."
+    code = "webhook_not_found"
+
+
+class DeliveryNotFound(JobError):
+    message = "There is no delivery {delivery_id}."
+    code = "delivery_not_found"
+
+
+class TooManyWebhooks(JobError):
+    message = "{owner} already has {webhooks} webhooks, and may have no more."
+    code = "too_many_webhooks"
+
+
+class WebhookPaused(JobError):
+    message = "The webhook is paused ({why}): resume it first."
+    code = "webhook_paused"
+
+
 class QueueFull(JobError):
     message = "The queue is full: {queued} jobs are waiting. Try again in {retry_after} s."
     code = "queue_full"

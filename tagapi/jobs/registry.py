@@ -28,6 +28,7 @@ from tagapi.jobs.errors import IllegalTransition, JobNotFound, KeyReused, OwnerQ
 from tagapi.jobs.lists import Bounds, ListKey, Page, Query, waiting
 from tagapi.jobs.model import DEFAULT_LANE, Change, Job, Request, new_token
 from tagapi.jobs.observer import Observer
+from tagapi.jobs.outbox import Outbox
 from tagapi.jobs.schedule_registry import ScheduleRegistry
 
 
@@ -81,6 +82,9 @@ class JobRegistry(ABC):
 
     schedules: ScheduleRegistry
     """What is begun by the clock, in the same store."""
+
+    outbox: Outbox
+    """Who is told of jobs, in the same store: a change of a job is written with what it delivers."""
 
     observer = Observer()
 
@@ -223,7 +227,8 @@ class JobRegistry(ABC):
 
     @abstractmethod
     def _swap(self, before: Job, after: Job) -> bool:
-        """Atomically replace the job, if it still has the version of `before`, with all that is derived from it."""
+        """Atomically replace the job, if it still has the version of `before`, with all that is derived from it, and
+        put what that delivers into the outbox."""
 
     @abstractmethod
     def _next_due(self, now: datetime, lane: str) -> str | None:

@@ -27,6 +27,7 @@ from tagapi.auth import (
 from tagapi.hosts import BadHost, ForeignOrigin, Misdirected
 from tagapi.jobs.errors import (
     AlreadyFinished,
+    DeliveryNotFound,
     IsRunning,
     JobError,
     JobNotFound,
@@ -45,8 +46,11 @@ from tagapi.jobs.errors import (
     StoreUnavailable,
     TaskFailed,
     TooManySchedules,
+    TooManyWebhooks,
     Transient,
     Unusable,
+    WebhookNotFound,
+    WebhookPaused,
 )
 
 log = logging.getLogger(__name__)
@@ -79,6 +83,10 @@ STATUS: Mapping[type[JobError], int] = {
     AlreadyFinished: 409,
     IsRunning: 409,
     TooManySchedules: 409,
+    WebhookNotFound: 404,
+    DeliveryNotFound: 404,
+    TooManyWebhooks: 409,
+    WebhookPaused: 409,
     NotParked: 409,
     NotRetryable: 409,
     Conflict: 409,

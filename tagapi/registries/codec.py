@@ -56,7 +56,12 @@ def dump_request(request: Request) -> bytes:
 
 
 def load_request(job_id: str, stored: bytes) -> Request:
-    asked = up_to_date(orjson.loads(stored), REQUEST_STEPS)
+    return request_of(job_id, orjson.loads(stored))
+
+
+def request_of(job_id: str, stored: Any) -> Request:
+    """From what JSON says."""
+    asked = up_to_date(stored, REQUEST_STEPS)
     return Request(job_id=job_id, **{**asked, "labels": tuple(asked["labels"])})
 
 
@@ -71,7 +76,12 @@ def _dump(one: Request | Job, names: Sequence[str]) -> bytes:
 
 def load_facts(stored: bytes) -> dict[str, Any]:
     """The moving part, as a Job takes it."""
-    facts = up_to_date(orjson.loads(stored), MOVING_STEPS)
+    return facts_of(orjson.loads(stored))
+
+
+def facts_of(stored: Any) -> dict[str, Any]:
+    """From what JSON says."""
+    facts = up_to_date(stored, MOVING_STEPS)
     for name in MOMENTS:
         facts[name] = _moment(facts[name])
     facts["state"] = JobState(facts["state"])

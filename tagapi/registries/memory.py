@@ -17,11 +17,14 @@ from tagapi.jobs.errors import JobNotFound
 from tagapi.jobs.lists import Bounds, ListKey, Page, due, moves, waiting
 from tagapi.jobs.model import DEFAULT_LANE, Job, Request
 from tagapi.jobs.registry import CHANGES_KEPT, Changed, IdempotencyKey, JobRegistry
+from tagapi.registries.memory_outbox import MemoryOutbox
 from tagapi.registries.memory_schedules import MemorySchedules
 
 
 class MemoryRegistry(JobRegistry):
     """Everything under one lock, which is held for microseconds."""
+
+    outbox: MemoryOutbox
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -40,6 +43,7 @@ class MemoryRegistry(JobRegistry):
         self.schedules = MemorySchedules(
             lambda: self.now(), self.get_all, self._lock, lambda run, bounds: self._admitted(run, bounds, None)[0]
         )
+        self.outbox = MemoryOutbox(lambda: self.now(), self._lock)
 
     def check(self) -> None:
         """Memory is never away."""
@@ -93,6 +97,7 @@ class MemoryRegistry(JobRegistry):
             if current is None or current.version != before.version:
                 return False
             self._place(current, after)
+            self.outbox.put(self.outbox.known.deliveries(current, after))
             return True
 
     def _count(self, wanted: Sequence[ListKey]) -> int:

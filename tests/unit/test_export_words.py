@@ -101,6 +101,10 @@ UNUSED = {
     "is_running",
     "schedule_not_found",
     "too_many_schedules",
+    "webhook_not_found",
+    "delivery_not_found",
+    "too_many_webhooks",
+    "webhook_paused",
 }
 """What is told in other ways here, or not met."""
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from tagapi.jobs.model import JobState
+from tagapi.jobs.notifying import OWNER_GONE, RECEIVER_GONE, TOO_MANY_WAIT
+from tagapi.jobs.webhooks import DeliveryState
 
 STATUS: Mapping[JobState, str] = {
     JobState.QUEUED: "PENDING",
@@ -31,6 +33,10 @@ ERRORS: Mapping[str, str] = {
     "is_running": "La tarea está en ejecución",
     "schedule_not_found": "No existe esa programación",
     "too_many_schedules": "{owner} ya tiene {schedules} programaciones, el máximo",
+    "webhook_not_found": "No existe ese webhook",
+    "delivery_not_found": "No existe esa entrega",
+    "too_many_webhooks": "{owner} ya tiene {webhooks} webhooks, el máximo",
+    "webhook_paused": "El webhook está en pausa: reanúdelo primero",
     "already_finished": "La tarea ya ha terminado ({status}) y no se puede cancelar",
     "not_parked": "La tarea no espera a que un administrador la resuelva",
     "method_not_allowed": "El método no está permitido en esta ruta",
@@ -105,6 +111,13 @@ REASONS: Mapping[str, str] = {
     "must be a whole number": "debe ser un número entero",
     "has too many digits": "tiene demasiadas cifras",
     "given more than once": "se dio más de una vez",
+    "it is no address of the web": "no es una dirección web",
+    "it has to be an https address": "debe ser una dirección https",
+    "it must not have a user or a password in it": "no puede llevar usuario ni contraseña",
+    "it must not have a fragment": "no puede llevar un fragmento",
+    "it is no address of the internet, and TAGAPI_WEBHOOKS__ALLOW does not list it": (
+        "no es una dirección de Internet, y TAGAPI_WEBHOOKS__ALLOW no la tiene"
+    ),
     "must be 1 to 255 visible ASCII characters": "debe tener de 1 a 255 caracteres ASCII visibles",
 }
 """What is wrong with a field, where the schemas that all fronts share say it."""
@@ -116,4 +129,27 @@ KINDS: Mapping[str, str] = {
     "must be an object": "debe ser un objeto",
 }
 """Likewise, by how it begins."""
+
+PAUSED: Mapping[str, str] = {
+    OWNER_GONE: "su dueño ya no puede recibir esto",
+    TOO_MANY_WAIT: "esperan demasiadas entregas",
+    RECEIVER_GONE: "quien recibe respondió 410 Gone",
+}
+"""Why a webhook is paused."""
+WEBHOOK_REMOVED = "El webhook se ha eliminado"
+DELIVERY_STATUS: Mapping[DeliveryState, str] = {
+    DeliveryState.WAITING: "PENDING",
+    DeliveryState.DELIVERED: "SUCCESS",
+    DeliveryState.GIVEN_UP: "FAILURE",
+}
+DELIVERY_STATUSES = ("PENDING", "STARTED", "RETRY", "SUCCESS", "FAILURE")
+DELIVERY_ERRORS: Mapping[str, str] = {
+    "address not allowed": "la dirección no está permitida",
+    "timeout": "no respondió a tiempo",
+    "no such host": "el nombre no se pudo resolver",
+    "no TLS handshake": "no hubo conexión TLS",
+    "no answer": "no hubo respuesta",
+}
+"""Why nobody answered."""
+
 INVALID = "Valor no válido en «{field}»: {reason}"

@@ -26,6 +26,7 @@ from tagapi.registries.codec import Decoded, dump_moving, from_micros, micros, p
 from tagapi.registries.redis import scripts
 from tagapi.registries.redis.admission import TIMEOUT, Admission
 from tagapi.registries.redis.names import list_name, list_names, of_lane
+from tagapi.registries.redis.outbox import RedisOutbox
 from tagapi.registries.redis.schedules import RedisSchedules
 from tagapi.registries.versions import check_version
 
@@ -35,6 +36,8 @@ P = scripts.PREFIX
 
 class RedisRegistry(JobRegistry):
     """One round trip for each step; what has to be one step is a script."""
+
+    outbox: RedisOutbox
 
     def __init__(self, url: str) -> None:
         # Any: the client's annotations allow for text and for asynchronous answers, which are not asked for here.
@@ -59,6 +62,7 @@ class RedisRegistry(JobRegistry):
         self._admission = Admission(
             lambda: self.now(), self._server_time, self.get_all, self._check_bounds, self._available
         )
+        self.outbox = RedisOutbox(lambda: self.now(), self._redis, self._asking)
         self.schedules = RedisSchedules(lambda: self.now(), self.get_all, self._redis, self._asking, self._admission)
 
     @property
@@ -152,8 +156,13 @@ class RedisRegistry(JobRegistry):
         arguments: list[Any] = [before.id, before.number, before.version, after.version, dump_moving(after)]
         arguments += [*_derived(before), list_names(left), *_derived(after), list_names(entered)]
         arguments += [of_lane(after.lane)]
-        with self._asking():
-            return bool(self._swap_script(args=arguments))
+        while True:
+            delivered = self.outbox.arguments(before, after)
+            with self._asking():
+                told = int(self._swap_script(args=[*arguments, *delivered]))
+            if told >= 0:
+                return bool(told)
+            self.outbox.learn()
 
     def forget(self, job_ids: Iterable[str]) -> None:
         finished = [job for job in self.get_all(list(job_ids)) if job.finished]

@@ -11,12 +11,12 @@ Numbers in `due` and `finished` are padded, so that equal times come in the orde
 from tagapi.jobs.registry import CHANGES_KEPT
 
 PREFIX = "tagapi:"
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 
 OPEN = """
 -- ARGV: the version of this release. Answers the version of what is there; what is older has this one from now on.
--- From 1 to 3 no key changes: what is below them is brought up to date when it is read. Keys of lanes, but the
--- first one's, and the stream of changes came with 3.
+-- From 1 to 4 no key changes: what is below them is brought up to date when it is read. Keys of lanes, but the
+-- first one's, and the stream of changes came with 3, those of webhooks with 4.
 local P, version = 'tagapi:', ARGV[1]
 local stored = redis.call('GET', P..'schema')
 local found = tonumber(stored or (redis.call('EXISTS', P..'numbers') == 1 and 1 or version))
@@ -79,16 +79,28 @@ ADMIT = ADMITTING + "return admit()"
 SWAP = (
     _PLACE
     + """
--- ARGV: id, number, version before, version after, moving, then due, finished, leased and lists before and after, lane.
--- Answers 1, or 0 where the job has another version. The same write sent again finds its own version and answers 0:
--- the caller then reads the job, and knows its token.
+-- ARGV: id, number, version before, version after, moving, then due, finished, leased and lists before and after, lane,
+--       generation of the webhooks, deliveries to them: {id, version, webhook, due, happened, delivery}...
+-- Answers 1, or 0 where the job has another version, or -1 where there are other webhooks. The same write sent again
+-- finds its own version and answers 0: the caller then reads the job, and knows its token.
 local id = ARGV[1]
 if redis.call('HGET', P..'job:'..id, 'version') ~= ARGV[3] then return 0 end
+if (redis.call('GET', P..'webhooks:generation') or '') ~= ARGV[15] then return -1 end
 redis.call('HSET', P..'job:'..id, 'version', ARGV[4], 'moving', ARGV[5])
 place(id, tonumber(ARGV[2]), ARGV[14],
   {due = ARGV[6], finished = ARGV[7], leased = ARGV[8], lists = ARGV[9]},
   {due = ARGV[10], finished = ARGV[11], leased = ARGV[12], lists = ARGV[13]})
 changed(id)
+for n = 16, #ARGV, 6 do
+  local key, of = P..'delivery:'..ARGV[n], ARGV[n + 2]
+  if redis.call('EXISTS', key) == 0 then
+    local number = redis.call('INCR', P..'deliveries:numbers')
+    redis.call('HSET', key, 'number', number, 'version', ARGV[n + 1], 'happened', ARGV[n + 4], 'delivery', ARGV[n + 5])
+    redis.call('ZADD', P..'deliveries:due:'..of, ARGV[n + 3], string.format('%016d', number))
+    redis.call('HSET', P..'deliveries:ids:'..of, number, ARGV[n])
+    redis.call('ZADD', P..'deliveries:log:'..of, number, number)
+  end
+end
 return 1
 """
 )

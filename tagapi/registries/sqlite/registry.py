@@ -22,6 +22,7 @@ from tagapi.jobs.registry import Changed, IdempotencyKey, JobRegistry
 from tagapi.registries.availability import Availability
 from tagapi.registries.codec import Decoded, dump_moving, dump_request, from_micros, micros, places
 from tagapi.registries.sqlite import lists
+from tagapi.registries.sqlite.outbox import SqliteOutbox
 from tagapi.registries.sqlite.schedules import SqliteSchedules
 from tagapi.registries.sqlite.tables import make_tables
 from tagapi.registries.sqlite.writer import GroupWriter
@@ -37,11 +38,16 @@ BEFORE_ADMISSION = f"""SELECT coalesce(
 """
 NEXT_DUE = "SELECT id FROM jobs WHERE lane = ? AND due <= ? ORDER BY due, number LIMIT 1"
 CHANGED_UPTO = "SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'changes'), 0)"
+SWAP = """UPDATE jobs SET version = ?, moving = ?, due = ?, finished = ?, leased = ?
+  WHERE number = ? AND id = ? AND version = ? AND (SELECT generation FROM webhooks_generation) = ?
+"""
 ADMIT = "INSERT INTO admitted VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 
 
 class SqliteRegistry(JobRegistry):
     """One file, in WAL mode: readers never wait. A writer thread commits, each commit synced to disk."""
+
+    outbox: SqliteOutbox
 
     def __init__(self, path: str) -> None:
         self._path = Path(path)
@@ -55,6 +61,7 @@ class SqliteRegistry(JobRegistry):
         self.schedules = SqliteSchedules(
             lambda: self.now(), self.get_all, self._reading_one_moment, self._write, self._begun
         )
+        self.outbox = SqliteOutbox(lambda: self.now(), self._reading_one_moment, self._write)
 
     @property
     def errors(self) -> int:
@@ -179,14 +186,15 @@ class SqliteRegistry(JobRegistry):
         columns = (after.version, dump_moving(after), *places(after), before.number, before.id, before.version)
 
         def swapped(db: apsw.Connection) -> bool:
-            db.execute(
-                "UPDATE jobs SET version = ?, moving = ?, due = ?, finished = ?, leased = ?"
-                " WHERE number = ? AND id = ? AND version = ?",
-                columns,
-            )
-            if written := bool(db.changes()):
-                lists.move(db, before, after)
-            return written
+            while True:
+                known = self.outbox.known
+                db.execute(SWAP, (*columns, known.generation))
+                if db.changes():
+                    lists.move(db, before, after)
+                    self.outbox.put(db, known.deliveries(before, after))
+                    return True
+                if not self.outbox.learn(db):
+                    return False
 
         return self._write(swapped)
 

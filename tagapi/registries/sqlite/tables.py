@@ -15,7 +15,7 @@ from tagapi.registries.versions import check_version
 
 BLOCK = 1024  # job numbers that share a row of the tally
 PAGE_SIZE = 1024  # bytes: an admission touches some thirty pages, and each of them is written to the log whole
-SCHEMA_VERSION = 5
+SCHEMA_VERSION = 6
 INDEXES = """
 CREATE INDEX jobs_due ON jobs (lane, due, number) WHERE due IS NOT NULL;
 
@@ -43,6 +43,25 @@ CREATE INDEX schedules_due ON schedules (due, number) WHERE due IS NOT NULL;
 CREATE INDEX schedules_owner ON schedules (owner, number);
 
 CREATE INDEX schedules_namespace ON schedules (namespace, number);
+"""
+OUTBOX = """
+CREATE TABLE webhooks (
+  number INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, version INTEGER NOT NULL, owner TEXT NOT NULL,
+  webhook BLOB NOT NULL
+);
+
+CREATE TABLE webhooks_generation (generation TEXT NOT NULL);
+
+INSERT INTO webhooks_generation VALUES ('');
+
+CREATE TABLE deliveries (
+  number INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, version INTEGER NOT NULL, webhook TEXT NOT NULL,
+  due INTEGER, happened INTEGER NOT NULL, delivery BLOB NOT NULL
+);
+
+CREATE INDEX deliveries_webhook ON deliveries (webhook, number);
+
+CREATE INDEX deliveries_due ON deliveries (webhook, due, number) WHERE due IS NOT NULL;
 """
 ADMITTED = """
 CREATE VIEW admitted (number, id, version, moving, due, finished, leased, lane, request, enters, owner, route, value)
@@ -94,6 +113,7 @@ END;
 {CHANGES}
 {ADMITTED}
 {SCHEDULES}
+{OUTBOX}
 CREATE TRIGGER forget AFTER DELETE ON jobs BEGIN
   DELETE FROM requests WHERE number = old.number;
   DELETE FROM keys WHERE number = old.number;
@@ -106,6 +126,7 @@ MIGRATIONS = {
     4: f"ALTER TABLE jobs ADD COLUMN lane TEXT NOT NULL DEFAULT '{DEFAULT_LANE}';"
     f"DROP INDEX jobs_due; DROP INDEX jobs_finished; DROP VIEW admitted; {INDEXES} {CHANGES} {ADMITTED}",
     5: SCHEDULES,
+    6: OUTBOX,
 }
 """By the version that each leads to. What a table holds is brought up to date when it is read: `versions.py`."""
 
