@@ -19,6 +19,7 @@ from tagapi import __version__
 from tagapi.auth import Gate, TokensUnavailable, open_gate
 from tagapi.hosts import Hosts
 from tagapi.jobs.schedules import Schedule
+from tagapi.jobs.webhooks import Webhook
 from tagapi.namespaces.base import Front, install
 from tagapi.namespaces.celery_task.front import RIGHT, CeleryTaskFront
 from tagapi.namespaces.edge import Proxies
@@ -30,10 +31,11 @@ from tagapi.namespaces.tags.front import TagsFront
 from tagapi.namespaces.tasks.front import TasksFront
 from tagapi.namespaces.tasks.live import Live
 from tagapi.namespaces.tasks.orders import Orders
+from tagapi.namespaces.tasks.webhook_render import render_news
 from tagapi.namespaces.workers.front import WorkersFront
 from tagapi.serving.records import OBSERVER
 from tagapi.settings import Settings
-from tagapi.world import World, build
+from tagapi.world import Outside, World, build
 
 log = logging.getLogger(__name__)
 
@@ -47,7 +49,8 @@ def create_app(settings: Settings, listening: Sequence[tuple[str, int]] = ()) ->
     open_to_all = settings.auth.tokens_file is None
     hosts = Hosts(settings.server.hosts, open_to_all=open_to_all)
     proxies = Proxies(settings.server.trusted_proxies, loopback=open_to_all)
-    world = build(settings, partial(may_still, gate), listening)
+    outside = Outside(partial(may_still, gate), partial(may_hear, gate), render_news)
+    world = build(settings, outside, listening)
     app = Flask("tagapi", static_folder=None)
     install(app, _fronts(world, settings), gate, hosts, proxies, __version__)
     app.extensions |= {"tagapi": world, OBSERVER: world.metrics.requests.answered}
@@ -70,6 +73,15 @@ def may_still(gate: Gate, schedule: Schedule) -> bool:
     return owner.may(RIGHT) and (owner.admin or schedule.arguments.get("user") is not None)
 
 
+def may_hear(gate: Gate, webhook: Webhook) -> bool:
+    """Whether a webhook's owner may still hear of what it tells; where that cannot be said, they may."""
+    try:
+        owner = gate.known(webhook.owner)
+    except TokensUnavailable:
+        return True
+    return owner is not None and (owner.admin or not webhook.everyone)
+
+
 def _fronts(world: World, settings: Settings) -> Sequence[Front]:
     """A line for each document."""
     service, means = world.service, world.means
@@ -81,7 +93,7 @@ def _fronts(world: World, settings: Settings) -> Sequence[Front]:
     return [
         TagsFront(service, world.scheduling, tag_reader(means, at_once), settings.environment),
         WorkersFront(service, world.scheduling, filters, means.results),
-        TasksFront(service, limits, Live(world.hub, world.watch), orders),
+        TasksFront(service, limits, Live(world.hub, world.watch), orders, world.notifying),
         ExportFront(service, documents, Readings(world.hub, documents)),
         CeleryTaskFront(service, world.scheduling, asset_orders(means), asset_reader(means, at_once)),
         HealthFront(service, settings.environment, world.facts),

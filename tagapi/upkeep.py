@@ -32,6 +32,7 @@ PARKED_JOBS = Query(states=frozenset({JobState.PARKED}), limit=1)
 COLLECTORS_EVERY = 60  # seconds
 SCHEDULES_EVERY = 1  # seconds
 ORPHANS_EVERY = 30  # seconds
+WEBHOOKS_EVERY = 60  # seconds
 LOOK_AGAIN_EVERY = 300  # seconds
 LOOK_AGAIN_AFTER = (timedelta(hours=1), timedelta(days=1))
 """After the end of a job with effects outside: what was sent and not answered may arrive that late."""
@@ -58,12 +59,14 @@ class Upkeep:
         begin_due: Callable[[], None] = lambda: None,
         pause_orphans: Callable[[], None] = lambda: None,
         sweep_files: Callable[[Callable[[str], bool]], None] = lambda _: None,
+        tidy_webhooks: Callable[[], None] = lambda: None,
     ) -> None:
         """`retention` is how long finished jobs are kept, by lane.
 
         `remove_files` is for jobs that are about to be forgotten; it may be told of one more than once.
         `sweep_files` removes what lost attempts have left of jobs of which it is told that they have ended.
-        `begin_due` begins the runs of schedules, in each process; `pause_orphans` looks whose owners are gone.
+        `begin_due` begins the runs of schedules, in each process; `pause_orphans` looks whose owners are gone;
+        `tidy_webhooks` sees to what is kept of deliveries.
         """
         self._outside = {
             name: task for name, task in (tasks or {}).items() if type(task).look_again is not Task.look_again
@@ -76,6 +79,7 @@ class Upkeep:
         self._tend_collectors = tend_collectors
         self._begin_due = begin_due
         self._pause_orphans = pause_orphans
+        self._tidy_webhooks = tidy_webhooks
         self._retention = retention if isinstance(retention, Mapping) else {DEFAULT_LANE: retention}
         self._max_recoveries = max_recoveries
         self._scheduler = BackgroundScheduler(timezone="UTC")
@@ -87,6 +91,7 @@ class Upkeep:
         self._every(LOOK_AGAIN_EVERY, self.look_again, LOOK_AGAIN_EVERY)
         self._every(SCHEDULES_EVERY, self.begin_due, SCHEDULES_EVERY)
         self._every(ORPHANS_EVERY, self.pause_orphans, ORPHANS_EVERY)
+        self._every(WEBHOOKS_EVERY, self.tidy_webhooks, WEBHOOKS_EVERY)
 
     def _every(self, seconds: float, step: Callable[[], None], first: float) -> None:
         """A late run, however late, is worth one run, and so are several that fell together."""
@@ -188,9 +193,14 @@ class Upkeep:
             self._begin_due()
 
     def pause_orphans(self) -> None:
-        """Pause the schedules of those who are gone, where no other process does."""
+        """Pause the schedules and webhooks of those who are gone, where no other process does."""
         if self._registry.lock("orphans", self._worker, ORPHANS_EVERY / 2):
             self._pause_orphans()
+
+    def tidy_webhooks(self) -> None:
+        """See to what is kept of deliveries, where no other process does."""
+        if self._registry.lock("webhooks", self._worker, WEBHOOKS_EVERY / 2):
+            self._tidy_webhooks()
 
     def collect(self) -> None:
         """Tend the collectors, where no other process that shares the registry does."""

@@ -45,7 +45,8 @@ from tagapi import __version__, timetable
 from tagapi.executors.thread_pool import ThreadPoolExecutor
 from tagapi.jobs.errors import StoreUnavailable
 from tagapi.jobs.lists import Bounds, Query, task_label
-from tagapi.jobs.model import DEFAULT_LANE, JobState
+from tagapi.jobs.model import DEFAULT_LANE, JobState, Json
+from tagapi.jobs.notifying import Notifying
 from tagapi.jobs.registry import JobRegistry
 from tagapi.jobs.runner import JobRunner, RunnerLimits
 from tagapi.jobs.schedules import Schedule
@@ -53,6 +54,7 @@ from tagapi.jobs.scheduling import Scheduling
 from tagapi.jobs.service import JobService
 from tagapi.jobs.task import Task
 from tagapi.jobs.watch import Watch
+from tagapi.jobs.webhooks import Delivery, Webhook
 from tagapi.metrics import asked
 from tagapi.metrics.exposed import Metrics
 from tagapi.metrics.sampled import State
@@ -61,6 +63,9 @@ from tagapi.pushes.hub import Hub
 from tagapi.registries import open_registry
 from tagapi.settings import Assets, Fofa, GitHub, Google, Jobs, Meta, Settings
 from tagapi.upkeep import Upkeep
+from tagapi.webhooks.addresses import Allowed, allowed
+from tagapi.webhooks.posting import Poster
+from tagapi.webhooks.sender import Sender
 
 log = logging.getLogger(__name__)
 
@@ -84,6 +89,8 @@ class World:
     hub: Hub
     service: JobService
     scheduling: Scheduling
+    notifying: Notifying
+    sender: Sender
     executor: ThreadPoolExecutor
     upkeep: Upkeep
     metrics: Metrics
@@ -96,6 +103,7 @@ class World:
         self.watch.start()
         self.hub.start()
         self.metrics.start()
+        self.sender.start()
 
     def stop(self) -> None:
         """Drain: begin nothing more, let running attempts finish or go back to the queue, let go of Spark.
@@ -108,6 +116,7 @@ class World:
         self.watch.stop()
         self.upkeep.stop()
         self.executor.stop(self.settings.jobs.drain_seconds)
+        self.sender.stop()
         self.means.spark.stop()
         self.metrics.stop()
         log.info("stopped")
@@ -132,13 +141,22 @@ class World:
         }
 
 
-def build(
-    settings: Settings,
-    may: Callable[[Schedule], bool] = lambda schedule: True,
-    listening: Sequence[tuple[str, int]] = (),
-) -> World:
-    """Nothing of it runs yet. `may` says whether a schedule's owner may still have it begun, `listening` at which
-    addresses and ports this service can be reached."""
+@dataclass(frozen=True, slots=True)
+class Outside:
+    """What only the edge knows: who may still do what, and how a job is told."""
+
+    may_begin: Callable[[Schedule], bool] = lambda schedule: True
+    """Whether a schedule's owner may still have it begun."""
+
+    may_hear: Callable[[Webhook], bool] = lambda webhook: True
+    """Whether a webhook's owner may still hear of what it tells."""
+
+    tell: Callable[[Delivery, Mapping[str, int]], Json] = lambda delivery, limits: {"task_id": delivery.job.id}
+    """What is told of a job, by how many attempts each task has."""
+
+
+def build(settings: Settings, outside: Outside = Outside(), listening: Sequence[tuple[str, int]] = ()) -> World:
+    """Nothing of it runs yet. `listening` says at which addresses and ports this service can be reached."""
     jobs, worker = settings.jobs, f"{socket.gethostname()}-{os.getpid()}"
     means = _means(settings, listening)
     tasks = every_task(means)
@@ -148,7 +166,10 @@ def build(
     executor = ThreadPoolExecutor(runner, registry, lanes)
     bounds = Bounds(queued=jobs.max_queued, queued_per_owner=jobs.max_queued_per_user)
     service = JobService(registry, executor, bounds, {name: task.lane for name, task in tasks.items()})
-    scheduling = Scheduling(registry, service, timetable.next_of, timetable.check, may=may)
+    scheduling = Scheduling(registry, service, timetable.next_of, timetable.check, may=outside.may_begin)
+    permitted = allowed(settings.webhooks.allow)
+    notifying = Notifying(registry, permitted.check, outside.may_hear, settings.webhooks.max_per_user)
+    sender = _sender(settings, registry, permitted, outside, {name: task.max_attempts for name, task in tasks.items()})
     vacuum_hours = VACUUM_MARGIN + jobs.timeout_seconds / 3600
     upkeep = Upkeep(
         registry,
@@ -161,12 +182,15 @@ def build(
         tend_tables=lambda: means.vacuum(vacuum_hours),
         tend_collectors=lambda: _tend_collectors(means, service, settings.export.retention_days),
         begin_due=scheduling.begin_due,
-        pause_orphans=scheduling.pause_orphans,
+        pause_orphans=lambda: _pause_orphans(scheduling, notifying),
+        tidy_webhooks=notifying.tidy,
     )
     watch, hub = Watch(registry), Hub(settings.server.max_pushes)
     metrics = _metrics(means.spark, hub, registry, tasks, lanes)
     registry.observed_by(metrics.jobs)
-    return World(means, tasks, registry, watch, hub, service, scheduling, executor, upkeep, metrics, settings)
+    return World(
+        means, tasks, registry, watch, hub, service, scheduling, notifying, sender, executor, upkeep, metrics, settings
+    )
 
 
 def _metrics(spark: Spark, hub: Hub, registry: JobRegistry, tasks: Iterable[str], lanes: Collection[str]) -> Metrics:
@@ -183,6 +207,25 @@ def _metrics(spark: Spark, hub: Hub, registry: JobRegistry, tasks: Iterable[str]
             return None
 
     return Metrics(__version__, tasks, look, ask)
+
+
+def _sender(
+    settings: Settings, registry: JobRegistry, permitted: Allowed, outside: Outside, limits: Mapping[str, int]
+) -> Sender:
+    return Sender(
+        registry.outbox,
+        lambda: registry.now(),
+        lambda delivery: outside.tell(delivery, limits),
+        Poster(permitted),
+        outside.may_hear,
+        settings.webhooks.retry_seconds,
+        settings.webhooks.retry_at_most_seconds,
+    )
+
+
+def _pause_orphans(scheduling: Scheduling, notifying: Notifying) -> None:
+    scheduling.pause_orphans()
+    notifying.pause_orphans()
 
 
 def _tend_collectors(means: Means, service: JobService, days: float) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -26,6 +27,7 @@ from tagapi.settings.values import (
     Storage,
     Table,
     Tags,
+    Webhooks,
 )
 
 LEAST_BUFFER = 10 * 1000 * 1000  # bytes: at least one body of the largest size has to fit
@@ -57,6 +59,14 @@ def _check_network(text: str) -> None:
         ipaddress.ip_network(text, strict=False)
     except ValueError:
         raise ValidationError("must be an address or a network, such as 10.0.0.0/8") from None
+
+
+def _check_host(text: str) -> None:
+    if not re.fullmatch(HOST_NAME, text):
+        try:
+            _check_network(text)
+        except ValidationError:
+            raise ValidationError("must be an address, a network or the name of a host, without a port") from None
 
 
 class _Level(fields.String):
@@ -188,6 +198,13 @@ SECTIONS: Mapping[str, fields.Nested] = {
     ),
     "fofa": _section(Fofa, base_url=_form(URL, ADDRESS), email=_secret(), key=_secret()),
     "github": _section(GitHub, base_url=_form(URL, ADDRESS), token=_secret()),
+    "webhooks": _section(
+        Webhooks,
+        allow=fields.List(fields.String(validate=_check_host), required=True),
+        max_per_user=_count(1, 1000),
+        retry_seconds=_duration(most=3600),
+        retry_at_most_seconds=_duration(most=86_400),
+    ),
     "sample": _section(
         Sample,
         users=_count(1, 100_000_000),

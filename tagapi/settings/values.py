@@ -202,6 +202,20 @@ class GitHub:
 
 
 @dataclass(frozen=True, slots=True)
+class Webhooks:
+    """Where they may lead beside the internet, and how many there may be."""
+
+    allow: Sequence[str]
+    """Addresses, networks and names of hosts that are no addresses of the internet; http may be spoken there."""
+
+    max_per_user: int
+    retry_seconds: float
+    """After the first failure; each later one waits thrice as long as the one before it."""
+
+    retry_at_most_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class Sample:
     users: int
     bookings: int
@@ -228,4 +242,5 @@ class Settings:
     assets: Assets
     fofa: Fofa
     github: GitHub
+    webhooks: Webhooks
     sample: Sample

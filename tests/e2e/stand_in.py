@@ -28,6 +28,7 @@ from tagapi.executors.thread_pool import ThreadPoolExecutor
 from tagapi.hosts import Hosts
 from tagapi.jobs.errors import NotFoundInData, TaskFailed
 from tagapi.jobs.model import DEFAULT_LANE, Json
+from tagapi.jobs.notifying import Notifying
 from tagapi.jobs.registry import Bounds
 from tagapi.jobs.runner import JobRunner, RunnerLimits
 from tagapi.jobs.scheduling import Scheduling
@@ -50,6 +51,7 @@ from tagapi.namespaces.workers.schemas import TYPES
 from tagapi.pushes.hub import Hub
 from tagapi.registries import open_registry
 from tagapi.settings import Settings, load_settings
+from tagapi.webhooks.addresses import Allowed
 from tests.e2e.scripts import SCRIPTS, undo
 
 FAILS, RUNS, STUBBORN, COMMITS, LOSES_ITS_FILE = 1, 2, 3, 4, 5
@@ -300,6 +302,7 @@ class World:
         bounds = Bounds(queued=jobs.max_queued, queued_per_owner=jobs.max_queued_per_user)
         self.service = JobService(registry, self._executor, bounds, {name: task.lane for name, task in tasks.items()})
         self.scheduling = Scheduling(registry, self.service, timetable.next_of, timetable.check)
+        self.notifying = Notifying(registry, Allowed().check)
         self.limits = {name: task.max_attempts for name, task in tasks.items()}
         self._watch, self._hub = Watch(registry), Hub(settings.server.max_pushes)
         self.live = Live(self._hub, self._watch)
@@ -323,7 +326,7 @@ class StandIn(Server):
         fronts = [
             TagsFront(world.service, world.scheduling, NoTags(), "local"),
             WorkersFront(world.service, world.scheduling, FILTERS, world.results),
-            TasksFront(world.service, world.limits, world.live, no_orders()),
+            TasksFront(world.service, world.limits, world.live, no_orders(), world.notifying),
             ExportFront(world.service, NoDocuments(), None),
             CeleryTaskFront(world.service, world.scheduling, AnyAssets(), AnyAssets()),
             HealthFront(world.service, "local", world.facts),

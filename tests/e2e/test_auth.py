@@ -62,7 +62,7 @@ NOTHING = cast("Any", None)
 FRONTS: list[Front] = [
     TagsFront(NOTHING, NOTHING, NOTHING, ""),
     WorkersFront(NOTHING, NOTHING, NOTHING, NOTHING),
-    TasksFront(NOTHING, NOTHING, NOTHING, NOTHING),
+    TasksFront(NOTHING, NOTHING, NOTHING, NOTHING, NOTHING),
     ExportFront(NOTHING, NOTHING, NOTHING),
     CeleryTaskFront(NOTHING, NOTHING, NOTHING, NOTHING),
     HealthFront(NOTHING, "", NOTHING),

@@ -10,6 +10,7 @@ from flask.testing import FlaskClient
 from tagapi.auth import Gate, OpenGate
 from tagapi.hosts import Hosts
 from tagapi.jobs.model import JobState
+from tagapi.jobs.notifying import Notifying
 from tagapi.namespaces.base import Front, install
 from tagapi.namespaces.celery_task.front import CeleryTaskFront
 from tagapi.namespaces.edge import Proxies
@@ -30,7 +31,7 @@ def client_of(gate: Gate, *more: Front, world: World | None = None) -> FlaskClie
     fronts = [
         TagsFront(service, world.scheduling, NoTags(), "local"),
         WorkersFront(service, world.scheduling, FILTERS, Folder(Path("/none"))),
-        TasksFront(service, dict.fromkeys((*TASKS, TASK), 4), None, no_orders()),
+        TasksFront(service, dict.fromkeys((*TASKS, TASK), 4), None, no_orders(), Notifying(world.registry, anywhere)),
         ExportFront(service, NoDocuments(), None),
         CeleryTaskFront(service, world.scheduling, AnyAssets(), AnyAssets()),
         HealthFront(service, "local", lambda: {"spark": "ready"}),
@@ -39,6 +40,10 @@ def client_of(gate: Gate, *more: Front, world: World | None = None) -> FlaskClie
     app = Flask("tagapi", static_folder=None)
     install(app, [*fronts, *more], gate, Hosts(open_to_all=isinstance(gate, OpenGate)), Proxies(loopback=True), "0")
     return app.test_client()
+
+
+def anywhere(url: str) -> None:
+    """A webhook may lead wherever somebody wants."""
 
 
 TASKS = ("tags.compute", "workers.bookings_export")

@@ -9,11 +9,13 @@ from typing import Any, NoReturn
 from flask import Request, Response
 
 from tagapi.auth import Admission, Gate, PermissionDenied, Principal
-from tagapi.jobs.errors import JobNotFound
+from tagapi.jobs.errors import JobNotFound, Unusable
 from tagapi.jobs.lists import task_label
 from tagapi.jobs.model import Job
+from tagapi.jobs.notifying import Notifying
 from tagapi.jobs.registry import Added
 from tagapi.jobs.service import JobService
+from tagapi.jobs.webhooks import Webhook
 from tagapi.namespaces.base import Front, Route
 from tagapi.namespaces.edge import request_id
 from tagapi.namespaces.problems import Invalid, NoPushes, Problem
@@ -34,12 +36,20 @@ class TasksFront(Front):
     prefixes = ("/api/tasks",)
     error_schema = shapes.TasksError
 
-    def __init__(self, service: JobService, limits: Mapping[str, int], live: Live | None, orders: Orders) -> None:
+    def __init__(
+        self,
+        service: JobService,
+        limits: Mapping[str, int],
+        live: Live | None,
+        orders: Orders,
+        notifying: Notifying,
+    ) -> None:
         """`limits` has how many attempts a task has, by its name; `live` is None where nothing can be pushed."""
         self.service = service
         self.limits = limits
         self.live = live
         self.orders = orders
+        self.notifying = notifying
 
     def routes(self) -> Sequence[Route]:
         # The views know their front, so it can name them only later.
@@ -47,8 +57,9 @@ class TasksFront(Front):
         from tagapi.namespaces.tasks.segments import SEGMENT_ROUTES
         from tagapi.namespaces.tasks.starting import STARTING_ROUTES
         from tagapi.namespaces.tasks.views import ROUTES
+        from tagapi.namespaces.tasks.webhooks import WEBHOOK_ROUTES
 
-        return (*ROUTES, *STARTING_ROUTES, *AUDIENCE_ROUTES, *SEGMENT_ROUTES)
+        return (*ROUTES, *STARTING_ROUTES, *AUDIENCE_ROUTES, *SEGMENT_ROUTES, *WEBHOOK_ROUTES)
 
     def render_problem(self, problem: Problem) -> Mapping[str, Any]:
         return render_error(problem)
@@ -66,12 +77,17 @@ class TasksFront(Front):
 
     def find(self, asked: Mapping[str, Any], caller: Principal) -> dict[str, Any]:
         """A page of the caller's jobs; of anybody's, where an admin asks. Raises Invalid and PermissionDenied."""
-        if asked["task"] is not None and asked["task"] not in self.limits:
-            raise Invalid("task", f"debe ser uno de: {', '.join(sorted(self.limits))}")
+        if asked["task"] is not None:
+            self._check_task("task", asked["task"])
         owner = asked["owner"] or caller.only
         if caller.only not in (None, owner):
             raise PermissionDenied(what="list the jobs of others")
         return render_list(self.service.find(job_query(asked, owner, [*self.limits])), self.limits)
+
+    def _check_task(self, field: str, task: str) -> None:
+        """Raises Invalid for the name of no task."""
+        if task not in self.limits:
+            raise Invalid(field, f"debe ser uno de: {', '.join(sorted(self.limits))}")
 
     def cancel(self, task_id: str, caller: Principal) -> Job:
         return self.service.cancel(self.job(task_id, caller).id, owner=caller.only)
@@ -104,6 +120,20 @@ class TasksFront(Front):
 
     def recheck(self, job: Job, caller: Principal) -> None:
         self.orders.check(job.request.task.partition(".")[2], job.request.arguments, caller)
+
+    # -- webhooks --------------------------------------------------------------------------
+
+    def create_webhook(self, asked: Mapping[str, Any], caller: Principal) -> Webhook:
+        """Raises Invalid, PermissionDenied and TooManyWebhooks."""
+        for place, task in enumerate(asked["tasks"] or ()):
+            self._check_task(f"tasks[{place}]", task)
+        if asked["everyone"] and not caller.admin:
+            raise PermissionDenied(what="hear of the jobs of others")
+        facts = {"owner": caller.name, "everyone": asked["everyone"]}
+        try:
+            return self.notifying.create(asked["url"], asked["events"], asked["tasks"], **facts)
+        except Unusable as error:
+            raise Invalid(error.field, error.reason) from None
 
     # -- pushes ----------------------------------------------------------------------------
 

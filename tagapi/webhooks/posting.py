@@ -1,0 +1,104 @@
+"""One delivery over the network, and exactly one of the ways in which it can end."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+from collections.abc import Mapping
+from dataclasses import dataclass
+from ipaddress import ip_address
+from typing import Any
+
+import aiohttp
+from yarl import URL
+
+from tagapi.webhooks.addresses import Allowed
+
+SECONDS = 12.0  # for all of it: the name, the connection, the handshake, the answer's headers
+NOT_ALLOWED = "address not allowed"
+TIMEOUT, NO_NAME, NO_TLS, NO_CONNECTION = "timeout", "no such host", "no TLS handshake", "no answer"
+RETRY_AFTER_MOST = 3600.0  # seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    status: int | None = None
+    """Of the answer, where there was one."""
+
+    error: str | None = None
+    """What went wrong, where there was none. Never the text of an exception, which may hold the address."""
+
+    retry_after: float = 0.0
+    """Seconds that the receiver asks for."""
+
+
+class Door:
+    """Makes the sockets for one delivery, after a look at the very address that each is about to be connected to."""
+
+    def __init__(self, host: str, allowed: Allowed) -> None:
+        self._host = host
+        self._allowed = allowed
+        self.refused = False
+
+    def __call__(self, info: tuple[Any, ...]) -> socket.socket:
+        """A socket for an entry as `getaddrinfo` has them. Raises OSError, so that the name's next one is tried."""
+        family, kind, protocol, _, where = info
+        if not self._allowed.reaches(self._host, ip_address(where[0].partition("%")[0])):
+            self.refused = True
+            raise OSError(NOT_ALLOWED)
+        made = socket.socket(family, kind, protocol)
+        made.setblocking(False)
+        return made
+
+
+class Poster:
+    def __init__(self, allowed: Allowed, context: ssl.SSLContext | None = None, seconds: float = SECONDS) -> None:
+        """`context` is what a receiver's certificate is checked with: by default as the system does."""
+        self._allowed = allowed
+        self._context = context or ssl.create_default_context()
+        self._seconds = seconds
+
+    async def post(self, url: str, headers: Mapping[str, str], body: bytes) -> Outcome:
+        """On a connection of its own, without redirects, cookies or proxies. Of the answer nothing but its head is
+        read: nobody asked what the receiver says."""
+        door = Door("", self._allowed)
+        try:
+            where = URL(url)
+            door = Door(where.host or "", self._allowed)
+            async with asyncio.timeout(self._seconds):
+                return await self._post(where, headers, body, door)
+        except TimeoutError:
+            return Outcome(error=TIMEOUT)
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            return Outcome(error=NOT_ALLOWED if door.refused else _lost(error))
+
+    async def _post(self, where: URL, headers: Mapping[str, str], body: bytes, door: Door) -> Outcome:
+        connector = aiohttp.TCPConnector(
+            socket_factory=door,
+            resolver=aiohttp.ThreadedResolver(),
+            ssl=self._context,
+            force_close=True,
+            use_dns_cache=False,
+        )
+        session = aiohttp.ClientSession(
+            connector=connector,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            timeout=aiohttp.ClientTimeout(total=None, sock_connect=None),
+            auto_decompress=False,
+            trust_env=False,
+        )
+        async with session:
+            answer = await session.post(where, data=body, headers=headers, allow_redirects=False)
+            answer.close()
+            return Outcome(status=answer.status, retry_after=_retry_after(answer.headers.get("Retry-After", "")))
+
+
+def _lost(error: Exception) -> str:
+    if isinstance(error, aiohttp.ClientConnectorDNSError):
+        return NO_NAME
+    return NO_TLS if isinstance(error, (aiohttp.ClientSSLError, ssl.SSLError)) else NO_CONNECTION
+
+
+def _retry_after(said: str) -> float:
+    return min(float(said), RETRY_AFTER_MOST) if said.isascii() and said.isdecimal() else 0.0
