@@ -46,6 +46,7 @@ from tagapi.namespaces.tasks.asked import (
     TrainRequest,
 )
 from tagapi.namespaces.tasks.front import TasksFront
+from tagapi.namespaces.tasks.webhook_shapes import WebhookRequest
 from tagapi.namespaces.workers.front import WorkersFront
 from tagapi.tokens import Principal, Role, digest_of
 from tests.e2e.conftest import PRINCIPALS, served, write_tokens
@@ -79,6 +80,7 @@ BODIES: Mapping[str, Any] = {
     f"{TASKS}/audiences/sync": SyncRequest.example,
     f"{TASKS}/segments/train": TrainRequest.example,
     f"{TASKS}/segments/predict": PredictRequest.example,
+    f"{TASKS}/webhooks": WebhookRequest.example,
     f"{V3}/stream/export": QueryExportRequest.example,
     f"{V3}/stream/s/<string:stream_id>/export": StreamExportRequest.example,
     f"{V3}/stream/p/<string:project_id>/export": ProjectExportRequest.example,
@@ -99,8 +101,12 @@ NOT_THERE = (
     f"{TASKS}/segments/predict",
     f"{TASKS}/segments/models/<string:model>",
     f"{TASKS}/segments/models/<string:model>/users/<anything:user_id>",
+    f"{TASKS}/webhooks/<string:webhook_id>",
+    f"{TASKS}/webhooks/<string:webhook_id>/resume",
+    f"{TASKS}/webhooks/<string:webhook_id>/deliveries",
+    f"{TASKS}/webhooks/<string:webhook_id>/deliveries/<string:delivery_id>/redeliver",
 )
-"""Paths to audiences and models, of which there are none."""
+"""Paths to audiences, models and webhooks, of which there are none of that name."""
 NAMES_AN_AUDIENCE = {(method, f"{TASKS}/audiences/sync") for method in ("GET", "HEAD", "DELETE")}
 IN_THE_BODY = (f"{TASKS}/status/", f"{V3}/tasks/export/")
 """Paths whose answers say there that a job is not known."""

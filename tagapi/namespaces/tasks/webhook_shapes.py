@@ -50,7 +50,7 @@ class WebhookRequest(Input):
     )
 
     example = {
-        "url": "https://example.org/avisos",
+        "url": "https://hooks.example/avisos",
         "events": ["job.succeeded", "job.failed"],
         "tasks": ["tags.compute"],
     }
