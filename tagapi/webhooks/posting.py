@@ -53,11 +53,11 @@ class Door:
 
 
 class Poster:
-    def __init__(self, allowed: Allowed, context: ssl.SSLContext | None = None, seconds: float = SECONDS) -> None:
+    def __init__(self, allowed: Allowed, context: ssl.SSLContext | None = None, seconds: float | None = None) -> None:
         """`context` is what a receiver's certificate is checked with: by default as the system does."""
         self._allowed = allowed
         self._context = context or ssl.create_default_context()
-        self._seconds = seconds
+        self._seconds = seconds or SECONDS
 
     async def post(self, url: str, headers: Mapping[str, str], body: bytes) -> Outcome:
         """On a connection of its own, without redirects, cookies or proxies. Of the answer nothing but its head is

@@ -55,6 +55,9 @@ IN_SCANS = ("keeping", "kept", "comparing", "compared", "publishing", "published
 """Of what a scan has found: before and after it is put where Spark reads it, or staged; is compared with what is known;
 becomes the job's result."""
 
+IN_WEBHOOKS = ("delivery_claimed", "delivery_sent", "delivery_noted")
+"""Of a delivery: it is claimed and not sent, it is sent and nobody has noted so, and it is noted."""
+
 KILL, KILL_WORKER, FREEZE, HOLD, LOSE, HICCUP = "kill", "kill_worker", "freeze", "hold", "lose", "hiccup"
 HOLD_EVERY = 0.01  # seconds between two looks of somebody held
 

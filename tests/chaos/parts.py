@@ -22,6 +22,7 @@ from tests.chaos import (
     scans,
     schedules,
     stalled,
+    webhooks,
     workers,
     zombies,
 )
@@ -68,6 +69,8 @@ class Size:
     """On each store."""
     scans: int = 100
     """Kills, on each store."""
+    webhook_changes: int = 1000
+    """On each store."""
 
 
 Run = Callable[[Arena], Result]
@@ -156,6 +159,11 @@ def _scans(size: Size, stores: Sequence[str]) -> Iterator[tuple[str, Run]]:
         yield store, partial(scans.run, store_name=store, kills=size.scans)
 
 
+def _webhooks(size: Size, stores: Sequence[str]) -> Iterator[tuple[str, Run]]:
+    for store in stores:
+        yield store, partial(webhooks.run, store_name=store, changes=size.webhook_changes)
+
+
 PARTS: Mapping[str, Callable[[Size, Sequence[str]], Iterator[tuple[str, Run]]]] = {
     "kills": _kills,
     "redis_restart": _redis_restart,
@@ -173,6 +181,7 @@ PARTS: Mapping[str, Callable[[Size, Sequence[str]], Iterator[tuple[str, Run]]]] 
     "exporting": _exporting,
     "schedules": _schedules,
     "scans": _scans,
+    "webhooks": _webhooks,
 }
 
 

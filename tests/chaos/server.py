@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Callable
+from datetime import timedelta
 from functools import partial, wraps
 from itertools import cycle
 from pathlib import Path
@@ -21,6 +22,8 @@ FOLDER = "CHAOS_FOLDER"
 WORKER_HEADER = "Chaos-Worker"
 STEP = 50  # documents of a commit, instead of ten thousand: so that an export has several
 RECOVER_EVERY = 0.5  # seconds, instead of five: so that a life of a few seconds sees recoveries
+ANSWERED_WITHIN = 1.0  # seconds for a receiver of webhooks, instead of twelve
+DELIVERY_LEASE = timedelta(seconds=3)  # instead of thirty
 
 
 def main() -> None:
@@ -53,8 +56,10 @@ def _arm(folder: Path) -> None:
     from tagapi import upkeep
     from tagapi.jobs.attempt import Attempt
     from tagapi.jobs.errors import Transient
+    from tagapi.jobs.outbox import Outbox
     from tagapi.jobs.registry import JobRegistry
     from tagapi.jobs.runner import JobRunner
+    from tagapi.webhooks import posting, sender
 
     points = Failpoints(folder, lambda: Transient(reason="the Spark server was lost"), _hiccups())
     upkeep.RECOVER_EVERY = RECOVER_EVERY  # type: ignore[assignment]
@@ -80,6 +85,9 @@ def _arm(folder: Path) -> None:
     _wrap(DocumentsExport, "__init__", after=lambda _, task, *__, **___: setattr(task, "_step", STEP))
     _wrap(Attempt, "journal", before=_at_note(points, "noting"), after=_at_note(points, "noted", 1))
     _wrap(JobRunner, "_record", before=_at(points, "leaving"))
+    posting.SECONDS, sender.LEASE = ANSWERED_WITHIN, DELIVERY_LEASE
+    _wrap(Outbox, "claim", after=lambda claimed, *_: claimed is not None and points.hit("delivery_claimed"))
+    _wrap(Outbox, "answer", before=_at(points, "delivery_sent"), after=_at(points, "delivery_noted"))
     _wrap_update(JobRegistry, points)
     _arm_scans(points)
 

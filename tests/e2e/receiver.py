@@ -107,7 +107,7 @@ class _Handler(BaseHTTPRequestHandler):
         receiver.note(Received(self.path, {k.lower(): v for k, v in self.headers.items()}, body, answer))
         self.close_connection = True
         if answer == HANG:
-            receiver.closing.wait(60)
+            receiver.closing.wait(5)  # its sender has long gone
         elif answer == RESET:
             self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             self.connection.close()

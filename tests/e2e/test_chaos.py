@@ -25,6 +25,7 @@ from tests.chaos import (
     scans,
     schedules,
     stalled,
+    webhooks,
     workers,
     zombies,
 )
@@ -171,6 +172,15 @@ def test_whoever_begins_runs_under_fire_begins_each_once(tmp_path: Path, store: 
 def test_whoever_scans_under_fire_finds_all_of_it_once(arena: Arena, store: str) -> None:
     result = clean(scans.run(arena, store, kills=4, moments=scans.MOMENTS[3 + STORES.index(store) :: 8]))
     assert result.verdict.facts["commits of jobs"] > 0 and result.verdict.facts["SUCCESS"] > 0
+
+
+@pytest.mark.timeout(240)
+@pytest.mark.parametrize("store", STORES)
+def test_whoever_is_told_of_jobs_under_fire_is_told_of_each_change(tmp_path: Path, store: str) -> None:
+    moments = ("delivery_sent", webhooks.RANDOM) if store == "sqlite" else ("delivery_claimed", "leaving")
+    result = clean(webhooks.run(Arena(tmp_path, SEED), store, changes=30, moments=moments))
+    assert result.verdict.facts["job changes"] >= 30
+    assert result.verdict.facts["requests"] > result.verdict.facts["changes to tell"]
 
 
 # -- the checker ---------------------------------------------------------------------------
