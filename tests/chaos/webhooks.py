@@ -29,11 +29,11 @@ JOBS = 12  # for each kill
 CANCELS = 3  # of them
 RANDOM = "at random"
 MOMENTS = (
-    *("after_claim", "delivery_claimed", "delivery_sent", "delivery_noted", "committing", "leaving", "cancelling"),
+    *("after_claim", "delivery_claimed", "delivery_sent", "delivery_noted", "committing", "leaving"),
     RANDOM,
 )
 FAULTS = (500, HANG, RESET)
-WAITED = 15.0  # seconds for which a moment is waited for
+WAITED = 8.0  # seconds for which a moment is waited for
 RANDOM_WITHIN = 2.0  # seconds
 SETTLED_SECONDS = 300.0
 SETTINGS = {
