@@ -14,6 +14,7 @@ import aiohttp
 from yarl import URL
 
 from tagapi.webhooks.addresses import Allowed
+from tagapi.webhooks.names import Names
 
 SECONDS = 12.0  # for all of it: the name, the connection, the handshake, the answer's headers
 NOT_ALLOWED = "address not allowed"
@@ -58,6 +59,7 @@ class Poster:
         self._allowed = allowed
         self._context = context or ssl.create_default_context()
         self._seconds = seconds or SECONDS
+        self._names = Names()
 
     async def post(self, url: str, headers: Mapping[str, str], body: bytes) -> Outcome:
         """On a connection of its own, without redirects, cookies or proxies. Of the answer nothing but its head is
@@ -76,7 +78,7 @@ class Poster:
     async def _post(self, where: URL, headers: Mapping[str, str], body: bytes, door: Door) -> Outcome:
         connector = aiohttp.TCPConnector(
             socket_factory=door,
-            resolver=aiohttp.ThreadedResolver(),
+            resolver=self._names,
             ssl=self._context,
             force_close=True,
             use_dns_cache=False,

@@ -42,7 +42,6 @@ LEASE = timedelta(seconds=30)  # more than an attempt takes, and the writing dow
 AT_ONCE = 4  # deliveries of one webhook
 AT_ONCE_FAILING = 1
 AT_ONCE_OF_ALL = 512
-NAMES_AT_ONCE = 64  # name servers may hang, too
 STORE_THREADS = 4
 LAST_SECONDS = 3.0  # for what is on its way when the process leaves; the rest is taken over
 
@@ -83,13 +82,14 @@ class Sender:
     def stop(self) -> None:
         """Claim nothing more; what is on its way has a moment to arrive."""
         self._stopped = True
-        if self._loop is not None:
-            self._loop.call_soon_threadsafe(self._wake.set)
+        with suppress(RuntimeError):  # it has ended
+            if self._loop is not None:
+                self._loop.call_soon_threadsafe(self._wake.set)
+        if self._thread.is_alive():
             self._thread.join(2 * LAST_SECONDS)
 
     async def _run(self) -> None:
         self._loop = asyncio.get_running_loop()
-        self._loop.set_default_executor(ThreadPoolExecutor(NAMES_AT_ONCE, "webhooks-names"))
         while not self._stopped:
             pause = await self._guarded_round()
             with suppress(TimeoutError):

@@ -25,6 +25,7 @@ from tagapi.jobs.lists import Query
 from tagapi.jobs.model import Job, JobState, Request
 from tagapi.jobs.registry import Bounds, IdempotencyKey, JobRegistry, new_token
 from tagapi.jobs.schedules import Every, Schedule
+from tagapi.jobs.webhooks import Webhook
 from tagapi.registries import codec, open_registry, unusable
 from tagapi.registries.redis.scripts import SCHEMA_VERSION as REDIS_VERSION
 from tagapi.registries.sqlite.tables import SCHEMA_VERSION as SQLITE_VERSION
@@ -207,6 +208,17 @@ def test_a_store_that_had_no_schedules_takes_them(registry: JobRegistry, clock: 
     begun = registry.schedules.begin(schedule.id, next_of, ROOM)
     assert begun is not None
     assert registry.get(begun.job.id) == begun.job == every_job(registry)[0]
+
+
+def test_a_store_that_had_no_webhooks_takes_them(registry: JobRegistry, url: str, clock: ManualClock) -> None:
+    facts = {"id": "w1", "owner": "ann", "url": "https://example.org/", "secret": b"s", "created_at": clock.now()}
+    webhook = registry.outbox.add(Webhook(**facts, types=("job.started",)), 1)
+    job = registry.add(Request(job_id=new_token(), task="tags.compute", owner="ann", arguments={}), ROOM).job
+    registry.update(job.id, partial(changes.claim, worker="w2", lease=LEASE))
+    with closing(opened(url, clock)) as reopened:
+        assert list(reopened.outbox.every()) == [webhook]
+        (delivery,) = reopened.outbox.find(webhook.id, None, 10).deliveries
+    assert (delivery.job.id, delivery.type) == (job.id, "job.started")
 
 
 def test_many_open_it_at_once_and_it_is_brought_up_to_date_once(url: str, clock: ManualClock, release: Release) -> None:

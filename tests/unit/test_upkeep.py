@@ -14,7 +14,7 @@ from tagapi.jobs.errors import JobNotFound, Transient
 from tagapi.jobs.lists import Query
 from tagapi.jobs.model import Job, JobState, Request
 from tagapi.jobs.registry import Bounds, IdempotencyKey
-from tagapi.upkeep import BATCH, COLLECTORS_EVERY, ORPHANS_EVERY, TABLES_HELD, Upkeep
+from tagapi.upkeep import BATCH, COLLECTORS_EVERY, ORPHANS_EVERY, TABLES_HELD, WEBHOOKS_EVERY, Upkeep
 from tests.clock import ManualClock
 from tests.unit.fakes import PATIENCE, Door
 
@@ -34,6 +34,7 @@ class House:
         self.begun: list[str] = []
         self.swept: list[str] = []
         self.asked: dict[str, bool] = {}
+        self.tidied: list[str] = []
         self.cleared: list[str] = []
         self.upkeep, self.other = (self._upkeep(worker) for worker in ("here", "there"))
 
@@ -45,6 +46,7 @@ class House:
             begin_due=lambda: self.begun.append(worker),
             pause_orphans=lambda: self.swept.append(worker),
             sweep_files=self._sweep_files,
+            tidy_webhooks=lambda: self.tidied.append(worker),
         )
 
     def _sweep_files(self, ended: Callable[[str], bool]) -> None:
@@ -184,6 +186,14 @@ def test_every_process_begins_what_is_due_and_one_looks_whose_owners_are_gone(ho
     house.clock.advance(ORPHANS_EVERY / 2)
     house.upkeep.pause_orphans()
     assert house.swept == ["there", "there", "here"]
+
+
+def test_one_process_sees_to_what_is_kept_of_deliveries(house: House) -> None:
+    for upkeep in (house.other, house.upkeep, house.other):
+        upkeep.tidy_webhooks()
+    house.clock.advance(WEBHOOKS_EVERY / 2)
+    house.upkeep.tidy_webhooks()
+    assert house.tidied == ["there", "there", "here"]
 
 
 def test_what_is_due_is_looked_for_by_the_clock(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -319,6 +319,58 @@ def test_a_proxy_of_the_environment_is_not_asked(
     receiver.wait(1)
 
 
+def test_a_listed_name_is_sent_to_wherever_it_leads(receiver: Receiver) -> None:
+    port = receiver.url.rpartition(":")[2]
+    with running(allowed(["localhost"])) as house:
+        webhook = house.webhook(f"http://localhost:{port}/")
+        house.start_job()
+        receiver.wait(1)[0].verify(secret_of(webhook))
+
+
+def test_a_name_that_leads_nowhere_is_told_in_a_word() -> None:
+    label = "x" * 64  # longer than any is
+    with running(allowed([label])) as house:
+        made = house.registry.outbox.add(
+            Webhook(
+                id="w",
+                owner="ann",
+                url=f"http://{label}.example/",
+                secret=b"s",
+                types=("job.started",),
+                created_at=house.registry.now(),
+            ),
+            1,
+        )
+        house.start_job()
+        (delivery,) = house.wait_log(made, lambda one: one.answer is not None)
+    assert delivery.answer is not None
+    assert delivery.answer.error in (posting.NO_NAME, posting.NO_CONNECTION)
+
+
+# -- the end of a process ------------------------------------------------------------------
+
+
+def test_what_is_on_its_way_when_the_process_leaves_is_noted(house: House, receiver: Receiver) -> None:
+    came, go = threading.Event(), threading.Event()
+
+    def behave(_: str) -> int:
+        came.set()
+        assert go.wait(5)
+        return 200
+
+    receiver.behave = behave
+    webhook = house.webhook(receiver.url)
+    house.start_job()
+    assert came.wait(5)
+    stopping = threading.Thread(target=house.sender.stop)
+    stopping.start()
+    go.set()
+    stopping.join(10)
+    assert [one.state for one in house.log(webhook)] == [DeliveryState.DELIVERED]
+    house.start_job()
+    assert len(receiver.received()) == 1, "and nothing more is begun"
+
+
 # -- the store -----------------------------------------------------------------------------
 
 

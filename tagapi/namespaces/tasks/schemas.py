@@ -43,7 +43,18 @@ class Since(fields.AwareDateTime):
             raise self.make_error("invalid") from None
 
 
-class JobsQuery(Query):
+class PageQuery(Query):
+    page_size = QueryInteger(
+        load_default=20, validate=validate.Range(1, LARGEST_PAGE, error=f"debe estar entre 1 y {LARGEST_PAGE}")
+    )
+    cursor = QueryInteger(
+        load_default=None,
+        validate=validate.Range(1, error="debe ser el next de una página anterior"),
+        metadata={"description": "el `next` de la página anterior"},
+    )
+
+
+class JobsQuery(PageQuery):
     status = fields.String(
         load_default=None,
         validate=validate.OneOf(words.STATUSES, error=f"debe ser uno de: {', '.join(words.STATUSES)}"),
@@ -56,14 +67,6 @@ class JobsQuery(Query):
         metadata={"description": "de quién (administradores)"},
     )
     since = Since(load_default=None, metadata={"description": "aceptadas desde este momento"})
-    page_size = QueryInteger(
-        load_default=20, validate=validate.Range(1, LARGEST_PAGE, error=f"debe estar entre 1 y {LARGEST_PAGE}")
-    )
-    cursor = QueryInteger(
-        load_default=None,
-        validate=validate.Range(1, error="debe ser el next de una página anterior"),
-        metadata={"description": "el `next` de la página anterior"},
-    )
 
 
 class RetryQuery(Query):

@@ -6,9 +6,9 @@ from marshmallow import Schema, ValidationError, fields, validate
 
 from tagapi.jobs.outbox import KEPT_FOR
 from tagapi.jobs.webhooks import TYPES
-from tagapi.namespaces.fields import Input, Moment, Query, QueryInteger, StrictBoolean, StrictList, StrictText
+from tagapi.namespaces.fields import Input, Moment, StrictBoolean, StrictList, StrictText
 from tagapi.namespaces.tasks import words
-from tagapi.namespaces.tasks.schemas import EXAMPLE_ID, EXAMPLE_TIME, LARGEST_PAGE, NULLABLE
+from tagapi.namespaces.tasks.schemas import EXAMPLE_ID, EXAMPLE_TIME, NULLABLE
 
 LONGEST_URL = 2000
 MOST_TASKS = 100
@@ -54,17 +54,6 @@ class WebhookRequest(Input):
         "events": ["job.succeeded", "job.failed"],
         "tasks": ["tags.compute"],
     }
-
-
-class PageQuery(Query):
-    page_size = QueryInteger(
-        load_default=20, validate=validate.Range(1, LARGEST_PAGE, error=f"debe estar entre 1 y {LARGEST_PAGE}")
-    )
-    cursor = QueryInteger(
-        load_default=None,
-        validate=validate.Range(1, error="debe ser el next de una página anterior"),
-        metadata={"description": "el `next` de la página anterior"},
-    )
 
 
 class WebhookFacts(Schema):

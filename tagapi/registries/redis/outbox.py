@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -13,10 +12,9 @@ from tagapi.jobs.outbox import DeliveryPage, Known, Outbox
 from tagapi.jobs.webhooks import Delivery, Webhook
 from tagapi.registries.codec import micros
 from tagapi.registries.redis import outbox_scripts as scripts
+from tagapi.registries.redis.schedules import Asking
 from tagapi.registries.redis.scripts import PREFIX as P
 from tagapi.registries.webhook_codec import due_place, dump_delivery, dump_webhook, load_delivery, load_webhook
-
-Asking = Callable[[], AbstractContextManager[None]]
 
 
 class RedisOutbox(Outbox):

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import replace
 from datetime import datetime
-from typing import Any, Protocol, TypeVar
+from typing import Any
 
 import apsw
 
 from tagapi.jobs.outbox import DeliveryPage, Known, Outbox
 from tagapi.jobs.webhooks import Delivery, Webhook
 from tagapi.registries.codec import micros
+from tagapi.registries.sqlite.schedules import Reading, Write
 from tagapi.registries.webhook_codec import due_place, dump_delivery, dump_webhook, load_delivery, load_webhook
-
-Answer = TypeVar("Answer")
 
 GENERATION = "SELECT generation FROM webhooks_generation"
 SET_GENERATION = "UPDATE webhooks_generation SET generation = ?"
@@ -27,15 +25,6 @@ TRIM = """DELETE FROM deliveries WHERE webhook = ?1 AND (happened < ?2 OR (due I
   SELECT number FROM deliveries WHERE webhook = ?1 ORDER BY number DESC LIMIT 1 OFFSET ?3
 )))
 """
-
-
-class Write(Protocol):
-    """Has a step committed, and answers with what it answered."""
-
-    def __call__(self, step: Callable[[apsw.Connection], Answer]) -> Answer: ...
-
-
-Reading = Callable[[], AbstractContextManager[apsw.Connection]]
 
 
 class SqliteOutbox(Outbox):
