@@ -43,7 +43,7 @@ class Since(fields.AwareDateTime):
             raise self.make_error("invalid") from None
 
 
-class PageQuery(Query):
+class TasksPageQuery(Query):
     page_size = QueryInteger(
         load_default=20, validate=validate.Range(1, LARGEST_PAGE, error=f"debe estar entre 1 y {LARGEST_PAGE}")
     )
@@ -54,7 +54,7 @@ class PageQuery(Query):
     )
 
 
-class JobsQuery(PageQuery):
+class JobsQuery(TasksPageQuery):
     status = fields.String(
         load_default=None,
         validate=validate.OneOf(words.STATUSES, error=f"debe ser uno de: {', '.join(words.STATUSES)}"),

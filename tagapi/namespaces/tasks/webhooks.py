@@ -13,7 +13,7 @@ from tagapi.namespaces.problems import Invalid
 from tagapi.namespaces.tasks import webhook_shapes as shapes
 from tagapi.namespaces.tasks.front import TasksFront
 from tagapi.namespaces.tasks.render import PREFIX
-from tagapi.namespaces.tasks.schemas import PageQuery
+from tagapi.namespaces.tasks.schemas import TasksPageQuery
 from tagapi.namespaces.tasks.webhook_render import (
     render_created,
     render_deliveries,
@@ -35,13 +35,13 @@ class WebhookResource(NamespaceResource):
 class WebhookList(WebhookResource):
     @operation(
         policy=Policy.USER,
-        query=PageQuery,
+        query=TasksPageQuery,
         answers={200: Answer("Una página, los más recientes primero", shapes.WebhooksPage)},
         errors=(Invalid("page_size", "debe estar entre 1 y 100"),),
     )
     def get(self) -> Any:
         """Los webhooks propios; un administrador ve los de todos (list webhooks)."""
-        page = load_query(PageQuery)
+        page = load_query(TasksPageQuery)
         return render_webhooks(self.front.notifying.every(self.caller.only), page["cursor"], page["page_size"])
 
     @operation(
@@ -102,13 +102,13 @@ class WebhookDeliveries(WebhookResource):
     @operation(
         policy=Policy.USER,
         path=WEBHOOK_ID,
-        query=PageQuery,
+        query=TasksPageQuery,
         answers={200: Answer("Una página, las más recientes primero", shapes.DeliveriesPage)},
         errors=(Invalid("page_size", "debe estar entre 1 y 100"), NO_WEBHOOK),
     )
     def get(self, webhook_id: str) -> Any:
         """Qué se ha enviado y qué se respondió (the log of deliveries)."""
-        page = load_query(PageQuery)
+        page = load_query(TasksPageQuery)
         asked = (webhook_id.lower(), self.caller.only, page["cursor"], page["page_size"])
         return render_deliveries(self.front.notifying.deliveries(*asked))
 
