@@ -21,6 +21,7 @@ from tagapi.jobs.errors import (
     IllegalTransition,
     StaleAttempt,
     StoreTooNew,
+    StoreUnavailable,
     TooManyWebhooks,
     WebhookNotFound,
 )
@@ -30,6 +31,7 @@ from tagapi.jobs.outbox import KEPT_FOR, Outbox
 from tagapi.jobs.registry import JobRegistry
 from tagapi.jobs.webhooks import GIVEN_UP_AFTER, TYPES, Answer, Delivery, DeliveryState, Webhook
 from tagapi.registries import open_registry, webhook_codec
+from tagapi.registries.redis.registry import RedisRegistry
 from tagapi.registries.sqlite.registry import SqliteRegistry
 from tagapi.registries.webhook_codec import dump_delivery, dump_webhook, load_delivery, load_webhook
 from tests.clock import START, ManualClock
@@ -155,6 +157,16 @@ def test_of_many_who_come_at_once_no_more_get_in(registry: JobRegistry, another:
         return True
 
     assert sum(at_once(8, ask)) == 3 == len(registry.outbox.every())
+
+
+def test_what_a_frozen_server_finds_too_late_is_not_kept(tmp_path: Path, clock: ManualClock) -> None:
+    """Somebody was told long ago that it was not accepted, and does not know its secret."""
+    registry = open_backend("redis", tmp_path, clock)
+    assert isinstance(registry, RedisRegistry)
+    registry._admission.heard_until = lambda: 0  # type: ignore[method-assign]
+    with pytest.raises(StoreUnavailable):
+        add(registry)
+    assert not registry.outbox.every()
 
 
 def test_one_that_is_gone_is_unknown_with_its_log(registry: JobRegistry) -> None:

@@ -12,17 +12,19 @@ from tagapi.jobs.outbox import DeliveryPage, Known, Outbox
 from tagapi.jobs.webhooks import Delivery, Webhook
 from tagapi.registries.codec import micros
 from tagapi.registries.redis import outbox_scripts as scripts
+from tagapi.registries.redis.admission import Admission
 from tagapi.registries.redis.schedules import Asking
 from tagapi.registries.redis.scripts import PREFIX as P
 from tagapi.registries.webhook_codec import due_place, dump_delivery, dump_webhook, load_delivery, load_webhook
 
 
 class RedisOutbox(Outbox):
-    def __init__(self, now: Callable[[], datetime], redis: Any, asking: Asking) -> None:
+    def __init__(self, now: Callable[[], datetime], redis: Any, asking: Asking, admission: Admission) -> None:
         """`asking` is around whatever the server is asked."""
         super().__init__(now)
         self._redis = redis
         self._asking = asking
+        self._admission = admission
         self._insert_script = redis.register_script(scripts.INSERT)
         self._swap_script = redis.register_script(scripts.SWAP)
         self._remove_script = redis.register_script(scripts.REMOVE)
@@ -59,7 +61,9 @@ class RedisOutbox(Outbox):
     def _insert(self, webhook: Webhook, at_most: int, generation: str) -> Webhook:
         arguments: list[Any] = [webhook.id, webhook.owner, at_most, webhook.version, dump_webhook(webhook), generation]
         with self._asking():
-            told, number = self._insert_script(args=arguments)
+            told, number = self._insert_script(args=[*arguments, self._admission.heard_until()])
+        if told == b"late":
+            raise self._admission.late()
         if told == b"full":
             self._check_room(webhook.owner, number, at_most)
         return replace(webhook, number=number)

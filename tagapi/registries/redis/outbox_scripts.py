@@ -14,11 +14,14 @@ local P = 'tagapi:'
 INSERT = (
     P
     + """
--- ARGV: id, owner, how many they may have, version, webhook, generation.
--- Answers {'full', of the owner}, having stored nothing, or {'new', number}.
+-- ARGV: id, owner, how many they may have, version, webhook, generation, until when (in microseconds) somebody waits
+--       for the answer.
+-- Answers {'full', of the owner} or {'late', 0}, having stored nothing, or {'new', number}.
 local id = ARGV[1]
 local known = redis.call('ZSCORE', P..'webhooks:order', id)
 if known then return {'new', tonumber(known)} end
+local time = redis.call('TIME')
+if time[1] * 1000000 + time[2] > tonumber(ARGV[7]) then return {'late', 0} end
 local has = 0
 for _, owner in ipairs(redis.call('HVALS', P..'webhooks:owners')) do if owner == ARGV[2] then has = has + 1 end end
 if has >= tonumber(ARGV[3]) then return {'full', has} end

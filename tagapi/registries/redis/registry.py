@@ -62,7 +62,7 @@ class RedisRegistry(JobRegistry):
         self._admission = Admission(
             lambda: self.now(), self._server_time, self.get_all, self._check_bounds, self._available
         )
-        self.outbox = RedisOutbox(lambda: self.now(), self._redis, self._asking)
+        self.outbox = RedisOutbox(lambda: self.now(), self._redis, self._asking, self._admission)
         self.schedules = RedisSchedules(lambda: self.now(), self.get_all, self._redis, self._asking, self._admission)
 
     @property
