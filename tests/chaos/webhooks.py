@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import requests
-from standardwebhooks import WebhookVerificationError
 
 from tests.chaos.failpoints import KILL, KILL_WORKER, Order
 from tests.chaos.ground import Arena
@@ -25,8 +24,8 @@ from tests.e2e.receiver import HANG, RESET, Received, Receiver, receiving
 from tests.e2e.server import make_sample, until
 
 USERS = 100
-JOBS = 12  # for each kill
-CANCELS = 3  # of them
+JOBS = 24  # for each kill
+CANCELS = 4  # of them
 RANDOM = "at random"
 MOMENTS = (
     *("after_claim", "delivery_claimed", "delivery_sent", "delivery_noted", "committing", "leaving"),
@@ -35,7 +34,7 @@ MOMENTS = (
 FAULTS = (500, HANG, RESET)
 WAITED = 8.0  # seconds for which a moment is waited for
 RANDOM_WITHIN = 2.0  # seconds
-SETTLED_SECONDS = 300.0
+SETTLED_SECONDS = 600.0
 SETTINGS = {
     "TAGAPI_WEBHOOKS__ALLOW": '["127.0.0.1"]',
     "TAGAPI_WEBHOOKS__RETRY_SECONDS": "0.2",
@@ -59,7 +58,6 @@ class Asked:
     path: str
     """At the receiver."""
     id: str
-    secret: str
     types: frozenset[str]
 
 
@@ -107,7 +105,8 @@ def _ask(server: ChaosServer, receiver: Receiver) -> Sequence[Asked]:
     for path, types, tasks in (("/every", every, None), ("/ends", ends, ["tags.compute"])):
         answer = server.post(WEBHOOKS, {"url": f"{receiver.url}{path}", "events": types, "tasks": tasks})
         assert answer.status_code == 201, answer.text
-        asked.append(Asked(path, answer.json()["id"], answer.json()["secret"], frozenset(types)))
+        receiver.secrets[path] = answer.json()["secret"]
+        asked.append(Asked(path, answer.json()["id"], frozenset(types)))
     return asked
 
 
@@ -215,10 +214,8 @@ def judge(
 def _judge_one(verdict: Verdict, asked: Asked, wanted: set[Change], received: Sequence[Received]) -> None:
     taken: dict[Change, set[str]] = {}
     for one in received:
-        try:
-            one.verify(asked.secret)
-        except WebhookVerificationError as error:
-            verdict.wrong.append(f"{asked.path}: {one.id} does not verify: {error}")
+        if one.wrong is not None:
+            verdict.wrong.append(f"{asked.path}: {one.id} does not verify: {one.wrong}")
             continue
         told = one.told
         change = (told["data"]["task_id"], told["type"], told["timestamp"])
