@@ -225,12 +225,25 @@ def test_the_known_kinds_of_spark(value: str) -> None:
         ("server.trusted_proxies", "10.0.0.1"),
         ("server.trusted_proxies", "[proxy.example]"),
         ("server.trusted_proxies", "[10.0.0.0/99]"),
+        ("webhooks.allow", "10.0.0.1"),
+        ("webhooks.allow", "[10.0.0.0/99]"),
+        ("webhooks.allow", "['hooks.example:80']"),
+        ("webhooks.allow", "['http://hooks.example']"),
+        ("webhooks.allow", "['']"),
+        ("webhooks.max_per_user", "0"),
+        ("webhooks.retry_seconds", "0"),
+        ("webhooks.retry_at_most_seconds", "100000"),
         ("logs.requests", "LOUD"),
         ("logs.requests", "true"),
     ],
 )
 def test_what_is_no_host_no_address_and_no_level_is_named(key: str, value: str) -> None:
     assert key in refusal(**{variable_of(key): value})
+
+
+def test_webhooks_may_lead_to_addresses_networks_and_hosts() -> None:
+    listed = ["10.0.0.1", "10.0.0.0/8", "fd00::/8", "::1", "[::1]", "hooks.example"]
+    assert local(TAGAPI_WEBHOOKS__ALLOW=str(listed)).webhooks.allow == listed
 
 
 def test_hosts_and_proxies_are_lists() -> None:
