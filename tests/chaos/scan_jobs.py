@@ -132,7 +132,7 @@ class Scans:
     def push(self, client: Client) -> None:
         """Send what is not acknowledged, stop what is to be stopped: whatever the service lets one do."""
         for one in self.every:
-            with suppress(requests.RequestException):
+            with suppress(requests.RequestException, AssertionError):
                 if one.job is None:
                     self._send(client, one)
                 elif one.stopped and not (one.over or one.revoked):
