@@ -188,6 +188,7 @@ def build(settings: Settings, outside: Outside = Outside(), listening: Sequence[
     watch, hub = Watch(registry), Hub(settings.server.max_pushes)
     metrics = _metrics(means.spark, hub, registry, tasks, lanes)
     registry.observed_by(metrics.jobs)
+    sender.ended = metrics.deliveries.ended
     return World(
         means, tasks, registry, watch, hub, service, scheduling, notifying, sender, executor, upkeep, metrics, settings
     )

@@ -11,7 +11,7 @@ import logging
 import random
 import threading
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import datetime, timedelta
@@ -27,7 +27,7 @@ from tagapi.jobs.errors import DeliveryNotFound, StoreUnavailable, WebhookNotFou
 from tagapi.jobs.model import Json
 from tagapi.jobs.notifying import OWNER_GONE, RECEIVER_GONE
 from tagapi.jobs.outbox import Outbox
-from tagapi.jobs.webhooks import Answer, Delivery, Webhook, backoff
+from tagapi.jobs.webhooks import Answer, Delivery, DeliveryState, Webhook, backoff
 from tagapi.webhooks import signing
 from tagapi.webhooks.posting import Outcome, Poster
 
@@ -43,6 +43,11 @@ AT_ONCE = 4  # deliveries of one webhook
 AT_ONCE_FAILING = 1
 AT_ONCE_OF_ALL = 512
 STORE_THREADS = 4
+OUTCOMES: Mapping[DeliveryState, str] = {
+    DeliveryState.DELIVERED: "delivered",
+    DeliveryState.WAITING: "failed",
+    DeliveryState.GIVEN_UP: "given_up",
+}
 LAST_SECONDS = 3.0  # for what is on its way when the process leaves; the rest is taken over
 
 
@@ -65,6 +70,8 @@ class Sender:
         self._poster = poster
         self._may = may
         self._delays = (first_delay, most_delay)
+        self.ended: Callable[[str], None] = lambda outcome: None
+        """Hears how each attempt ended, by one of OUTCOMES."""
         self._under_way: dict[str, asyncio.Task[None]] = {}
         """By the delivery's id."""
         self._lanes: Counter[str] = Counter()
@@ -197,7 +204,7 @@ class Sender:
         deadline = monotonic() + LEASE.total_seconds()
         while True:
             try:
-                await self._ask(self._outbox.answer, claimed, answer, delay)
+                kept = await self._ask(self._outbox.answer, claimed, answer, delay)
             except DeliveryNotFound:
                 return  # the webhook was removed meanwhile
             except StoreUnavailable:
@@ -205,6 +212,7 @@ class Sender:
                     raise
                 await asyncio.sleep(1.0)
             else:
+                self.ended(OUTCOMES[kept.state])
                 extra = {"webhook": claimed.webhook_id, "delivery": claimed.id, "job_id": claimed.job.id}
                 facts = {"status": answer.status, "error": answer.error, "attempt": claimed.attempts}
                 log.info("webhook_sent" if answer.taken else "webhook_failed", extra={**extra, **facts})

@@ -48,6 +48,8 @@ class House:
         poster = Poster(permitted, seconds=seconds)
         tell = partial(render_news, limits={})
         self.sender = Sender(self.registry.outbox, self.registry.now, tell, poster, may, SOON, SOON)
+        self.outcomes: list[str] = []
+        self.sender.ended = self.outcomes.append
 
     def webhook(self, url: str, owner: str = "ann", types: tuple[str, ...] = ("job.started",)) -> Webhook:
         return self.notifying.create(url, types, None, owner=owner)
@@ -150,6 +152,7 @@ def test_what_is_not_taken_comes_again_with_the_same_id(house: House, receiver: 
         one.verify(secret_of(webhook))
     (delivery,) = house.wait_log(webhook, final)
     assert (delivery.state, delivery.attempts) == (DeliveryState.DELIVERED, 3)
+    until(lambda: house.outcomes == ["failed", "failed", "delivered"], "each attempt is counted")
 
 
 def test_one_who_never_answers_is_left_after_a_while(receiver: Receiver) -> None:
@@ -192,7 +195,7 @@ def test_a_receiver_that_is_gone_pauses_its_webhook(house: House, receiver: Rece
     until(lambda: house.notifying.get(webhook.id).paused, "it is paused")
     assert house.notifying.get(webhook.id).paused == RECEIVER_GONE
     (delivery,) = house.log(webhook)
-    assert delivery.state is DeliveryState.GIVEN_UP
+    assert delivery.state is DeliveryState.GIVEN_UP and house.outcomes == ["given_up"]
     house.start_job()
     assert house.log(webhook) == [delivery], "nothing more is kept for it"
     receiver.behave = lambda path: 200
