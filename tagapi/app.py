@@ -93,7 +93,14 @@ def _fronts(world: World, settings: Settings) -> Sequence[Front]:
     return [
         TagsFront(service, world.scheduling, tag_reader(means, at_once), settings.environment),
         WorkersFront(service, world.scheduling, filters, means.results),
-        TasksFront(service, limits, Live(world.hub, world.watch), orders, world.notifying),
+        TasksFront(
+            service,
+            limits,
+            Live(world.hub, world.watch),
+            orders,
+            world.notifying,
+            world.overview(documents.credits),
+        ),
         ExportFront(service, documents, Readings(world.hub, documents)),
         CeleryTaskFront(service, world.scheduling, asset_orders(means), asset_reader(means, at_once)),
         HealthFront(service, settings.environment, world.facts),

@@ -58,6 +58,7 @@ from tagapi.jobs.webhooks import Delivery, Webhook
 from tagapi.metrics import asked
 from tagapi.metrics.exposed import Metrics
 from tagapi.metrics.sampled import State
+from tagapi.overview import Overview
 from tagapi.own import own_sockets
 from tagapi.pushes.hub import Hub
 from tagapi.registries import open_registry
@@ -129,6 +130,11 @@ class World:
     def missing(self, platform: str) -> str | None:
         """The variables that a platform's account needs and has not; None where nothing is missing."""
         return not_set(self.settings.meta if platform == "meta" else self.settings.google)
+
+    def overview(self, credits: Callable[[str], Mapping[str, Any]]) -> Overview:  # noqa: A002 (as users say)
+        """What there is to see of it."""
+        lanes = _lanes(self.settings.jobs)
+        return Overview(self.registry, self.scheduling, self.hub, lanes, self.facts, credits)
 
     def facts(self) -> Mapping[str, Any]:
         """What health says."""

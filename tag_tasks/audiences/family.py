@@ -34,4 +34,4 @@ def tasks(means: Means) -> Sequence[Task]:
 
 def reader(means: Means, at_once: int) -> AudienceReader:
     """`at_once` is how many readings may be under way."""
-    return AudienceReader(means.spark, means.sources, means.sent, accounts(means), at_once)
+    return AudienceReader(means.spark, means.sources, means.members, means.sent, accounts(means), at_once)

@@ -33,22 +33,34 @@ def tags_in(expression: Expression) -> list[int]:
 
 
 def carriers(session: SparkSession, table: MembershipTable, at: Snapshot, expression: Expression) -> DataFrame:
-    """The users (`user_id`) of an expression, each once. Raises TaskFailed for a tag that was never computed.
-
-    Each tag is a bit, so that one pass over the memberships tells of every user what they carry.
-    """
+    """The users (`user_id`) of an expression, each once. Raises TaskFailed for a tag that was never computed."""
     tags = sorted(set(tags_in(expression)))
     for tag in tags:
-        if not at.of(tag) and table.marks(tag) is None:
+        if never_computed(table, at, tag):
             raise TaskFailed(reason=f"La etiqueta {tag} todavía no se ha calculado")
-    bits = {tag: 1 << place for place, tag in enumerate(tags)}
-    carried = [_bit(session, table, at, tag, bit) for tag, bit in bits.items() if at.of(tag)]
+    return masks_of(session, table, at, tags).filter(holding(expression, tags)).select("user_id")
+
+
+def never_computed(table: MembershipTable, at: Snapshot, tag: int) -> bool:
+    """Nothing is known of who carries it, which is not that nobody does."""
+    return not at.of(tag) and table.marks(tag) is None
+
+
+def masks_of(session: SparkSession, table: MembershipTable, at: Snapshot, tags: Sequence[int]) -> DataFrame:
+    """What every user carries of these different tags (`user_id`, `mask`), those left out who carry none.
+
+    Each tag is a bit, by its place, so that one pass over the memberships tells of all of them.
+    """
+    carried = [_bit(session, table, at, tag, 1 << place) for place, tag in enumerate(tags) if at.of(tag)]
     if not carried:
-        return session.createDataFrame([], "user_id string")
+        return session.createDataFrame([], "user_id string, mask long")
     masks = reduce(DataFrame.unionAll, carried)
-    if len(tags) > 1:
-        masks = masks.groupBy("user_id").agg(F.bit_or("mask").alias("mask"))
-    return masks.filter(_holds(expression, lambda tag: F.col("mask").bitwiseAND(bits[tag]) != 0)).select("user_id")
+    return masks.groupBy("user_id").agg(F.bit_or("mask").alias("mask")) if len(tags) > 1 else masks
+
+
+def holding(expression: Expression, tags: Sequence[int]) -> Column:
+    """Whether an expression is true of a mask of these tags."""
+    return _holds(expression, lambda tag: F.col("mask").bitwiseAND(1 << tags.index(tag)) != 0)
 
 
 def of_segment(session: SparkSession, table: SegmentTable, models: ModelTable, model: str, segment: int) -> Members:

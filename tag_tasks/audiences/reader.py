@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tag_tasks.audiences.accounts import Accounts
+from tag_tasks.audiences.members import Expression
+from tag_tasks.audiences.preview import preview
 from tag_tasks.audiences.sent import SentTable
 from tag_tasks.audiences.wanted import CONSENT
 from tag_tasks.reads import Reads
@@ -13,6 +15,7 @@ from tag_tasks.spark.session import Spark
 from tag_tasks.spark.sources import Sources
 from tag_tasks.tags.catalogue import catalogue
 from tag_tasks.tags.evaluate import USERS
+from tag_tasks.tags.table import MembershipTable
 
 
 class AudienceReader:
@@ -22,6 +25,7 @@ class AudienceReader:
         self,
         spark: Spark,
         sources: Sources,
+        members: MembershipTable,
         table: SentTable,
         accounts: Accounts,
         at_once: int,
@@ -29,6 +33,7 @@ class AudienceReader:
         """At most `at_once` reads are under way."""
         self._spark = spark
         self._sources = sources
+        self._members = members
         self._table = table
         self._accounts = accounts
         self._reads = Reads(at_once)
@@ -42,6 +47,15 @@ class AudienceReader:
         def look() -> bool:
             with self._spark.session() as session:
                 return CONSENT in self._sources.read(session, USERS).columns
+
+        return self._reads.run(look)
+
+    def preview(self, expression: Expression) -> Mapping[str, Any]:
+        """How large an audience of these tags would be, and how they overlap. Raises NotFoundInData."""
+
+        def look() -> Mapping[str, Any]:
+            with self._spark.session() as session:
+                return preview(session, self._members, expression)
 
         return self._reads.run(look)
 

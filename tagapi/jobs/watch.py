@@ -43,7 +43,7 @@ class Follower(ABC):
 
     @abstractmethod
     def hear_newest(self, number: int) -> None:
-        """It is about to hear of an owner's jobs, as it asked: this is the newest of them, and later ones are new."""
+        """It is about to hear of the jobs of an owner, or of everybody: this is the newest, and later ones are new."""
 
     @abstractmethod
     def following(self) -> Iterable[str]:
@@ -60,8 +60,10 @@ class Asked:
     """What a follower wants to hear of as it is. Asked twice before there was an answer, it is answered once."""
 
     ids: dict[str, None] = field(default_factory=dict)
+    active: bool = False
+    """It wants to hear of all jobs of the owner that have not ended."""
     owner: str | None = None
-    """The owner of whose jobs it wants to hear."""
+    """None is everybody."""
 
 
 class Watch:
@@ -102,11 +104,13 @@ class Watch:
                 self._asked.setdefault(follower, Asked()).ids.update(dict.fromkeys(job_ids))
         self._wake.set()
 
-    def tell_active(self, follower: Follower, owner: str) -> None:
-        """Have it hear of the jobs of an owner that have not ended. It has joined before."""
+    def tell_active(self, follower: Follower, owner: str | None) -> None:
+        """Have it hear of the jobs of an owner, or of everybody, that have not ended. It has joined before."""
         with self._lock:
             if follower in self._followers:
-                self._asked.setdefault(follower, Asked()).owner = owner
+                asked = self._asked.setdefault(follower, Asked())
+                asked.owner = None if asked.active and asked.owner is None else owner
+                asked.active = True
         self._wake.set()
 
     # -- the thread ------------------------------------------------------------------------
@@ -162,17 +166,17 @@ class Watch:
             if rest := dict.fromkeys(list(asked.ids)[ANSWERED_AT_ONCE:]):
                 self._asked[follower] = Asked(rest)
         try:
-            if asked.owner is not None:
+            if asked.active:
                 self._tell_active(follower, asked.owner)
             if ids:
                 self._tell_of(follower, ids)
         except StoreUnavailable:
-            if asked.owner is not None:
+            if asked.active:
                 self.tell_active(follower, asked.owner)
             self.tell(follower, ids)
             raise
 
-    def _tell_active(self, follower: Follower, owner: str) -> None:
+    def _tell_active(self, follower: Follower, owner: str | None) -> None:
         newest = self._registry.find(Query(owner=owner, limit=1)).jobs
         follower.hear_newest(newest[0].number if newest else 0)
         mine = Query(owner=owner, states=ACTIVE, limit=MINE_AT_ONCE)

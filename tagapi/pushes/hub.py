@@ -29,8 +29,7 @@ class Hub:
     """Safe to call from many threads."""
 
     def __init__(self, most: int) -> None:
-        self.most = most
-        """How many pushes may be open."""
+        self._most = most
         self._taken = 0
         self._lock = threading.Lock()
         self._pushes: set[Push] = set()
@@ -55,10 +54,20 @@ class Hub:
         if self._thread.is_alive():
             self._thread.join(2 * GOODBYE_SECONDS)
 
+    @property
+    def most(self) -> int:
+        """How many pushes may be open."""
+        return self._most
+
+    @property
+    def open(self) -> int:
+        """How many are, or are about to be."""
+        return self._taken
+
     def reserve(self) -> bool:
         """A place for one more push; False where there is none. It is given back when the push ends, or by `cede`."""
         with self._lock:
-            if self._taken >= self.most or self._stopping.is_set():
+            if self._taken >= self._most or self._stopping.is_set():
                 return False
             self._taken += 1
             return True

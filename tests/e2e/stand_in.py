@@ -48,6 +48,7 @@ from tagapi.namespaces.tasks.live import Live
 from tagapi.namespaces.tasks.orders import Orders
 from tagapi.namespaces.workers.front import WorkersFront
 from tagapi.namespaces.workers.schemas import TYPES
+from tagapi.overview import Overview
 from tagapi.pushes.hub import Hub
 from tagapi.registries import open_registry
 from tagapi.settings import Settings, load_settings
@@ -196,6 +197,9 @@ class NoAudiences:
     def keeps_consent(self) -> bool:
         return False
 
+    def preview(self, expression: Mapping[str, Any]) -> Mapping[str, Any]:
+        return {"size": 0, "table_version": 0, "tags": [{"tag_id": 1, "users": 0}], "overlaps": []}
+
     def every(self) -> Sequence[Mapping[str, Any]]:
         return []
 
@@ -306,6 +310,9 @@ class World:
         self.limits = {name: task.max_attempts for name, task in tasks.items()}
         self._watch, self._hub = Watch(registry), Hub(settings.server.max_pushes)
         self.live = Live(self._hub, self._watch)
+        facts = {"version": "0", "spark": "ready", "registry": registry.describe()}
+        nobody = NoDocuments().credits
+        self.overview = Overview(registry, self.scheduling, self._hub, lanes, lambda: facts, nobody)
         self._executor.start()
         self._watch.start()
         self._hub.start()
@@ -326,7 +333,7 @@ class StandIn(Server):
         fronts = [
             TagsFront(world.service, world.scheduling, NoTags(), "local"),
             WorkersFront(world.service, world.scheduling, FILTERS, world.results),
-            TasksFront(world.service, world.limits, world.live, no_orders(), world.notifying),
+            TasksFront(world.service, world.limits, world.live, no_orders(), world.notifying, world.overview),
             ExportFront(world.service, NoDocuments(), None),
             CeleryTaskFront(world.service, world.scheduling, AnyAssets(), AnyAssets()),
             HealthFront(world.service, "local", world.facts),

@@ -46,6 +46,7 @@ from tagapi.namespaces.tasks.asked import (
     TrainRequest,
 )
 from tagapi.namespaces.tasks.front import TasksFront
+from tagapi.namespaces.tasks.schemas_page import PreviewRequest
 from tagapi.namespaces.tasks.webhook_shapes import WebhookRequest
 from tagapi.namespaces.workers.front import WorkersFront
 from tagapi.tokens import Principal, Role, digest_of
@@ -78,6 +79,7 @@ BODIES: Mapping[str, Any] = {
     f"{TASKS}/publish/meta": PublishMetaRequest.example,
     f"{TASKS}/publish/google": PublishGoogleRequest.example,
     f"{TASKS}/audiences/sync": SyncRequest.example,
+    f"{TASKS}/audiences/preview": PreviewRequest.example,
     f"{TASKS}/segments/train": TrainRequest.example,
     f"{TASKS}/segments/predict": PredictRequest.example,
     f"{TASKS}/webhooks": WebhookRequest.example,
@@ -107,7 +109,9 @@ NOT_THERE = (
     f"{TASKS}/webhooks/<string:webhook_id>/deliveries/<string:delivery_id>/redeliver",
 )
 """Paths to audiences, models and webhooks, of which there are none of that name."""
-NAMES_AN_AUDIENCE = {(method, f"{TASKS}/audiences/sync") for method in ("GET", "HEAD", "DELETE")}
+NAMES_AN_AUDIENCE = {
+    (method, f"{TASKS}/audiences/{name}") for method in ("GET", "HEAD", "DELETE") for name in ("sync", "preview")
+}
 IN_THE_BODY = (f"{TASKS}/status/", f"{V3}/tasks/export/")
 """Paths whose answers say there that a job is not known."""
 NEEDS_RIGHT = {

@@ -15,12 +15,15 @@ import pyarrow.parquet as pq
 import pytest
 
 from tag_tasks.audiences.accounts import Accounts
+from tag_tasks.audiences.members import tags_in
+from tag_tasks.audiences.preview import preview
 from tag_tasks.audiences.sent import NOBODYS, SENT, SentTable, Step
 from tag_tasks.audiences.sync import AudienceSync
 from tag_tasks.platforms.model import name_for
 from tag_tasks.spark.session import Spark
+from tag_tasks.tags.table import MembershipTable
 from tagapi.jobs import changes
-from tagapi.jobs.errors import Contended, JobCancelled, TaskFailed, Transient
+from tagapi.jobs.errors import Contended, JobCancelled, NotFoundInData, TaskFailed, Transient
 from tagapi.jobs.model import Json, Request
 from tests.platforms import faults as kinds
 from tests.platforms.faults import Fault
@@ -184,6 +187,32 @@ def test_a_tag_that_was_never_computed_is_nobody_s_audience(there: AudienceWorld
     with pytest.raises(TaskFailed, match="La etiqueta 9 todavía no se ha calculado"):
         there.sync(tags={"any": [1, 9]})
     assert len(there.there("meta")) == 6
+
+
+def test_a_preview_counts_what_a_sync_would_send(there: AudienceWorld) -> None:
+    """Half of the users carry every tag; two more carry some of them."""
+    carry(there, "user01", "user03")
+    expression = {"all": [1], "any": [2, {"all": [5], "none": [3]}], "none": [7]}
+    for asked in (expression, {"all": [1, 2]}, {"any": [4]}):
+        with there.world.spark.session() as session:
+            told = preview(session, there.world.table, asked)
+        tags = sorted(set(tags_in(asked)))
+        carried = {tag: set(there.world.members(tag)) for tag in tags}
+        assert told["tags"] == [{"tag_id": tag, "users": len(carried[tag])} for tag in tags]
+        assert told["overlaps"] == [
+            {"tag_ids": [one, other], "users": len(carried[one] & carried[other])}
+            for one, other in itertools.combinations(tags, 2)
+        ]
+        assert told["table_version"] == there.world.version()
+    assert told["size"] == len(carried[4]) == 8
+    with there.world.spark.session() as session:
+        assert preview(session, there.world.table, {"all": [1], "none": [2]})["size"] == 0
+        assert preview(session, there.world.table, {"all": [1, 2]})["size"] == 8
+
+
+def test_a_preview_of_a_tag_that_was_never_computed_is_refused(spark: Spark, tmp_path: Path) -> None:
+    with spark.session() as session, pytest.raises(NotFoundInData, match="computed tag 1"):
+        preview(session, MembershipTable(str(tmp_path / "none")), {"all": [1]})
 
 
 def test_an_audience_may_be_a_segment(there: AudienceWorld) -> None:

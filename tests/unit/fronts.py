@@ -20,6 +20,7 @@ from tagapi.namespaces.metrics.front import MetricsFront
 from tagapi.namespaces.tags.front import TagsFront
 from tagapi.namespaces.tasks.front import TasksFront
 from tagapi.namespaces.workers.front import WorkersFront
+from tagapi.overview import Overview
 from tests.e2e.stand_in import FILTERS, AnyAssets, Folder, NoDocuments, NoTags, no_orders
 from tests.unit.fakes import TASK, FakeTask, Sink, SinkDown, World, next_attempt, raising
 
@@ -31,7 +32,14 @@ def client_of(gate: Gate, *more: Front, world: World | None = None) -> FlaskClie
     fronts = [
         TagsFront(service, world.scheduling, NoTags(), "local"),
         WorkersFront(service, world.scheduling, FILTERS, Folder(Path("/none"))),
-        TasksFront(service, dict.fromkeys((*TASKS, TASK), 4), None, no_orders(), Notifying(world.registry, anywhere)),
+        TasksFront(
+            service,
+            dict.fromkeys((*TASKS, TASK), 4),
+            None,
+            no_orders(),
+            Notifying(world.registry, anywhere),
+            overview_of(world),
+        ),
         ExportFront(service, NoDocuments(), None),
         CeleryTaskFront(service, world.scheduling, AnyAssets(), AnyAssets()),
         HealthFront(service, "local", lambda: {"spark": "ready"}),
@@ -44,6 +52,18 @@ def client_of(gate: Gate, *more: Front, world: World | None = None) -> FlaskClie
 
 def anywhere(url: str) -> None:
     """A webhook may lead wherever somebody wants."""
+
+
+class NoPushes:
+    """Nothing can be pushed here."""
+
+    open, most = 0, 0
+
+
+def overview_of(world: World) -> Overview:
+    """Of a world with one thread and no pushes."""
+    facts = {"version": "0", "spark": "ready", "registry": world.registry.describe()}
+    return Overview(world.registry, world.scheduling, NoPushes(), {"spark": 1}, lambda: facts, NoDocuments().credits)
 
 
 TASKS = ("tags.compute", "workers.bookings_export")

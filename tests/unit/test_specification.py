@@ -22,6 +22,7 @@ from tagapi.namespaces.health import schemas as health_schemas
 from tagapi.namespaces.tags import schemas as tags_schemas
 from tagapi.namespaces.tasks import asked as tasks_asked
 from tagapi.namespaces.tasks import schemas as tasks_schemas
+from tagapi.namespaces.tasks import schemas_page as tasks_schemas_page
 from tagapi.namespaces.tasks import webhook_shapes
 from tagapi.namespaces.workers import schemas as workers_schemas
 from tests.unit.fronts import client_of
@@ -189,6 +190,7 @@ def test_no_two_shapes_have_one_name() -> None:
         tags_schemas,
         workers_schemas,
         tasks_schemas,
+        tasks_schemas_page,
         tasks_asked,
         webhook_shapes,
         export_asked,

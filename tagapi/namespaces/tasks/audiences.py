@@ -7,16 +7,18 @@ from typing import Any
 
 from tagapi.auth import Policy, RightNeeded
 from tagapi.jobs.errors import NotFoundInData, NotReady
-from tagapi.namespaces.base import Route, load_query
-from tagapi.namespaces.documentation import SUBMITTING, Answer, operation
+from tagapi.namespaces.base import Route, load_body, load_query
+from tagapi.namespaces.documentation import SUBMITTING, WITH_BODY, Answer, operation
 from tagapi.namespaces.problems import Invalid
 from tagapi.namespaces.tasks import asked
 from tagapi.namespaces.tasks import schemas as shapes
+from tagapi.namespaces.tasks import schemas_page as shapes_page
 from tagapi.namespaces.tasks.render import PREFIX, render_audiences
 from tagapi.namespaces.tasks.starting import ACCEPTED, KEYS, StartingResource
 
 NAME = {"name": "El nombre de la audiencia"}
 NO_AUDIENCE = NotFoundInData(thing="audience", name="Clientes A")
+NO_TAG = NotFoundInData(thing="computed tag", name=8)
 UNREAD = NotReady(part="the storage", retry_after=5)
 REMOVED = ("platform", "simulated", "name", "key", "asked_by")
 """What a removal is told of each audience."""
@@ -60,6 +62,18 @@ class AudienceByName(StartingResource):
         return self.start("audience_removal", {"audiences": told})
 
 
+class AudiencePreview(StartingResource):
+    @operation(
+        policy=Policy.USER,
+        body=shapes_page.PreviewRequest,
+        answers={200: Answer("Su tamaño, y cuánto se solapan sus etiquetas", shapes_page.PreviewResponse)},
+        errors=(Invalid("tags", "no existe la etiqueta 99"), NO_TAG, UNREAD, *WITH_BODY),
+    )
+    def post(self) -> Any:
+        """Qué tamaño tendría una audiencia de etiquetas, sin hacerla (how large an audience would be)."""
+        return dict(self.front.orders.preview(load_body(shapes_page.PreviewRequest)["tags"]))
+
+
 class AudiencePerson(StartingResource):
     @operation(
         policy=Policy.USER,
@@ -79,6 +93,7 @@ class AudiencePerson(StartingResource):
 
 AUDIENCE_ROUTES: Sequence[Route] = (
     (f"{PREFIX}/audiences", AudienceList),
+    (f"{PREFIX}/audiences/preview", AudiencePreview),
     (f"{PREFIX}/audiences/<string:name>", AudienceByName),
     (f"{PREFIX}/audiences/users/<anything:user_id>", AudiencePerson),
 )

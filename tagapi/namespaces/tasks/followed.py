@@ -23,8 +23,9 @@ class Followed:
         self._only = only
         self._named: set[str] = set()
         self._mine = False
+        self._all = False
         self.newest: int | None = None
-        """The number of the caller's newest job when all of theirs began to be followed: later ones are new."""
+        """The number of the newest job when all of them, or the caller's, began to be followed: later ones are new."""
         self._told: dict[str, tuple[int, bool]] = {}
         """The last event that was told of a job, and whether the job is the caller's own."""
         self._ended: dict[str, None] = {}
@@ -41,19 +42,39 @@ class Followed:
         return True
 
     def drop(self, ids: Sequence[str]) -> None:
-        """Follow these no more, but where they are followed with all of the caller's."""
+        """Follow these no more, but where they are followed with all of the caller's, or of everybody's."""
         for job_id in ids:
             self._named.discard(job_id)
-            if not (self._mine and self._told.get(job_id, (0, False))[1]):
+            if not self._all and not (self._mine and self._told.get(job_id, (0, False))[1]):
                 self._told.pop(job_id, None)
 
     def add_mine(self) -> None:
         self._mine = True
         self.newest = None  # until the watch has looked
 
+    def add_all(self) -> bool:
+        """Follow everybody's jobs; False for a client who may not see them."""
+        if self._only is not None:
+            return False
+        self._all = True
+        self.newest = None
+        return True
+
+    def drop_all(self) -> None:
+        self._all = False
+        self._keep_told()
+
     def drop_mine(self) -> None:
         self._mine = False
-        self._told = {job_id: told for job_id, told in self._told.items() if job_id in self._named}
+        self._keep_told()
+
+    def _keep_told(self) -> None:
+        """Of what is followed still."""
+        if self._all:
+            return
+        self._told = {
+            job_id: told for job_id, told in self._told.items() if job_id in self._named or (self._mine and told[1])
+        }
 
     def forget(self, job_id: str) -> None:
         """There is no such job."""
@@ -64,7 +85,7 @@ class Followed:
         """Whether there is anything to be told of it. Never of a job that is not the client's to see, named or not."""
         if self._only not in (None, job.request.owner):
             return False
-        return job.id in self._named or (self._mine and job.request.owner == self._caller)
+        return self._all or job.id in self._named or (self._mine and job.request.owner == self._caller)
 
     def ids(self) -> list[str]:
         """Those that may have changed unheard."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any, NoReturn
+from typing import Any, NoReturn, Protocol
 
 from flask import Request, Response
 
@@ -23,9 +23,17 @@ from tagapi.namespaces.tasks import schemas as shapes
 from tagapi.namespaces.tasks.live import Live
 from tagapi.namespaces.tasks.orders import Orders
 from tagapi.namespaces.tasks.render import UUID, job_query, render_error, render_list
+from tagapi.namespaces.tasks.told import render_service
 from tagapi.serving.records import TAKE_OVER
 
 WEBSOCKET_KEY = re.compile(r"[A-Za-z0-9+/]{22}==")  # 16 bytes in base64
+
+
+class Overview(Protocol):
+    """What there is to see of the service; `app.py` hands one in."""
+
+    def now(self, owner: str | None, caller: str) -> Mapping[str, Any]:
+        """As it is. `owner` is whose schedules are meant; None for everybody's."""
 
 
 class TasksFront(Front):
@@ -43,6 +51,7 @@ class TasksFront(Front):
         live: Live | None,
         orders: Orders,
         notifying: Notifying,
+        overview: Overview,
     ) -> None:
         """`limits` has how many attempts a task has, by its name; `live` is None where nothing can be pushed."""
         self.service = service
@@ -50,16 +59,25 @@ class TasksFront(Front):
         self.live = live
         self.orders = orders
         self.notifying = notifying
+        self.overview = overview
 
     def routes(self) -> Sequence[Route]:
         # The views know their front, so it can name them only later.
         from tagapi.namespaces.tasks.audiences import AUDIENCE_ROUTES
         from tagapi.namespaces.tasks.segments import SEGMENT_ROUTES
+        from tagapi.namespaces.tasks.service import SERVICE_ROUTES
         from tagapi.namespaces.tasks.starting import STARTING_ROUTES
         from tagapi.namespaces.tasks.views import ROUTES
         from tagapi.namespaces.tasks.webhooks import WEBHOOK_ROUTES
 
-        return (*ROUTES, *STARTING_ROUTES, *AUDIENCE_ROUTES, *SEGMENT_ROUTES, *WEBHOOK_ROUTES)
+        return (
+            *ROUTES,
+            *STARTING_ROUTES,
+            *AUDIENCE_ROUTES,
+            *SEGMENT_ROUTES,
+            *SERVICE_ROUTES,
+            *WEBHOOK_ROUTES,
+        )
 
     def render_problem(self, problem: Problem) -> Mapping[str, Any]:
         return render_error(problem)
@@ -101,6 +119,11 @@ class TasksFront(Front):
             if front.name == job.request.namespace:
                 front.recheck(job, caller)
         return self.service.retry(job.id, by=caller.name, force=force, request_id=request_id())
+
+    def seen(self, caller: Principal) -> dict[str, Any]:
+        """The service as the caller may see it."""
+        told = self.overview.now(caller.only, caller.name)
+        return render_service(told, self.service.parked(), self.service.accepting, admin=caller.admin)
 
     # -- what this front starts ------------------------------------------------------------
 

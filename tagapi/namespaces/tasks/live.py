@@ -173,12 +173,22 @@ class JobSocket(WebSocket, Follower):
                 self._watch.tell_active(self, self._caller)
             case {"unsubscribe": "mine"} if len(asked) == 1:
                 self._followed.drop_mine()
+            case {"subscribe": "all"} if len(asked) == 1:
+                self._follow_all()
+            case {"unsubscribe": "all"} if len(asked) == 1:
+                self._followed.drop_all()
             case {"subscribe": [*ids]} if len(asked) == 1 and self._well_formed(ids):
                 self._subscribe([job_id.lower() for job_id in ids])
             case {"unsubscribe": [*ids]} if len(asked) == 1 and self._well_formed(ids):
                 self._followed.drop([job_id.lower() for job_id in ids])
             case _:
-                self._refuse(f'se espera {{"subscribe": [ids]}}, de 1 a {MOST_FOLLOWED}, o "mine"; o unsubscribe')
+                self._refuse(f'se espera {{"subscribe": [ids]}}, de 1 a {MOST_FOLLOWED}, "mine" o "all"; o unsubscribe')
+
+    def _follow_all(self) -> None:
+        if self._followed.add_all():
+            self._watch.tell_active(self, None)
+        else:
+            self._refuse('solo un administrador puede seguir las tareas de todos: "all"')
 
     @staticmethod
     def _well_formed(ids: Sequence[Any]) -> bool:

@@ -40,6 +40,10 @@ class Audiences(Protocol):
     def keeps_consent(self) -> bool:
         """Whether the users' table says who gave consent."""
 
+    def preview(self, expression: Mapping[str, Sequence[Any]]) -> Mapping[str, Any]:
+        """How large an audience would be, and how its tags overlap. Raises NotFoundInData for a tag that was never
+        computed."""
+
     def every(self) -> Sequence[Mapping[str, Any]]:
         """What is kept of each audience."""
 
@@ -121,6 +125,15 @@ class Orders:
             return body
         return {**body, "audience_id": self._audience_id(body["audience"], simulated=body["simulate"])}
 
+    def preview(self, expression: Mapping[str, Any]) -> Mapping[str, Any]:
+        """How large an audience of these tags would be. Raises Invalid, NotFoundInData and NotReady."""
+        self._check_tags(expression, "tags")
+        return self.audiences.preview(expression)
+
+    def _check_tags(self, expression: Mapping[str, Any], field: str) -> None:
+        if unknown := set(tags_in(expression)) - set(self.audiences.tag_ids()):
+            raise Invalid(field, f"no existe la etiqueta {min(unknown)}")
+
     def _audience_id(self, name: str | None, *, simulated: bool) -> str | None:
         if name is None:
             return None
@@ -135,10 +148,7 @@ class Orders:
                 raise Invalid(f"campaign.countries[{place}]", "no es un país de ISO 3166")
 
     def _check_sync(self, arguments: Mapping[str, Any], caller: Principal) -> None:
-        expression = arguments["audience"]["tags"]
-        unknown = set(tags_in(expression or {})) - set(self.audiences.tag_ids())
-        if unknown:
-            raise Invalid("audience.tags", f"no existe la etiqueta {min(unknown)}")
+        self._check_tags(arguments["audience"]["tags"] or {}, "audience.tags")
         if (named := arguments["audience"]["segment"]) is not None:
             with blaming("audience.segment.model"):
                 most = len(self.segments.in_use(named["model"])["segments"])

@@ -198,8 +198,9 @@ class PushSocket(TasksResource):
     def get(self) -> Any:
         """Seguir tareas por WebSocket (follow jobs by WebSocket).
 
-        El cliente envía `{"subscribe": ["<id>", …]}` (hasta 100) o `{"subscribe": "mine"}`, y lo mismo con
-        `unsubscribe`. Recibe primero una instantánea y después cada cambio; el último lleva `final: true`.
+        El cliente envía `{"subscribe": ["<id>", …]}` (hasta 100) o `{"subscribe": "mine"}` (un administrador, también
+        `"all"`), y lo mismo con `unsubscribe`. Recibe primero una instantánea y después cada cambio; el último lleva
+        `final: true`.
         Un navegador, que no puede enviar cabeceras, pide antes un tique y lo da en `?ticket=`.
         """
         load_query(shapes.TicketQuery)

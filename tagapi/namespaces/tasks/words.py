@@ -92,6 +92,7 @@ MISSING: Mapping[str, str] = {
     "version": "El modelo no tiene la versión {name}",
     "user": "No existe el usuario {name}",
     "audience": "No existe la audiencia {name}",
+    "computed tag": "La etiqueta {name} todavía no se ha calculado",
     "simulated audience": "No existe ninguna audiencia simulada {name}",
     "segment": "El usuario no tiene segmento",
 }
