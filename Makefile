@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PORT ?= 5000
 
-.PHONY: help run test setup sample check bench chaos lab lock clean
+.PHONY: help run test setup sample check bench chaos lab lock vendor clean
 
 help:  ## this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -44,6 +44,9 @@ lock: $(VENV)/uv.stamp  ## resolve the dependencies anew
 	    --python-version 3.11 --no-emit-index-url --quiet --output-file requirements/$$set.lock \
 	    --custom-compile-command "make lock" || exit 1; \
 	done
+
+vendor: $(VENV)/run.stamp  ## put the libraries of the page into the tree, as requirements/vendor.json names them
+	@$(BIN)/python requirements/vendor.py
 
 clean:  ## remove .venv, data and logs
 	rm -rf $(VENV) data logs/*.log*

@@ -8,8 +8,8 @@ from flask_restx import Resource
 from tagapi.auth import Policy
 from tagapi.namespaces.documentation import METHODS, Operation
 
-PUBLIC_ENDPOINTS = frozenset({"index", "doc", "docs_with_slash", "specs", "root", "restx_doc.static"})
-"""What is not a front's: the documentation and what leads there, which are everybody's."""
+PUBLIC_ENDPOINTS = frozenset({"index", "page", "doc", "docs_with_slash", "specs", "root", "restx_doc.static"})
+"""What is not a front's: the page, the documentation and what leads there, which are everybody's."""
 
 
 class UndeclaredRoute(Exception):

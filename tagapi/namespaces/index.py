@@ -1,4 +1,4 @@
-"""What there is, for those who ask a path above the routes."""
+"""What there is, for those who ask a path above the routes: the page for browsers, the routes for programs."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 from flask import Flask, Response, redirect, request
 
 from tagapi.namespaces.answers import respond
+from tagapi.pages.site import serve_page
 
 DOCS, SPECIFICATION = "/docs", "/swagger.json"
 PLACES = (
@@ -17,15 +18,17 @@ PLACES = (
 
 
 def serve_index(app: Flask, specified: Callable[[], Mapping[str, Any]], version: str) -> None:
-    """Answer at PLACES with the routes below, and lead people who look with a browser to the documentation.
+    """Answer at PLACES with the routes below, and show people who look with a browser the page.
 
     `specified` answers with the specification. To be called before Flask-RESTX takes `/` for itself.
     """
 
+    page = serve_page(app)
+
     def tell() -> Response:
         place = request.path.rstrip("/")
         if not place and _is_browser():
-            return redirect(DOCS)  # type: ignore[return-value]  # Werkzeug's, of which Flask's is one
+            return page.first()
         routes = {
             f"{method.upper()} {path}": said["summary"]
             for path, methods in specified()["paths"].items()
@@ -33,7 +36,7 @@ def serve_index(app: Flask, specified: Callable[[], Mapping[str, Any]], version:
             if path.startswith(f"{place}/") and method != "parameters"
         }
         told = {"service": "tagapi", "version": version, "documentation": DOCS, "specification": SPECIFICATION}
-        return respond({**told, "routes": routes})
+        return respond({**told, "routes": routes}, headers={"Vary": "Accept"})
 
     for place in PLACES:
         app.add_url_rule(place, "index", tell)

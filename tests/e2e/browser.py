@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import itertools
 import json
 import shutil
@@ -14,7 +15,7 @@ from typing import Any
 import requests
 from websockets.sync.client import ClientConnection, connect
 
-from tests.e2e.server import until
+from tests.e2e.server import Late, until
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 OPTIONS = (
@@ -31,21 +32,92 @@ def found() -> str | None:
     return next((path for name in NAMES if (path := shutil.which(name))), None)
 
 
+WATCHED = ("Page", "Runtime", "Network", "Log")
+"""What a page that is watched tells of itself."""
+
+
 class Page:
-    """A page that is open."""
+    """A page that is open, and, once it is watched, what it asked for and complained of."""
 
     def __init__(self, connection: ClientConnection) -> None:
         self._connection = connection
         self._ids = itertools.count(1)
+        self.requests: list[str] = []
+        """The addresses that were asked for."""
+        self.complaints: list[str] = []
+        """Errors in the console, exceptions, and what the policy kept from happening."""
+        self.dialogs: list[str] = []
 
     def _call(self, method: str, **parameters: Any) -> dict[str, Any]:
         number = next(self._ids)
         self._connection.send(json.dumps({"id": number, "method": method, "params": parameters}))
         while (answer := json.loads(self._connection.recv(timeout=60))).get("id") != number:
-            pass
+            self._heard(answer)
         assert "error" not in answer, answer
         result: dict[str, Any] = answer["result"]
         return result
+
+    def _heard(self, message: dict[str, Any]) -> None:
+        told = message.get("params", {})
+        match message.get("method"):
+            case "Network.requestWillBeSent":
+                self.requests.append(told["request"]["url"])
+            case "Network.webSocketCreated":
+                self.requests.append(told["url"])
+            case "Runtime.exceptionThrown":
+                self.complaints.append(str(told["exceptionDetails"]))
+            case "Runtime.consoleAPICalled" if told["type"] in ("error", "warning", "assert"):
+                self.complaints.append(str(told["args"]))
+            case "Log.entryAdded" if told["entry"]["level"] == "error":
+                self.complaints.append(f"{told['entry']['text']} {told['entry'].get('url', '')}")
+            case "Page.javascriptDialogOpening":
+                self.dialogs.append(told["message"])
+
+    def watch(self) -> None:
+        """From now on keep what it asks for and complains of."""
+        for domain in WATCHED:
+            self._call(f"{domain}.enable")
+
+    def looks(self, *, width: int = 1280, height: int = 860, dark: bool = False, still: bool = True) -> None:
+        """How wide the window is, and what its user likes: dark colours, and nothing that moves."""
+        self._call(
+            "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=width < 600
+        )
+        liked = {"prefers-color-scheme": "dark" if dark else "light"}
+        liked["prefers-reduced-motion"] = "reduce" if still else "no-preference"
+        features = [{"name": name, "value": value} for name, value in liked.items()]
+        self._call("Emulation.setEmulatedMedia", features=features)
+
+    def picture(self) -> bytes:
+        """What is seen, as PNG."""
+        return base64.b64decode(self._call("Page.captureScreenshot", format="png")["data"])
+
+    def press(self, key: str, code: int, text: str = "") -> None:
+        """A key, pressed and let go."""
+        for kind in ("keyDown", "keyUp"):
+            said = {"text": text} if text and kind == "keyDown" else {}
+            self._call("Input.dispatchKeyEvent", type=kind, key=key, code=key, windowsVirtualKeyCode=code, **said)
+
+    def type(self, text: str) -> None:
+        """Into what has the focus."""
+        self._call("Input.insertText", text=text)
+
+    def sees(self, text: str, seconds: float = 15.0) -> None:
+        """Wait until this is to be read on the page."""
+        shown = "document.body.innerText"
+        try:
+            until(lambda: self.run(f"{shown}.includes({json.dumps(text)})"), f"{text!r} is seen", seconds)
+        except Late as late:
+            raise Late(f"{late}; seen is: {self.run(shown)!r}; complaints: {self.complaints}") from None
+
+    def click(self, text: str, kind: str = "a, button, label, summary") -> None:
+        """What is called so, once it is there."""
+        wanted = json.dumps(text)
+        found = f"""[...document.querySelectorAll({json.dumps(kind)})].find((one) => !one.disabled
+            && one.checkVisibility() && one.textContent.trim().replace(/\\s+/g, " ") === {wanted})"""
+        until(
+            lambda: self.run(f"(() => {{ const one = {found}; one?.click(); return !!one; }})()"), f"{text!r} is there"
+        )
 
     def go(self, url: str) -> None:
         """Open a page, and wait until it is read."""

@@ -155,7 +155,7 @@ routes = [[rule.rule, sorted(rule.methods - {"HEAD", "OPTIONS"}), rule.endpoint]
 print(json.dumps(routes), flush=True)
 import os; os._exit(0)
 """
-NOT_OURS = ("/swaggerui/<path:filename>", "/swagger.json", "/docs", "/docs/", *PLACES)
+NOT_OURS = ("/swaggerui/<path:filename>", "/swagger.json", "/docs", "/docs/", "/page/<release>/<path:name>", *PLACES)
 """Routes that the documentation itself is made of, and those that lead there."""
 
 
