@@ -21,6 +21,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import ClassVar
 
 import click
 
@@ -111,6 +112,9 @@ class Admission:
 class Gate(ABC):
     """Lets a request in, or raises one of the errors above."""
 
+    asks: ClassVar[bool]
+    """Whether it wants to see a token."""
+
     def admit(self, policy: Policy, authorization: str | None, address: str | None) -> Admission:
         """Who asks, where the policy lets them. `address` is the socket's peer."""
         admission = self._identify(authorization, address or "")
@@ -142,6 +146,8 @@ class OpenGate(Gate):
     A token that is sent is refused: it might be a wrong one, and would make an admin of whoever sent it.
     """
 
+    asks = False
+
     def _identify(self, authorization: str | None, address: str) -> Admission:
         if not is_loopback(address):
             raise OnlyLocal(setting=SETTING)
@@ -165,6 +171,8 @@ class OpenGate(Gate):
 
 class TokenGate(Gate):
     """Who has a token comes in, however many wrong ones came from the same address."""
+
+    asks = True
 
     def __init__(self, tokens: TokensFile, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._tokens = tokens

@@ -323,7 +323,7 @@ def install(app: Flask, fronts: Sequence[Front], gate: Gate, hosts: Hosts, proxi
     app.url_map.merge_slashes = False
     _match_as_said(app.url_map)
     app.url_map.converters |= {"anything": Anything, "unlike": Unlike}
-    serve_index(app, lambda: api.__schema__, version)
+    serve_index(app, lambda: api.__schema__, version, asks=gate.asks)
     api = _Api(
         app,
         version=version,

@@ -17,13 +17,14 @@ PLACES = (
 )
 
 
-def serve_index(app: Flask, specified: Callable[[], Mapping[str, Any]], version: str) -> None:
+def serve_index(app: Flask, specified: Callable[[], Mapping[str, Any]], version: str, *, asks: bool) -> None:
     """Answer at PLACES with the routes below, and show people who look with a browser the page.
 
-    `specified` answers with the specification. To be called before Flask-RESTX takes `/` for itself.
+    `specified` answers with the specification, `asks` says whether tokens are asked for. To be called before
+    Flask-RESTX takes `/` for itself.
     """
 
-    page = serve_page(app)
+    page = serve_page(app, asks=asks)
 
     def tell() -> Response:
         place = request.path.rstrip("/")

@@ -21,6 +21,7 @@ SERVED = {".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
 """What is served, and as what; whatever else lies there is not."""
 RELEASE = "RELEASE"
 """Where the document has it."""
+ASKS = " data-tokens"
 PRELOADED = "<!-- MODULES -->"
 POLICY = "; ".join(
     (
@@ -72,20 +73,20 @@ class File:
 class Site:
     """Everything that is served, read once."""
 
-    def __init__(self, folder: Path = STATIC) -> None:
+    def __init__(self, folder: Path = STATIC, *, asks: bool = False) -> None:
         paths = sorted(path for path in folder.rglob("*") if path.suffix in SERVED)
         self.files = {
             path.relative_to(folder).as_posix(): File.of(path.read_bytes(), SERVED[path.suffix]) for path in paths
         }
         self.release = _release(file.etag + name for name, file in self.files.items())
-        self.document = File.of(self._document(folder), "text/html")
+        self.document = File.of(self._document(folder, asks), "text/html")
 
-    def _document(self, folder: Path) -> bytes:
+    def _document(self, folder: Path, asks: bool) -> bytes:
         """With the modules named in it, so that none waits for another one to be read."""
         modules = [name for name in self.files if name.endswith(".js")]
         links = "\n".join(f'<link rel="modulepreload" href="/page/{RELEASE}/{name}">' for name in modules)
         text = (folder / DOCUMENT).read_text("utf-8").replace(PRELOADED, links)
-        return text.replace(RELEASE, self.release).encode()
+        return text.replace(RELEASE, self.release).replace(ASKS, " data-asks" if asks else "").encode()
 
     def first(self) -> Response:
         """The document."""
@@ -109,11 +110,15 @@ def _answer(file: File, headers: dict[str, str]) -> Response:
     if packed:
         response.content_encoding = "gzip"
     response.set_etag(f"{file.etag}-gz" if packed else file.etag)
-    return response.make_conditional(request)
+    response.make_conditional(request)
+    return response
 
 
-def serve_page(app: Flask) -> Site:
-    """Serve the page's files; the document itself is for whoever knows who asks for it."""
-    site = Site()
+def serve_page(app: Flask, *, asks: bool) -> Site:
+    """Serve the page's files; the document itself is for whoever knows who asks for it.
+
+    `asks` says whether the service asks for tokens: the page then asks its user first.
+    """
+    site = Site(asks=asks)
     app.add_url_rule("/page/<release>/<path:name>", "page", site.file)
     return site

@@ -39,8 +39,9 @@ WATCHED = ("Page", "Runtime", "Network", "Log")
 class Page:
     """A page that is open, and, once it is watched, what it asked for and complained of."""
 
-    def __init__(self, connection: ClientConnection) -> None:
+    def __init__(self, connection: ClientConnection, port: int) -> None:
         self._connection = connection
+        self._port = port
         self._ids = itertools.count(1)
         self.requests: list[str] = []
         """The addresses that were asked for."""
@@ -73,6 +74,16 @@ class Page:
             case "Page.javascriptDialogOpening":
                 self.dialogs.append(told["message"])
 
+    @contextmanager
+    def another(self) -> Iterator[Page]:
+        """A page of the same browser that knows nothing of this one's session."""
+        address = _devtools(self._port, "PUT", "new?about:blank")["webSocketDebuggerUrl"]
+        with connect(address, proxy=None, max_size=None) as connection:
+            yield Page(connection, self._port)
+
+    def close(self) -> None:
+        self._call("Page.close")
+
     def watch(self) -> None:
         """From now on keep what it asks for and complains of."""
         for domain in WATCHED:
@@ -83,6 +94,7 @@ class Page:
         self._call(
             "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=width < 600
         )
+        self._call("Emulation.setFocusEmulationEnabled", enabled=True)  # drawn also behind other pages
         liked = {"prefers-color-scheme": "dark" if dark else "light"}
         liked["prefers-reduced-motion"] = "reduce" if still else "no-preference"
         features = [{"name": name, "value": value} for name, value in liked.items()]
@@ -140,13 +152,17 @@ def browser(path: str, folder: Path) -> Iterator[Page]:
     try:
         known = folder / "DevToolsActivePort"
         until(lambda: known.is_file() and known.read_text("utf-8"), "the browser is there", START_SECONDS)
-        port = known.read_text("utf-8").split()[0]
-        with requests.Session() as session:
-            session.trust_env = False
-            pages = session.get(f"http://127.0.0.1:{port}/json/list", timeout=30).json()
+        port = int(known.read_text("utf-8").split()[0])
+        pages = _devtools(port, "GET", "list")
         address = next(page["webSocketDebuggerUrl"] for page in pages if page["type"] == "page")
         with connect(address, proxy=None, max_size=None) as connection:
-            yield Page(connection)
+            yield Page(connection, port)
     finally:
         process.terminate()
         process.wait(30)
+
+
+def _devtools(port: int, method: str, what: str) -> Any:
+    with requests.Session() as session:
+        session.trust_env = False
+        return session.request(method, f"http://127.0.0.1:{port}/json/{what}", timeout=30).json()

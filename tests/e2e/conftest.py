@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 
 from tagapi.tokens import Entry, Principal, Role, digest_of
+from tests.e2e import browser
+from tests.e2e.browser import Page
 from tests.e2e.server import Server, make_sample, refusing_spark
 
 USERS = 2000
@@ -47,6 +49,15 @@ def tagged(server: Server) -> Server:
     """The shared server, every tag computed for everyone at least once."""
     server.run(list(range(1, 9)))
     return server
+
+
+@pytest.fixture(scope="session")
+def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
+    """The first page of a real browser; the test is skipped where there is none."""
+    if (path := browser.found()) is None:
+        pytest.skip(f"there is no browser here: none of {', '.join(browser.NAMES)}")
+    with browser.browser(path, tmp_path_factory.mktemp("browser")) as page:
+        yield page
 
 
 PRINCIPALS = {

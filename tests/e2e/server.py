@@ -185,7 +185,8 @@ class Client:
 
 
 class Server(Client):
-    """`api_server.py --env local`, or another program, on a free port, its data, logs and output in `folder`."""
+    """`api_server.py --env local`, or another program, its data, logs and output in `folder`; on a free port, unless
+    one is named."""
 
     def __init__(
         self,
@@ -194,10 +195,11 @@ class Server(Client):
         options: Sequence[str] = (),
         program: Sequence[str] = ("api_server.py", "--env", "local"),
         output: Path | None = None,
+        port: int | None = None,
     ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
-        self.port = free_port()
+        self.port = port or free_port()
         self.output = output or folder / "output.txt"
         super().__init__(f"http://127.0.0.1:{self.port}")
         command = [sys.executable, *program, "--host", "127.0.0.1", "--port", str(self.port)]

@@ -43,10 +43,9 @@ def test_a_place_is_only_read(client: FlaskClient) -> None:
         assert answer.json["error"] == error
 
 
-def test_a_browser_is_led_to_the_documentation(client: FlaskClient) -> None:
-    browser = {"Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"}
-    answers = [client.get("/docs/"), client.get("/", headers=browser)]
-    assert [(answer.status_code, answer.headers["Location"]) for answer in answers] == [(302, "/docs")] * 2
+def test_the_documentation_has_one_address(client: FlaskClient) -> None:
+    answer = client.get("/docs/")
+    assert (answer.status_code, answer.headers["Location"]) == (302, "/docs")
     assert client.get("/docs").status_code == 200
 
 

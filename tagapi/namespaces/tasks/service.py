@@ -15,8 +15,6 @@ from tagapi.namespaces.tasks.views import NO_TASK, TASK_ID, TasksResource
 
 
 class WhoAmI(TasksResource):
-    needs_store = False
-
     @operation(policy=Policy.USER, answers={200: Answer("Quién pregunta", shapes.PrincipalResponse)})
     def get(self) -> Any:
         """Quién soy y qué puedo ver y hacer (who I am, and what I may)."""

@@ -1,11 +1,26 @@
 // What is known of the tags: read once for all views, and anew when a job over tags ends.
 
 import { read } from "./api.js";
+import { redraw } from "./state.js";
 
 /** HighNetWorthUserTask → High net worth. */
 export function tagName(tag) {
   const words = tag.task_class.replace(/(User)?Task$/, "").replace(/([a-z])([A-Z])/g, "$1 $2").split(" ");
   return words.map((word, place) => (place === 0 || word === word.toUpperCase() ? word : word.toLowerCase())).join(" ");
+}
+
+let named = null; // what the tags are called, by their numbers
+
+/** What a tag is called; its number, while nobody has told more. */
+export function nameOf(id) {
+  if (named === null) {
+    named = new Map();
+    read("/api/v1/tags/available").then(({ available_tags: tags }) => {
+      named = new Map(tags.map((tag) => [tag.tag_id, tagName(tag)]));
+      redraw();
+    }, () => { named = null; });
+  }
+  return named?.get(id) ?? `Tag ${id}`;
 }
 
 /** Every tag with its rule, its members and its last run; what cannot be read of one is told in its place. */

@@ -41,6 +41,11 @@ function show() {
 }
 
 async function enter() {
+  if (document.documentElement.dataset.asks !== undefined && token.get() === null) {
+    app.asks = true;
+    redraw();
+    return undefined;
+  }
   try {
     app.who = await read("/api/tasks/whoami");
   } catch (error) {

@@ -2,7 +2,7 @@
 
 import { post } from "../api.js";
 import { number } from "../format.js";
-import { readTags, tagName } from "../known.js";
+import { nameOf, readTags, tagName } from "../known.js";
 import { empty, html, notice, nothing, panel, waiting } from "../parts.js";
 import { go, href } from "../route.js";
 import { app, redraw } from "../state.js";
@@ -93,8 +93,6 @@ function size(asked) {
     ${found.tags.length > 1 ? panel("Overlaps", overlaps()) : nothing}
     ${panel("As a definition", html`<p class="told">For <code>POST /api/tasks/audiences/sync</code>, as <code>audience.tags</code>:</p><pre tabindex="0">${JSON.stringify(asked)}</pre>`)}`;
 }
-
-const nameOf = (id) => { const tag = all.find((one) => one.tag_id === id); return tag ? tagName(tag) : `Tag ${id}`; };
 
 function overlaps() {
   const own = new Map(found.tags.map((one) => [one.tag_id, one.users]));

@@ -2,6 +2,7 @@
 
 import { fetched, read } from "../api.js";
 import { number, size } from "../format.js";
+import { nameOf } from "../known.js";
 import { bars, facts, html, notice, nothing, panel, table, value, waiting } from "../parts.js";
 import { href } from "../route.js";
 import { redraw } from "../state.js";
@@ -42,7 +43,7 @@ export function result(status, asked) {
 function ofTags(told) {
   const change = (one) => one.added === null || one.added === undefined ? nothing : html`<span class="plus">+${number(one.added)}</span> <span class="minus">−${number(one.removed)}</span>`;
   return html`<p class="told">${number(told.total_users)} users were evaluated${told.table_version !== undefined ? `; version ${told.table_version} of the memberships` : ""}.</p>
-    ${told.tags?.length ? bars(told.tags.map((one) => ({ name: html`<a href=${href("tags", one.tag_id)}>Tag ${one.tag_id}</a>`, value: one.matched_users, more: change(one) })), "Users of each tag") : nothing}
+    ${told.tags?.length ? bars(told.tags.map((one) => ({ name: html`<a href=${href("tags", one.tag_id)}>${nameOf(one.tag_id)}</a>`, value: one.matched_users, more: change(one) })), "Users of each tag") : nothing}
     ${told.unknown_user_ids?.length ? notice(`There are no such users: ${told.unknown_user_ids.join(", ")}`) : nothing}`;
 }
 

@@ -10,13 +10,14 @@ import { href } from "../route.js";
 import { redraw } from "../state.js";
 
 const MEMBERS = 60; // shown at once
+const NONE = -1; // the number of no tag
 
 let id = null, about = null, runs = null, members = null, cursor = null, error = null, unlisten = null;
 let dry = null; // the run that shows the difference: {id, percentage, result, error}
 let real = null, busy = false, key = null;
 
 function open(route) {
-  [id, about, runs, members, cursor, error, dry, real, busy, key] = [Number(route.id), null, null, null, null, null, null, null, false, newKey()];
+  [id, about, runs, members, cursor, error, dry, real, busy, key] = [/^\d{1,9}$/.test(route.id) ? Number(route.id) : NONE, null, null, null, null, null, null, null, false, newKey()];
   unlisten = live.listen({ message: heard, back: load });
   load();
 }
@@ -26,7 +27,7 @@ const close = () => unlisten();
 async function load() {
   const of = id;
   try {
-    if (!Number.isSafeInteger(of) || of < 0) throw Object.assign(new Error("Tags have whole numbers."), { status: 404 });
+    if (of === NONE) throw Object.assign(new Error("Tags have whole numbers."), { status: 404 });
     const found = (await read(`/api/v1/tags/${of}`)).tag;
     if (of !== id) return;
     [about, error] = [found, null];

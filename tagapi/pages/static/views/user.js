@@ -1,6 +1,7 @@
 // Why a user has a tag, or has it not: rule by rule, as it is stored and as it is now.
 
 import { read } from "../api.js";
+import { nameOf } from "../known.js";
 import { html, empty, notice, nothing, waiting } from "../parts.js";
 import { href } from "../route.js";
 import { redraw } from "../state.js";
@@ -32,7 +33,7 @@ function draw() {
   if (tags === null) return html`${head}${waiting("Asking each rule …")}`;
   return html`${head}<section class="panel"><div class="scroll" tabindex="0" role="region" aria-label="Tags of the user"><table>
     <thead><tr><th scope="col">Tag</th><th scope="col">Carries it</th><th scope="col">Why</th></tr></thead>
-    <tbody>${tags.map((one) => html`<tr><th scope="row"><a href=${href("tags", one.tag_id)}>Tag ${one.tag_id}</a></th><td class=${one.member ? "yes" : "no"}>${one.member ? "yes" : "no"}</td><td>${one.reason}${late(one)}</td></tr>`)}</tbody></table></div></section>`;
+    <tbody>${tags.map((one) => html`<tr><th scope="row"><a href=${href("tags", one.tag_id)}>${nameOf(one.tag_id)}</a></th><td class=${one.member ? "yes" : "no"}>${one.member ? "yes" : "no"}</td><td>${one.reason}${late(one)}</td></tr>`)}</tbody></table></div></section>`;
 }
 
 export const user = { open, draw };

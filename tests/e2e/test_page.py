@@ -1,0 +1,295 @@
+"""The page in a real browser, over a service whose tasks do what a test says."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.e2e.browser import Page
+from tests.e2e.conftest import served, write_tokens
+from tests.e2e.paged import HOSTILE, come_in, open_at, page_of, serious, settled, text_of
+from tests.e2e.scripts import PHASES, RETRIES
+from tests.e2e.server import Client, Server, until
+from tests.e2e.stand_in import COMMITS, FAILS, REASON, RUNS
+
+WORKERS = "/api/v1/workers/"
+CAMPAIGN = {
+    "name": HOSTILE,
+    "daily_budget": "25.00",
+    "landing_url": "https://example.org/",
+    "headline": HOSTILE,
+    "text": HOSTILE,
+    "special_ad_categories": [],
+}
+
+
+def start(server: Server, command: int, token: str | None = "ann-token", **more: Any) -> str:
+    """A job that does what the stand-in's command says."""
+    with Client(server.url, token) as client:
+        answer = client.post(WORKERS, {"task_type": "bookings_export", "batch_size": command, **more})
+        assert answer.status_code == 201, answer.text
+        return str(answer.json()["task_id"])
+
+
+def cancel(server: Server, job_id: str, token: str | None = "ann-token") -> None:
+    with Client(server.url, token) as client:
+        assert client.request("POST", f"/api/tasks/cancel/{job_id}").status_code == 200
+
+
+@pytest.fixture
+def ann(chromium: Page, stand_in: Server) -> Iterator[Page]:
+    with page_of(chromium, stand_in, token="ann-token") as page:
+        yield page
+
+
+# -- who is here ----------------------------------------------------------------------------
+
+
+def test_a_token_is_asked_for_once_and_kept_in_the_session_alone(chromium: Page, stand_in: Server) -> None:
+    with page_of(chromium, stand_in) as page:
+        come_in(page, "pia-token")
+        assert text_of(page, ".who .name") == "piauser"
+        assert "may publish" in page.run("document.querySelector('.who').title")
+        page.go(f"{stand_in.url}/?again#/service")
+        page.sees("Pool and queue")
+        stored = page.run("[Object.values(sessionStorage), Object.keys(localStorage), document.cookie]")
+        assert stored == [["pia-token"], [], ""]
+        page.click("Sign out")
+        page.sees("This service asks who you are")
+        assert page.run("sessionStorage.length") == 0
+    with page_of(chromium, stand_in) as other:
+        other.sees("This service asks who you are")
+
+
+def test_a_wrong_token_is_told_so(chromium: Page, stand_in: Server) -> None:
+    with page_of(chromium, stand_in) as page:
+        page.run("document.querySelector('#token').focus()")
+        page.type("wrong")
+        page.click("Come in")
+        page.sees("this one is none that it knows")
+        assert all("401" in complaint for complaint in page.complaints), page.complaints
+        page.complaints.clear()
+
+
+def test_everybody_sees_their_own_jobs_and_an_admin_all(chromium: Page, stand_in: Server, ann: Page) -> None:
+    with (
+        page_of(chromium, stand_in, token="bob-token") as bob,
+        page_of(chromium, stand_in, "#/jobs?owner=ann", token="root-token") as root,
+    ):
+        job_id = start(stand_in, 100)
+        for page in (ann, root):
+            page.sees(job_id[:8])
+        assert job_id[:8] not in text_of(bob, "main")
+        open_at(bob, stand_in, f"#/jobs/{job_id}")
+        bob.sees("There is no such job")
+        open_at(bob, stand_in, "#/service")
+        bob.sees("an admin sees")
+        open_at(root, stand_in, f"#/jobs/{job_id}")
+        root.sees("bookings_export.csv")
+
+
+# -- jobs -----------------------------------------------------------------------------------
+
+
+def test_a_job_that_fails_says_why_and_what_to_do(stand_in: Server, ann: Page) -> None:
+    job_id = start(stand_in, FAILS)
+    ann.sees(job_id[:8])
+    ann.sees(REASON)
+    open_at(ann, stand_in, f"#/jobs/{job_id}")
+    ann.sees("Why it failed")
+    assert REASON in text_of(ann, ".wrong .reason")
+    ann.sees("See that the table is there")
+    ann.click("Retry")
+    ann.sees("A new job does it again")
+    ann.click("Retry")
+    ann.sees("nothing new was begun")
+    ann.click("See the new job")
+    ann.sees("Repeats")
+    assert job_id[:8] in text_of(ann, "main")
+
+
+def test_a_job_that_is_cancelled_elsewhere_is_seen_at_once(stand_in: Server, ann: Page) -> None:
+    job_id = start(stand_in, RUNS)
+    open_at(ann, stand_in, f"#/jobs/{job_id}")
+    ann.sees("50 %")
+    asked = len(ann.requests)
+    cancel(stand_in, job_id)
+    ann.sees("Cancelled", 5)
+    ann.sees("Retry")
+    assert all("/ws" not in url for url in ann.requests[asked:]), "it was pushed"
+
+
+def test_a_cancel_says_what_it_did(stand_in: Server, ann: Page) -> None:
+    job_id = start(stand_in, RUNS)
+    open_at(ann, stand_in, f"#/jobs/{job_id}")
+    ann.sees("50 %")
+    ann.click("Cancel")
+    ann.sees("Stop it?")
+    ann.click("Yes, cancel")
+    ann.sees("It has stopped, and nothing was written.")
+    committing = start(stand_in, COMMITS)
+    open_at(ann, stand_in, f"#/jobs/{committing}")
+    ann.sees("100 %")
+    ann.click("Cancel")
+    ann.click("Yes, cancel")
+    ann.sees("past its point of no return")
+    assert any("409" in complaint for complaint in ann.complaints)
+    ann.complaints.clear()
+    ann.sees("What came of it")
+    ann.sees("SHA-256")
+
+
+def test_phases_and_attempts_are_told(stand_in: Server, ann: Page) -> None:
+    with_phases, retried = start(stand_in, PHASES), start(stand_in, RETRIES)
+    open_at(ann, stand_in, f"#/jobs/{with_phases}")
+    ann.sees("Phase Read")
+    open_at(ann, stand_in, f"#/jobs/{retried}")
+    ann.sees("Attempts")
+    ann.sees("no outcome")
+
+
+def test_filters_and_search_are_in_the_address(stand_in: Server, ann: Page) -> None:
+    failed, done = start(stand_in, FAILS), start(stand_in, 100)
+    for job_id in (failed, done):
+        ann.sees(job_id[:8])
+    ann.click("Failed")
+    ann.sees(failed[:8])
+    assert done[:8] not in text_of(ann, ".rows")
+    assert ann.run("location.hash") == "#/jobs?status=FAILURE"
+    another = start(stand_in, FAILS)
+    ann.sees(another[:8])
+    search(ann, "export bookings")
+    until(lambda: "task=workers.bookings_export" in ann.run("location.hash"), "the task is in the address")
+    search(ann, done.upper())
+    until(lambda: ann.run("location.hash") == f"#/jobs/{done}", "the job is opened")
+    ann.run("history.back()")
+    ann.sees(another[:8])
+
+
+def search(page: Page, text: str) -> None:
+    page.run("(() => { const q = document.querySelector('input[name=q]'); q.focus(); q.select(); })()")
+    page.type(text)
+    page.press("Enter", 13, "\r")
+
+
+def test_the_list_is_walked_by_keys(stand_in: Server, ann: Page) -> None:
+    for _ in range(3):
+        start(stand_in, 100)
+    until(lambda: ann.run("document.querySelectorAll('.rows .row').length") >= 3, "three jobs are seen")
+    ann.press("Tab", 9)
+    assert ann.run("document.activeElement.textContent") == "Skip to the content"
+    ann.run("document.querySelector('.rows').focus()")
+    for place in (0, 1):
+        ann.press("ArrowDown", 40)
+        until(
+            lambda place=place: ann.run("document.activeElement.dataset.place") == str(place), "the next has the focus"
+        )
+    wanted = ann.run("document.activeElement.hash")
+    ann.press("Enter", 13, "\r")
+    until(lambda: ann.run("location.hash") == wanted, "it is opened")
+
+
+# -- strangers' words -----------------------------------------------------------------------
+
+
+def test_nothing_that_a_user_says_is_markup(stand_in: Server, ann: Page) -> None:
+    named = {
+        "task_type": "run_risk_cruising",
+        "data": {"target": HOSTILE, "name": HOSTILE[:60], "task_tag": HOSTILE[:60]},
+    }
+    with Client(stand_in.url, "root-token") as root:
+        exported = start(stand_in, 100, "root-token", filters={"status": HOSTILE})
+        published = root.post("/api/tasks/publish/meta", {"simulate": True, "campaign": CAMPAIGN}).json()["task_id"]
+        scanned = root.post("/api/celery_task/", named).json()
+    jobs = [exported, published, *([scanned["data"]["celery_id"]] if scanned["code"] == 200 else [])]
+    ann.click("Sign out")
+    come_in(ann, "root-token")
+    for job_id in jobs:
+        open_at(ann, stand_in, f"#/jobs/{job_id}")
+        ann.sees("<img src=x onerror=window.pwned=1>")
+    for address in ("#/jobs?owner=", "#/jobs?task=", "#/users/", "#/tags/", "#/jobs/", "#/", "#/audience?all="):
+        open_at(ann, stand_in, address + HOSTILE)
+        settled(ann)
+    open_at(ann, stand_in, "#/jobs")
+    ann.sees("Since")
+    search(ann, HOSTILE)
+    until(lambda: "owner=" in ann.run("location.hash"), "it is looked for")
+    assert ann.run("document.querySelectorAll('#app img, #app script').length") == 0
+    ann.complaints[:] = [one for one in ann.complaints if "status of 4" not in one]
+
+
+def test_a_report_runs_nothing(stand_in: Server, ann: Page) -> None:
+    report = f"<title>r</title><style>p {{ color: rgb(1, 2, 3) }}</style><p onclick='window.pwned=1'>{HOSTILE}</p>"
+    release = ann.run("document.querySelector('script[src]').src.split('/')[4]")
+    shown = ann.run(
+        f"""(async () => {{
+        const {{ put }} = await import("/page/{release}/report.js");
+        const frame = document.createElement("iframe");
+        frame.setAttribute("sandbox", "allow-same-origin");
+        document.body.append(frame);
+        put(frame, {json.dumps(report)});
+        const p = frame.contentDocument.querySelector("p");
+        p.click();
+        await new Promise((resolve) => setTimeout(resolve, 300));
+        return [getComputedStyle(p).color, frame.contentDocument.querySelectorAll("script").length,
+            frame.contentWindow.pwned ?? null];
+        }})()"""
+    )
+    assert shown == ["rgb(1, 2, 3)", 0, None]
+    blocked = [one for one in ann.complaints if "Content Security Policy" in one or "sandboxed" in one or "/x" in one]
+    assert blocked == ann.complaints, "what it tried was kept from it"
+    ann.complaints.clear()
+
+
+# -- a service that comes and goes ----------------------------------------------------------
+
+
+def test_a_page_recovers_when_its_service_starts_anew(chromium: Page, tmp_path: Path) -> None:
+    path = write_tokens(tmp_path / "tokens.yaml")
+    variables, program = {"TAGAPI_AUTH__TOKENS_FILE": str(path)}, ("-m", "tests.e2e.stand_in")
+    first = Server(tmp_path, variables, program=program)
+    for server in served(first, ready=False):
+        with page_of(chromium, server, token="ann-token") as page:
+            before = start(server, 100)
+            page.sees(before[:8])
+            server.kill()
+            page.sees("Not connected to the service")
+            again = Server(tmp_path, variables, program=program, port=first.port)
+            try:
+                again.wait_alive()
+                until(lambda: "live" in text_of(page, ".who") and not text_of(page, ".away"), "it is back", 20)
+                after = start(again, 100)
+                page.sees(after[:8])
+                assert before[:8] in text_of(page, ".rows")
+                page.complaints[:] = [one for one in page.complaints if "ERR_CONNECTION" not in one]
+            finally:
+                again.kill()
+        return
+
+
+# -- everybody ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+@pytest.mark.parametrize("width", [1280, 390], ids=["wide", "narrow"])
+def test_everybody_can_use_every_view(stand_in: Server, ann: Page, width: int, dark: bool) -> None:
+    failed, done, running = start(stand_in, FAILS), start(stand_in, 100), start(stand_in, RUNS)
+    ann.looks(width=width, dark=dark)
+    for address in ("#/jobs", "#/tags", "#/tags/1", "#/audience?all=1", "#/service", "#/users/user_1", "#/nowhere"):
+        open_at(ann, stand_in, address)
+        settled(ann)
+        assert serious(ann) == [], address
+        assert ann.run("document.documentElement.scrollWidth") <= width, address
+    for job_id in (failed, done, running):
+        open_at(ann, stand_in, f"#/jobs/{job_id}")
+        settled(ann)
+        assert serious(ann) == [], job_id
+        assert ann.run("document.documentElement.scrollWidth") <= width
+    cancel(stand_in, running)
+    ann.click("Sign out")
+    ann.sees("This service asks who you are")
+    assert serious(ann) == []
