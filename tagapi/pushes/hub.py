@@ -72,11 +72,6 @@ class Hub:
             self._taken += 1
             return True
 
-    @property
-    def open(self) -> int:
-        """How many places are taken."""
-        return self._taken
-
     def cede(self) -> None:
         with self._lock:
             self._taken -= 1
