@@ -59,7 +59,7 @@ def test_everybody_hears_who_they_are_and_what_they_may(client: FlaskClient) -> 
         "bob": ("bob", "user", "own"),
         "root": ("root", "admin", "all"),
     }
-    assert [told[name]["rights"] for name in told] == [["publish"], [], ["publish", "audience", "scan"]]
+    assert [told[name]["rights"] for name in told] == [["publish"], [], ["publish", "audience", "scan", "metrics"]]
     assert all(one["by_token"] for one in told.values())
     assert "tags.compute" in told["ann"]["tasks"]
 
