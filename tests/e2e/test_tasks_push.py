@@ -232,6 +232,28 @@ def test_a_foreign_job_that_changes_right_then_is_not_told_either(pushing: Serve
         cancel(ann, task_id)
 
 
+def test_an_admin_follows_everybodys_jobs_and_nobody_else_does(pushing: Server, ann: Client, bob: Client) -> None:
+    before = started(bob, RUNS)
+    with socket_to(pushing, "root-token") as socket, socket_to(pushing, "ann-token") as refused:
+        socket.say({"subscribe": "all"})
+        refused.say({"subscribe": "all"})
+        assert refused.next()["error"] == "invalid"
+        socket.until(lambda message: message["task_id"] == before and message["event"] == "snapshot")
+        job_id = started(ann, RUNS)
+        socket.until(lambda message: message["task_id"] == job_id and message["event"] == "accepted")
+        for client, task_id in ((bob, before), (ann, job_id)):
+            cancel(client, task_id)
+            socket.until(
+                lambda message, task_id=task_id: message["task_id"] == task_id and message.get("final") is True
+            )
+        socket.say({"unsubscribe": "all"})
+        socket.say("x")
+        socket.until(lambda message: "error" in message)
+        cancel(ann, started(ann, RUNS))
+        socket.quiet(1.0)
+        refused.quiet(0.2)
+
+
 WRONG = [
     "",
     "{",

@@ -125,3 +125,26 @@ def test_only_who_sees_everybodys_jobs_follows_them(world: World) -> None:
     root.drop_all()
     assert not root.wants(job)
     assert root.ids() == []
+
+
+# -- an audience before it is made ----------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("tags", "wrong"),
+    [
+        ({"all": [99]}, "no existe la etiqueta 99"),
+        ({"none": [1]}, "all o any debe nombrar a alguien"),
+        ({"all": list(range(1, 14))}, "nombra 13 etiquetas; pueden ser 12"),
+        ({"all": ["1"]}, "cada miembro"),
+        (None, "no puede ser null"),
+    ],
+)
+def test_a_preview_takes_what_an_audience_may_be_made_of(client: FlaskClient, tags: Any, wrong: str) -> None:
+    headers = {"Authorization": "Bearer ann-token"}
+    answer = client.post(f"{TASKS}/audiences/preview", json={"tags": tags}, headers=headers)
+    assert answer.status_code == 400
+    assert answer.json is not None
+    assert (answer.json["error"], answer.json["field"]) == ("invalid", "tags")
+    assert wrong in answer.json["message"]
+    assert client.post(f"{TASKS}/audiences/preview", json={"tags": {"all": [1]}}, headers=headers).status_code == 200

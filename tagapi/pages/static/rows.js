@@ -62,11 +62,11 @@ export class Rows {
     const ids = rows.map((row) => row.id);
     const joins = cursor !== null || this.ids.length === 0 || page.next === null || ids.some((id) => this.byId.has(id));
     if (cursor === null && !joins) this.forget(); // more has come than a page tells: begin anew
-    const known = new Set(this.ids);
+    const fresh = ids.filter((id) => !this.byId.has(id));
+    if (cursor !== null || this.ids.length === 0) this.next = page.next;
     for (const row of rows) this.byId.set(row.id, { ...row, pace: this.byId.get(row.id)?.pace ?? null });
-    const fresh = ids.filter((id) => !known.has(id));
-    this.ids = cursor === null ? [...fresh, ...this.ids] : [...this.ids, ...fresh];
-    if (cursor !== null || this.total === null || !joins || known.size === 0) this.next = page.next;
+    if (cursor === null) this.ids.unshift(...fresh);
+    else this.ids.push(...fresh);
     this.total = page.total;
   }
 

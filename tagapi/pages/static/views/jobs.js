@@ -15,6 +15,7 @@ const SINCE = [["", "Any time"], ["1h", "Last hour"], ["24h", "Last day"], ["7d"
 const UNITS = { h: 3600e3, d: 86400e3 };
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
 const MORE_ROWS = 8; // drawn above and below what is seen
+const AHEAD = 300; // read before they are seen
 const SOON = 250; // ms in which what is new is asked for together
 
 let rows = null, timer = null, unlisten = null, top = 0, height = 600, rowHeight = 60, sought = "", said = null;
@@ -135,7 +136,7 @@ function scrolled() {
 function list() {
   const first = Math.max(0, Math.floor(top / rowHeight) - MORE_ROWS);
   const last = Math.min(rows.ids.length, Math.ceil((top + height) / rowHeight) + MORE_ROWS);
-  if (last + MORE_ROWS * 4 >= rows.ids.length && rows.error === null) queueMicrotask(() => rows.more());
+  if (last + AHEAD >= rows.ids.length && rows.error === null) queueMicrotask(() => rows.more());
   const seen = rows.ids.slice(first, last).map((id, place) => [rows.byId.get(id), first + place]);
   const showOwner = app.who.sees === "all" && app.who.by_token;
   const tail = rows.next !== null ? rowHeight : 0;
