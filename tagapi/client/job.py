@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +33,11 @@ class Job:
         if not told["found"]:
             raise NotFound(str(told["result"]), status=200, code="job_not_found", field="task_id")
         return JobStatus.of(told)
+
+    def past(self) -> Sequence[Event]:
+        """What has happened to it so far, the oldest first."""
+        told = self._transport.read("GET", f"/api/tasks/events/{segment(self.id)}")
+        return [Event.of(event) for event in told["events"]]
 
     def progress(self) -> dict[str, Any]:
         """In detail: each phase with its seconds, and `seconds_left`."""

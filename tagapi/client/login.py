@@ -31,13 +31,19 @@ def path() -> Path:
 
 
 def chosen(url: str | None = None, token: str | None = None) -> Login:
-    """A stored token goes to the address that it was stored for, and to no other. Raises LoginUnusable."""
+    """A stored token goes to the address that it was stored for, and to no other; an empty one is none.
+
+    Raises LoginUnusable.
+    """
+    url = url or os.environ.get(URL)
+    token = os.environ.get(TOKEN) if token is None else token
+    if url is not None and token is not None:
+        return Login(url, token.strip() or None)
     stored = read()
-    url = url or os.environ.get(URL) or (stored.url if stored else OWN_MACHINE)
-    token = token or os.environ.get(TOKEN, "").strip() or None
+    url = url or (stored.url if stored else OWN_MACHINE)
     if token is None and stored is not None and stored.url.rstrip("/") == url.rstrip("/"):
         token = stored.token
-    return Login(url, token)
+    return Login(url, (token or "").strip() or None)
 
 
 def read() -> Login | None:

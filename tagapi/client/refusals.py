@@ -64,7 +64,8 @@ def _words(answer: requests.Response) -> Words:
         case {"error": {"code": code, "message": message, "details": details}}:  # workers
             return str(message), str(code), _first_key(details)
         case {"success": False, "error": detail, "message": message}:  # tags
-            return f"{message} ({detail})", None, _first_key(body.get("details"))
+            field = "tag_ids" if "available_tag_ids" in body else _first_key(body.get("details"))
+            return f"{message} ({detail})", None, field
         case {"error": code, "message": message}:  # tasks
             return str(message), str(code), body.get("field")
         case {"code": code, "message": message, "data": data}:  # celery_task

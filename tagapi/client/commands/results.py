@@ -1,0 +1,54 @@
+"""What came of a job, shown as what it is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from tagapi.client.commands.screen import Screen
+from tagapi.client.values import JobStatus
+
+BAR = 30  # letters
+
+
+def facts_of(status: JobStatus) -> dict[str, Any]:
+    progress = status.progress
+    done = None if progress.total is None else f"{progress.percentage:g}% ({progress.done}/{progress.total})"
+    return {
+        "id": status.id,
+        "status": status.status,
+        "task": status.task,
+        "owner": status.owner,
+        "progress": done,
+        "attempt": f"{status.attempt} of {status.max_attempts}" if status.max_attempts else status.attempt,
+        "created": status.created_at,
+        "started": status.started_at,
+        "completed": status.completed_at,
+        "retry of": status.retry_of,
+        "error": status.error,
+        "parked": "nobody could find out whether it was done: an admin has to say" if status.parked else None,
+    }
+
+
+def show_result(screen: Screen, status: JobStatus) -> None:
+    """Of a job that succeeded. Programs get the whole status."""
+    if screen.json:
+        screen.document(status.told)
+        return
+    result = status.result if isinstance(status.result, Mapping) else {"result": status.result}
+    tags = result.get("tags")
+    told = {name: value for name, value in result.items() if name not in ("success", "tags") and value not in ([], {})}
+    screen.facts({"id": status.id, "status": status.status, **told})
+    if tags:
+        _show_tags(screen, tags)
+
+
+def _show_tags(screen: Screen, tags: Sequence[Mapping[str, Any]]) -> None:
+    columns = ("tag_id", "matched_users", "added", "removed")
+    most = max((tag["matched_users"] for tag in tags), default=0) or 1
+    rows = [[tag.get(column) for column in columns] for tag in tags]
+    if screen.terminal:
+        for row in rows:
+            row.append("█" * round(BAR * row[1] / most))
+        columns = (*columns, "")
+    screen.rows(columns, rows)

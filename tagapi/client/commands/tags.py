@@ -1,0 +1,111 @@
+"""`tagapi tags`."""
+
+from __future__ import annotations
+
+import io
+from itertools import islice
+from typing import Any
+
+import click
+
+from tagapi.client.commands.following import started
+from tagapi.client.commands.session import Group, Session, pass_session
+from tagapi.client.commands.timing import by_the_clock, once, scheduled, timing
+
+
+@click.group(cls=Group)
+def tags() -> None:
+    """Compute tags, and see who carries them and why."""
+
+
+@tags.command()
+@click.argument("tag_ids", type=int, nargs=-1, required=True)
+@click.option("--user", "users", multiple=True, metavar="ID", help="Only this user; as often as wanted.")
+@click.option("--users-file", type=click.File("r", encoding="utf-8"), help="Only the users of its lines; - reads on.")
+@click.option("--mode", type=click.Choice(["full", "incremental"]), help="Everyone, or who has changed.")
+@click.option("--dry-run", is_flag=True, help="Count who would be added and removed, and write nothing.")
+@click.option("--diff", is_flag=True, help="Count who is added and removed.")
+@click.option("--follow", is_flag=True, help="Look on to the end, and show what came of it.")
+@by_the_clock
+@once
+@pass_session
+def run(
+    session: Session,
+    /,
+    tag_ids: tuple[int, ...],
+    users: tuple[str, ...],
+    users_file: io.TextIOWrapper | None,
+    mode: str | None,
+    dry_run: bool,
+    diff: bool,
+    follow: bool,
+    cron: str | None,
+    timezone: str | None,
+    every: int | None,
+    key: str | None,
+) -> None:
+    """Compute tags.
+
+    \b
+    tagapi tags run 1 2 3 --follow
+    tagapi tags run 1 --user user_000001 --dry-run --follow
+    tagapi tags run 1 2 --cron "0 4 * * *" --timezone Europe/Madrid
+    """
+    wanted = [*users, *((line.rstrip("\r\n") for line in users_file) if users_file else ())]
+    user_ids = wanted if users or users_file else None
+    at = timing(cron, timezone, every)
+    asked: dict[str, Any] = {
+        "user_ids": user_ids,
+        "mode": mode,
+        "dry_run": dry_run or None,
+        "diff": diff or None,
+        "key": key,
+    }
+    if at is not None:
+        scheduled(session, session.client.tags.schedule(tag_ids, at, **asked))
+    else:
+        started(session, session.client.tags.run(tag_ids, **asked), follow=follow)
+
+
+@tags.command("ls")
+@pass_session
+def list_tags(session: Session, /) -> None:
+    """Which tags there are."""
+    found = session.client.tags.available()
+    columns = ("tag_id", "task_class", "description")
+    session.screen.rows(columns, ([tag[column] for column in columns] for tag in found), found)
+
+
+@tags.command()
+@click.argument("tag_id", type=int)
+@pass_session
+def show(session: Session, /, tag_id: int) -> None:
+    """A tag's rule, its source, its members, its last run."""
+    session.screen.facts(session.client.tags.get(tag_id))
+
+
+@tags.command()
+@click.argument("tag_id", type=int)
+@click.option("--limit", type=click.IntRange(1), help="So many at most.")
+@pass_session
+def members(session: Session, /, tag_id: int, limit: int | None) -> None:
+    """Who carries a tag, a line for each."""
+    for user_id in islice(session.client.tags.members(tag_id), limit):
+        if session.json:
+            session.screen.document(user_id)
+        else:
+            session.screen.line(user_id)
+
+
+@tags.command()
+@click.argument("user_id")
+@pass_session
+def why(session: Session, /, user_id: str) -> None:
+    """Which tags a user carries, and why.
+
+    \b
+    tagapi tags why user_000001
+    """
+    found = session.client.tags.explain(user_id)
+    columns = ("tag_id", "member", "matches_now", "observed", "threshold", "reason")
+    session.screen.rows(columns, ([tag.get(column) for column in columns] for tag in found), found)
