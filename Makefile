@@ -15,7 +15,7 @@ run: setup sample  ## start the API on 127.0.0.1:$(PORT), with sample data
 	@echo "starting on http://127.0.0.1:$(PORT)/api/v1 with documentation at http://127.0.0.1:$(PORT)/docs"
 	@exec $(BIN)/python api_server.py --env local --host 127.0.0.1 --port $(PORT)
 
-setup: $(VENV)/run.stamp  ## create .venv with the locked dependencies
+setup: $(VENV)/run.stamp $(BIN)/tagapi  ## create .venv with the locked dependencies, and the command .venv/bin/tagapi
 
 sample: setup  ## make sample data where there is none
 	@$(BIN)/python sample_data.py --env local
@@ -68,6 +68,12 @@ $(VENV)/dev.stamp: requirements/dev.lock | $(VENV)/uv.stamp
 	@echo "installing the development dependencies"
 	@$(call install,requirements/dev.lock)
 	@touch $@ $(VENV)/run.stamp
+
+# The command line, of this folder as it is: nothing is copied, so nothing has to be installed again.
+$(BIN)/tagapi: Makefile | $(VENV)/run.stamp
+	@printf '#!%s\n%s\n' "$(abspath $(BIN))/python" \
+	  'import sys; sys.path.insert(0, "$(CURDIR)"); from tagapi.client.commands.main import main; main()' > $@
+	@chmod +x $@
 
 define install
 if [ -x $(BIN)/uv ]; then \

@@ -44,11 +44,10 @@ def show_result(screen: Screen, status: JobStatus) -> None:
 
 
 def _show_tags(screen: Screen, tags: Sequence[Mapping[str, Any]]) -> None:
-    columns = ("tag_id", "matched_users", "added", "removed")
-    most = max((tag["matched_users"] for tag in tags), default=0) or 1
+    columns = ["tag_id", "matched_users", "added", "removed"]
     rows = [[tag.get(column) for column in columns] for tag in tags]
     if screen.terminal:
-        for row in rows:
-            row.append("█" * round(BAR * row[1] / most))
-        columns = (*columns, "")
+        most = max(tag["matched_users"] for tag in tags) or 1
+        rows = [[*row, "█" * round(BAR * tag["matched_users"] / most)] for row, tag in zip(rows, tags, strict=True)]
+        columns.append("")
     screen.rows(columns, rows)

@@ -54,17 +54,11 @@ def run(
     wanted = [*users, *((line.rstrip("\r\n") for line in users_file) if users_file else ())]
     user_ids = wanted if users or users_file else None
     at = timing(cron, timezone, every)
-    asked: dict[str, Any] = {
-        "user_ids": user_ids,
-        "mode": mode,
-        "dry_run": dry_run or None,
-        "diff": diff or None,
-        "key": key,
-    }
+    asked: dict[str, Any] = {"user_ids": user_ids, "mode": mode, "dry_run": dry_run or None, "diff": diff or None}
     if at is not None:
-        scheduled(session, session.client.tags.schedule(tag_ids, at, **asked))
+        scheduled(session, session.client.tags.schedule(tag_ids, at, key=key, **asked))
     else:
-        started(session, session.client.tags.run(tag_ids, **asked), follow=follow)
+        started(session, session.client.tags.run(tag_ids, key=key, **asked), follow=follow)
 
 
 @tags.command("ls")

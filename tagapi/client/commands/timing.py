@@ -17,7 +17,7 @@ SPAN = re.compile(r"([1-9][0-9]{0,8})([smhd]?)")
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
-class Span(click.ParamType):
+class Span(click.ParamType[int]):
     """A number of seconds, minutes, hours or days: 90, 30m, 6h, 1d."""
 
     name = "span"
