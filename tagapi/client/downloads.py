@@ -21,7 +21,7 @@ from tagapi.client.errors import DownloadBroken, Unreachable
 from tagapi.client.transport import Pauses, Transport
 
 HASH = re.compile(r'"([0-9a-f]{64})"')
-PIECE = 256 * 1024  # bytes
+PIECE = 16 * 1024  # bytes: what came of one is lost where the connection breaks off in it
 ROUNDS = 2  # wholes that may turn out wrong
 PLAIN = {"Accept-Encoding": "identity"}  # bytes of the file are counted, not those of a compressed one
 
