@@ -27,7 +27,7 @@ TRIED_AGAIN = frozenset({429, 502, 503, 504})
 HARMLESS = frozenset({"GET", "HEAD", "PUT", "DELETE"})
 PATIENCE = 60.0  # seconds that a service is asked again, which has answered before
 FIRST_PATIENCE = 5.0  # of one that never has: its address may be wrong
-FIRST_PAUSE, LONGEST_PAUSE = 0.25, 10.0  # seconds
+FIRST_PAUSE, LONGEST_PAUSE = 0.25, 5.0  # seconds
 CONNECT_SECONDS, READ_SECONDS = 10.0, 60.0
 
 Json = dict[str, Any]

@@ -22,11 +22,11 @@ CANCEL, LEAVE, ON = "cancel", "leave", "follow"
 
 
 class Left(Exception):
-    """The job goes on, and nobody looks."""
+    """Nobody looks any more."""
 
-    def __init__(self, job: Job) -> None:
-        super().__init__(f"left: the job goes on. See how it is with: tagapi jobs watch {job.id}")
-        self.job = job
+    def __init__(self, job: Job, what: str = "the job goes on", how: str = "watch") -> None:
+        super().__init__(f"left: {what}. Go on with: tagapi jobs {how} {job.id}")
+        self.job_id = job.id
 
 
 def started(session: Session, job: Job, *, follow: bool) -> None:

@@ -10,7 +10,7 @@ import click
 
 from tagapi.client import values
 from tagapi.client.commands.fetching import fetched
-from tagapi.client.commands.following import ended, started
+from tagapi.client.commands.following import Left, ended, started
 from tagapi.client.commands.results import facts_of, show_result
 from tagapi.client.commands.session import Group, Session, pass_session
 from tagapi.client.commands.timing import once
@@ -96,8 +96,11 @@ def watch(session: Session, /, job_id: str) -> None:
     if not session.json:
         ended(session, job)
         return
-    for event in job.events():
-        session.screen.document(event.told)
+    try:
+        for event in job.events():
+            session.screen.document(event.told)
+    except KeyboardInterrupt:
+        raise Left(job) from None
     _ = job.result  # raises what became of it
 
 
