@@ -391,13 +391,10 @@ def test_setup_makes_the_command_with_its_completion(variables: dict[str, str], 
     bin_ = tmp_path / "venv" / "bin"
     bin_.mkdir(parents=True)
     (bin_ / "python").symlink_to(sys.executable)
-    stamps = [f"{tmp_path}/venv/{name}.stamp" for name in ("run", "uv")]
     made = subprocess.run(
         [
-            str(shutil.which("make")),
-            f"VENV={tmp_path}/venv",
-            *(part for one in stamps for part in ("-o", one)),
-            f"{bin_}/tagapi",
+            *(str(shutil.which("make")), f"VENV={tmp_path}/venv", f"{bin_}/tagapi"),
+            *("-o", f"{tmp_path}/venv/run.stamp", "-o", f"{tmp_path}/venv/uv.stamp"),
         ],
         cwd=ROOT,
         capture_output=True,

@@ -97,7 +97,7 @@ def shown(screen: Screen) -> Iterator[Show]:
         yield lambda progress: None
     elif screen.bars:
         with _bar() as bar:
-            task = bar.add_task("", total=None)
+            task = bar.add_task("job", total=None)
 
             def show(progress: values.Progress) -> None:
                 total = None if progress.total is None else 100

@@ -11,7 +11,7 @@ import click
 from tagapi.client import values
 from tagapi.client.commands.fetching import fetched
 from tagapi.client.commands.following import Left, ended, started
-from tagapi.client.commands.results import facts_of, show_result
+from tagapi.client.commands.results import facts_of, show_tags
 from tagapi.client.commands.session import Group, Session, pass_session
 from tagapi.client.commands.timing import once
 from tagapi.client.values import Event, JobStatus
@@ -74,8 +74,7 @@ def show(session: Session, /, job_id: str) -> None:
         session.screen.document(status.told)
         return
     session.screen.facts(facts_of(status))
-    if status.result is not None:
-        show_result(session.screen, status)
+    show_tags(session.screen, status)
     session.screen.rows(EVENT_COLUMNS, map(_event_row, job.past()))
 
 

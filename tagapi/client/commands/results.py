@@ -26,6 +26,7 @@ def facts_of(status: JobStatus) -> dict[str, Any]:
         "completed": status.completed_at,
         "retry of": status.retry_of,
         "error": status.error,
+        **(_told(status) if status.result is not None else {}),
         "parked": "nobody could find out whether it was done: an admin has to say" if status.parked else None,
     }
 
@@ -35,15 +36,24 @@ def show_result(screen: Screen, status: JobStatus) -> None:
     if screen.json:
         screen.document(status.told)
         return
+    screen.facts({"id": status.id, "status": status.status, **_told(status)})
+    show_tags(screen, status)
+
+
+def _told(status: JobStatus) -> dict[str, Any]:
+    """What the result says in a line for each; a file by its name and how to have it."""
     result = status.result if isinstance(status.result, Mapping) else {"result": status.result}
-    tags = result.get("tags")
     told = {name: value for name, value in result.items() if name not in ("success", "tags") and value not in ([], {})}
-    screen.facts({"id": status.id, "status": status.status, **told})
-    if tags:
-        _show_tags(screen, tags)
+    if isinstance(file := told.get("file"), Mapping):
+        told["file"] = f"{file['name']}, {file['size']} bytes: tagapi jobs download {status.id}"
+    return told
 
 
-def _show_tags(screen: Screen, tags: Sequence[Mapping[str, Any]]) -> None:
+def show_tags(screen: Screen, status: JobStatus) -> None:
+    """A line for each tag that was computed, where some were."""
+    tags: Sequence[Mapping[str, Any]] = status.result.get("tags", ()) if isinstance(status.result, Mapping) else ()
+    if not tags:
+        return
     columns = ["tag_id", "matched_users", "added", "removed"]
     rows = [[tag.get(column) for column in columns] for tag in tags]
     if screen.terminal:

@@ -59,7 +59,9 @@ class Screen:
             for one in told if told is not None else (dict(zip(columns, row, strict=True)) for row in rows):
                 self.document(one)
         elif self.terminal:
-            table = Table(*columns, box=None, pad_edge=False, header_style="bold")
+            table = Table(box=None, pad_edge=False, header_style="bold")
+            for number, column in enumerate(columns):
+                table.add_column(clean(column), no_wrap=number == 0)  # an id in two halves cannot be copied
             for row in rows:
                 table.add_row(*map(_cell, row))
             Console().print(table)
