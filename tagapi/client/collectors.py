@@ -50,7 +50,7 @@ class Reading:
             before = self.offset
             try:
                 yield from self._connection()
-                if not self._wait:
+                if not self._wait or self._left == 0:
                     return
                 lost = Unreachable(f"the stream of {self._path} ends again and again")
             except requests.RequestException as error:
@@ -76,6 +76,8 @@ class Reading:
                     documents = []
                 else:
                     raise _error(chunk["chunk_error"])
+        if documents:
+            raise _Interrupted(f"the stream of {self._path} ended without saying where")
 
     def _place(self, control: Mapping[str, Any], documents: list[Json]) -> Iterator[Batch]:
         self.expired = self.expired or bool(control.get("expired"))

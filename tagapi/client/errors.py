@@ -9,6 +9,10 @@ class TagapiError(Exception):
     """The root of the tree."""
 
 
+class NotAName(TagapiError, ValueError):
+    """An id or a name that would lead to another path: nobody was asked."""
+
+
 class Unreachable(TagapiError):
     """Nobody answers at the address, or somebody who is not this service."""
 

@@ -83,11 +83,7 @@ def _celery(message: str, code: str, data: Mapping[str, Any]) -> Words:
 
 def _export(message: str, code: str, error: Any) -> Words:
     told = {one["key"]: one["value"][0] for one in (error or {}).get("data", ())}
-    param, place = told.get("param"), told.get("position")
-    message = f"{message}: {told['details']}" if told.get("details") else message
-    if place is not None:
-        message += f" (position {place}: expected {told.get('expected')}, found {told.get('found')})"
-    return message, code, param
+    return f"{message}: {told['details']}" if told.get("details") else message, code, told.get("param")
 
 
 def _first_key(details: Any) -> str | None:

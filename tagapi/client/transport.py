@@ -18,7 +18,7 @@ import requests
 from requests.auth import AuthBase
 from urllib3.exceptions import MaxRetryError, NewConnectionError
 
-from tagapi.client.errors import Refused, Unreachable
+from tagapi.client.errors import NotAName, Refused, Unreachable
 from tagapi.client.refusals import refusal_of
 
 KEY, REPLAYED = "Idempotency-Key", "Idempotency-Replayed"
@@ -50,9 +50,9 @@ def new_key() -> str:
 
 
 def segment(text: object) -> str:
-    """A part of a path. Raises ValueError for what a path cannot hold."""
+    """A part of a path. Raises NotAName for what a path cannot hold."""
     if str(text) in ("", ".", ".."):
-        raise ValueError(f"{str(text)!r} cannot be asked for: it would be another path")
+        raise NotAName(f"{str(text)!r} cannot be asked for: it would be another path")
     return quote(str(text), safe="")
 
 

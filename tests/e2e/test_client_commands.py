@@ -184,6 +184,7 @@ def test_programs_get_errors_as_json(variables: dict[str, str], client: Client) 
         ["export", "bookings", "--filter", "status"],
         ["export", "bookings", "--out", "/nowhere/at/all"],
         ["scan"],
+        ["jobs", "cancel", ".."],
         ["--url", "nonsense", "jobs"],
         ["nonsense"],
     ],

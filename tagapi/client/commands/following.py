@@ -14,7 +14,7 @@ from tagapi.client import values
 from tagapi.client.commands.results import show_result
 from tagapi.client.commands.screen import Screen, clean
 from tagapi.client.commands.session import Session
-from tagapi.client.errors import Conflict
+from tagapi.client.errors import Conflict, Unreachable
 from tagapi.client.job import Job
 
 LINE_EVERY = 10.0  # percentage points, in a pipe
@@ -58,6 +58,9 @@ def waited(session: Session, job: Job) -> None:
             return
         except KeyboardInterrupt:
             _interrupted(session.screen, job)
+        except Unreachable:
+            session.screen.note(f"the job may go on: tagapi jobs watch {job.id}")
+            raise
 
 
 def _interrupted(screen: Screen, job: Job) -> None:

@@ -19,11 +19,12 @@ from tagapi.client.commands.schedule import schedule
 from tagapi.client.commands.screen import clean
 from tagapi.client.commands.session import Session, json_option, session_of
 from tagapi.client.commands.tags import tags
-from tagapi.client.errors import JobError, JobFailed, NotAllowed, Refused, TagapiError, Unreachable
+from tagapi.client.errors import JobError, JobFailed, NotAllowed, NotAName, Refused, TagapiError, Unreachable
 
-FAILED, REFUSED, UNREACHABLE, BROKEN, INTERRUPTED = 1, 3, 4, 5, 130
+FAILED, USAGE, REFUSED, UNREACHABLE, BROKEN, INTERRUPTED = 1, 2, 3, 4, 5, 130
 CODES: Mapping[type[Exception], int] = {
     JobError: FAILED,
+    NotAName: USAGE,
     Refused: REFUSED,
     Unreachable: UNREACHABLE,
     TagapiError: BROKEN,
@@ -58,7 +59,7 @@ def _tell(session: Session, error: Exception) -> None:
         click.echo(json.dumps({"error": type(error).__name__, "message": str(error), **known}), err=True)
         return
     hint = ""
-    if isinstance(error, NotAllowed) and error.status == 401:
+    if isinstance(error, NotAllowed) and error.status == 401 and error.code != "token_not_needed":
         hint = " (tagapi login, or TAGAPI_TOKEN)"
     if isinstance(error, Refused) and error.field and error.field not in error.message:
         hint = f" ({error.field})"
