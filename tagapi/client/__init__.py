@@ -20,10 +20,10 @@ from tagapi.client.errors import (
     JobNotFinished,
     LoginUnusable,
     NotAllowed,
-    NotAName,
     NotFound,
     Refused,
     TagapiError,
+    Unaskable,
     Unreachable,
 )
 from tagapi.client.job import Job
@@ -46,7 +46,6 @@ __all__ = [
     "JobNotFinished",
     "JobStatus",
     "LoginUnusable",
-    "NotAName",
     "NotAllowed",
     "NotFound",
     "Progress",
@@ -54,5 +53,6 @@ __all__ = [
     "Refused",
     "Schedule",
     "TagapiError",
+    "Unaskable",
     "Unreachable",
 ]

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
 from typing import Any
 
+from tagapi.client.errors import Unaskable
 from tagapi.client.front import Front, Json, day, given
 from tagapi.client.job import Job
 from tagapi.client.transport import segment
@@ -32,7 +33,7 @@ class Documents(Front):
     ) -> Job:
         """Copy what a query finds, a stream or a project into a collector. One that is cancelled keeps what came."""
         if stream is not None and project is not None:
-            raise ValueError("an export is of a stream or of a project, not of both")
+            raise Unaskable("an export is of a stream or of a project, not of both")
         of = f"/s/{segment(stream)}" if stream else f"/p/{segment(project)}" if project else ""
         chosen = None if topics is None else list(topics)
         body = given(start=day(start), stop=day(stop), target=target, query=query, limit=limit, topics=chosen)

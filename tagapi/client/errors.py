@@ -9,8 +9,8 @@ class TagapiError(Exception):
     """The root of the tree."""
 
 
-class NotAName(TagapiError, ValueError):
-    """An id or a name that would lead to another path: nobody was asked."""
+class Unaskable(TagapiError, ValueError):
+    """An address, a token, a name, a key or a value that cannot be sent as it is: nobody was asked."""
 
 
 class Unreachable(TagapiError):

@@ -95,7 +95,7 @@ def _parsed(lines: Iterable[bytes]) -> Iterator[tuple[int | None, Event | None]]
         if line.startswith(b":"):
             yield None, None
         elif name == b"id":
-            number = int(value)
+            number = int(value or 0)  # an id that is cut off has no event
         elif name == b"data":
             data = value
         elif not line and data:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import date, datetime
 from typing import Any
 
-from tagapi.client.errors import NotFound
+from tagapi.client.errors import NotFound, Unaskable
 from tagapi.client.job import Job, job_from
 from tagapi.client.transport import Transport, new_key
 from tagapi.client.values import Schedule
@@ -68,10 +68,10 @@ def given(**values: Any) -> Json:
 
 
 def instant(value: datetime | str | None) -> str | None:
-    """As the service reads times. Raises ValueError for a time that does not say where it holds."""
+    """As the service reads times. Raises Unaskable for a time that does not say where it holds."""
     if isinstance(value, datetime):
         if value.tzinfo is None:
-            raise ValueError(f"{value} has no offset: give it a tzinfo")
+            raise Unaskable(f"{value} has no offset: give it a tzinfo")
         return value.isoformat()
     return value
 

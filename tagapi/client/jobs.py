@@ -7,6 +7,7 @@ from datetime import datetime
 
 from tagapi.client.front import LARGEST_PAGE, Front, instant
 from tagapi.client.job import Job
+from tagapi.client.transport import segment
 from tagapi.client.values import JobStatus
 
 
@@ -38,4 +39,4 @@ class Jobs(Front):
 
     def settle(self, job_id: str, outcome: str) -> JobStatus:
         """For admins: what became of a parked job, `completed`, `failed`, or `retry` to have it looked for again."""
-        return JobStatus.of(self._read("POST", f"/api/tasks/settle/{job_id}", body={"outcome": outcome}))
+        return JobStatus.of(self._read("POST", f"/api/tasks/settle/{segment(job_id)}", body={"outcome": outcome}))

@@ -7,6 +7,7 @@ Idempotency-Key. Anything else is sent once, unless it certainly never arrived.
 from __future__ import annotations
 
 import random
+import re
 import time
 import uuid
 from collections.abc import Collection, Mapping
@@ -18,16 +19,17 @@ import requests
 from requests.auth import AuthBase
 from urllib3.exceptions import MaxRetryError, NewConnectionError
 
-from tagapi.client.errors import NotAName, Refused, Unreachable
+from tagapi.client.errors import Refused, Unaskable, Unreachable
 from tagapi.client.refusals import refusal_of
 
 KEY, REPLAYED = "Idempotency-Key", "Idempotency-Replayed"
 TRIED_AGAIN = frozenset({429, 502, 503, 504})
 """Answers that another try may change."""
+VISIBLE = re.compile(r"[\x21-\x7e]+")
 HARMLESS = frozenset({"GET", "HEAD", "PUT", "DELETE"})
 PATIENCE = 60.0  # seconds that a service is asked again, which has answered before
 FIRST_PATIENCE = 5.0  # of one that never has: its address may be wrong
-FIRST_PAUSE, LONGEST_PAUSE = 0.25, 5.0  # seconds
+FIRST_PAUSE, LONGEST_PAUSE = 0.25, 3.0  # seconds
 CONNECT_SECONDS, READ_SECONDS = 10.0, 60.0
 
 Json = dict[str, Any]
@@ -50,9 +52,9 @@ def new_key() -> str:
 
 
 def segment(text: object) -> str:
-    """A part of a path. Raises NotAName for what a path cannot hold."""
+    """A part of a path. Raises Unaskable for what a path cannot hold."""
     if str(text) in ("", ".", ".."):
-        raise NotAName(f"{str(text)!r} cannot be asked for: it would be another path")
+        raise Unaskable(f"{str(text)!r} cannot be asked for: it would be another path")
     return quote(str(text), safe="")
 
 
@@ -89,9 +91,11 @@ class Transport:
     def __init__(self, url: str, token: str | None, patience: float = PATIENCE) -> None:
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
-            raise ValueError(f"{url!r} is no address such as http://127.0.0.1:5000")
+            raise Unaskable(f"{url!r} is no address such as http://127.0.0.1:5000")
         if parts.username is not None:
-            raise ValueError("the address must not hold a name or a password: give a token")
+            raise Unaskable("the address must not hold a name or a password: give a token")
+        if token is not None and not VISIBLE.fullmatch(token):
+            raise Unaskable("the token has characters that no token has")
         self.url = url.rstrip("/")
         self.patience = patience
         self._answered = False
@@ -135,9 +139,10 @@ class Transport:
         refusals that are raised without another try; `patience` is for less of it than usual.
         """
         again = (key is not None or method in HARMLESS) if harmless is None else harmless
-        asked = requests.Request(method, f"{self.url}{path}", json=body, params=_given(params), headers=headers)
-        if key is not None:
-            asked.headers[KEY] = key
+        given = {**(headers or {}), **({} if key is None else {KEY: key})}
+        asked = self._prepared(
+            requests.Request(method, f"{self.url}{path}", json=body, params=_given(params), headers=given)
+        )
         patience = min(patience, self.patience)
         pauses = Pauses(patience if self._answered else min(patience, FIRST_PATIENCE))
         lost = False
@@ -159,18 +164,21 @@ class Transport:
                 raise refused
             pauses.wait(refused, refused.retry_after)
 
-    def _once(self, asked: requests.Request, stream: bool, read_seconds: float) -> requests.Response | Lost:
+    def _prepared(self, asked: requests.Request) -> requests.PreparedRequest:
+        """Raises Unaskable."""
         asked.auth = self._auth
-        prepared = self._session.prepare_request(asked)
-        settings = self._session.merge_environment_settings(prepared.url, {}, stream, None, None)
         try:
-            return self._session.send(
-                prepared, timeout=(CONNECT_SECONDS, read_seconds), allow_redirects=False, **settings
-            )
+            return self._session.prepare_request(asked)
+        except (ValueError, requests.RequestException) as error:  # a key with line breaks, a body with NaN
+            raise Unaskable(str(error)) from None
+
+    def _once(self, asked: requests.PreparedRequest, stream: bool, read_seconds: float) -> requests.Response | Lost:
+        settings = self._session.merge_environment_settings(asked.url, {}, stream, None, None)
+        try:
+            return self._session.send(asked, timeout=(CONNECT_SECONDS, read_seconds), allow_redirects=False, **settings)
         except requests.RequestException as failed:
             sent = not _never_sent(failed)
-            hopeless = isinstance(failed, requests.exceptions.SSLError | ValueError)
-            return Lost(self._unreachable(failed), sent, hopeless)
+            return Lost(self._unreachable(failed), sent, isinstance(failed, requests.exceptions.SSLError))
 
     def _refused(self, answer: requests.Response) -> Refused:
         """Raises Unreachable for what leads elsewhere: the token is for this address."""

@@ -327,6 +327,17 @@ def test_times_without_a_zone_are_refused_before_they_are_sent(client: Client, w
     assert way.seen == []
 
 
+def test_what_cannot_be_sent_is_said_without_the_secret(client: Client, way: Lossy) -> None:
+    with pytest.raises(ValueError, match="token") as wrong:
+        Client(way.url, "secret\nX-Other: 1")
+    assert "secret" not in str(wrong.value)
+    with pytest.raises(ValueError, match="header"):
+        client.tags.run([1], key="a\r\nX-Other: 1")
+    with pytest.raises(ValueError, match="JSON"):
+        client.workers.export("bookings", filters={"status": float("nan")})
+    assert way.seen == []
+
+
 @pytest.mark.parametrize("url", ["127.0.0.1:5000", "ftp://x", "http://ann:secret@127.0.0.1", "http://x?access_token=y"])
 def test_an_address_is_an_address_and_holds_no_secret(url: str) -> None:
     with pytest.raises(ValueError, match="address"):

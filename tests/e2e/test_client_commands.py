@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -185,6 +186,7 @@ def test_programs_get_errors_as_json(variables: dict[str, str], client: Client) 
         ["export", "bookings", "--out", "/nowhere/at/all"],
         ["scan"],
         ["jobs", "cancel", ".."],
+        ["tags", "run", "1", "--key", "a\nb"],
         ["--url", "nonsense", "jobs"],
         ["nonsense"],
     ],
@@ -427,6 +429,12 @@ def test_setup_makes_the_command_with_its_completion(variables: dict[str, str], 
 
 def test_the_client_has_the_versions_of_the_service() -> None:
     assert tagapi.client.__version__ == tagapi.__version__
+    service, client = (
+        tomllib.loads((ROOT / place / "pyproject.toml").read_text("utf-8"))["project"]
+        for place in (".", "tagapi/client")
+    )
+    assert set(client["dependencies"]) < set(service["dependencies"])
+    assert client["requires-python"] == service["requires-python"]
 
 
 def test_clients_alone_need_three_libraries(stand_in: Server, variables: dict[str, str], tmp_path: Path) -> None:

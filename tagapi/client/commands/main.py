@@ -19,12 +19,12 @@ from tagapi.client.commands.schedule import schedule
 from tagapi.client.commands.screen import clean
 from tagapi.client.commands.session import Session, json_option, session_of
 from tagapi.client.commands.tags import tags
-from tagapi.client.errors import JobError, JobFailed, NotAllowed, NotAName, Refused, TagapiError, Unreachable
+from tagapi.client.errors import JobError, JobFailed, NotAllowed, Refused, TagapiError, Unaskable, Unreachable
 
 FAILED, USAGE, REFUSED, UNREACHABLE, BROKEN, INTERRUPTED = 1, 2, 3, 4, 5, 130
 CODES: Mapping[type[Exception], int] = {
     JobError: FAILED,
-    NotAName: USAGE,
+    Unaskable: USAGE,
     Refused: REFUSED,
     Unreachable: UNREACHABLE,
     TagapiError: BROKEN,

@@ -20,10 +20,7 @@ class Session:
 
     @cached_property
     def client(self) -> Client:
-        try:
-            return Client(self.url)
-        except ValueError as error:
-            raise click.UsageError(str(error)) from None
+        return Client(self.url)
 
     @cached_property
     def screen(self) -> Screen:
