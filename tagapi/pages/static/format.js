@@ -35,7 +35,8 @@ export const between = (from, to) => seconds(Math.max(0, (new Date(to) - new Dat
 
 export function ago(iso, now = Date.now()) {
   const passed = (now - new Date(iso)) / 1000;
-  return passed < 5 ? "just now" : `${seconds(passed).split(" ").slice(0, 2).join(" ")} ago`;
+  if (passed < 5) return "just now";
+  return passed < 60 ? `${Math.floor(passed)} s ago` : `${seconds(passed).split(" ").slice(0, 2).join(" ")} ago`;
 }
 
 export function size(bytes) {

@@ -15,7 +15,6 @@ class Live {
     this.socket = null;
     this.tries = 0;
     this.timer = null;
-    this.wasOpen = false;
     this.on = false;
     addEventListener("online", () => this.again(0));
     document.addEventListener("visibilitychange", () => {
@@ -35,7 +34,6 @@ class Live {
     clearTimeout(this.timer);
     this.socket?.close();
     this.socket = null;
-    this.wasOpen = false;
   }
 
   listen(listener) {
@@ -91,8 +89,7 @@ class Live {
     const ids = [...this.named.keys()];
     for (let first = 0; first < ids.length; first += AT_ONCE) this.say({ subscribe: ids.slice(first, first + AT_ONCE) });
     app.live = "open";
-    if (this.wasOpen) for (const listener of this.listeners) listener.back?.();
-    this.wasOpen = true;
+    for (const listener of this.listeners) listener.back?.(); // what changed since it was read, nobody has told
     redraw();
   }
 
