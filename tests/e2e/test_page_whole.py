@@ -18,7 +18,7 @@ from tests.e2e.conftest import served
 from tests.e2e.paged import HOSTILE, foreign, open_at, page_of, settled, text_of
 from tests.e2e.server import Server, refusing_spark, until
 
-MANY = 1500
+MANY = 600
 DRAWN = 60  # rows, at most: what is seen and a little more
 
 
@@ -107,6 +107,15 @@ def test_results_are_shown_as_what_they_are(local: Page, tagged: Server) -> None
     local.sees("The first documents there", 30)
     settled(local)
     assert local.run("document.querySelectorAll('.documents li').length") > 0
+
+
+def test_a_token_of_another_time_is_dropped_where_none_is_asked_for(local: Page, tagged: Server) -> None:
+    local.run("sessionStorage.setItem('tagapi.token', 'tagapi_of_yesterday')")
+    local.run("location.reload()")
+    local.sees("live")
+    until(lambda: local.run("sessionStorage.length") == 0, "it is forgotten")
+    assert all("401" in one for one in local.complaints), local.complaints
+    local.complaints.clear()
 
 
 def test_the_service_says_that_all_is_well(local: Page, tagged: Server) -> None:

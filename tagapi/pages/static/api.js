@@ -48,7 +48,7 @@ export async function fetched(method, path, { body, headers = {} } = {}) {
   if (answer.ok) return answer;
   const { code, text } = said(await answer.json().catch(() => ({})));
   const refused = new Refused(answer.status, code, text, answer);
-  if (answer.status === 401) shown(refused);
+  if (answer.status === 401 && code !== "token_not_needed") shown(refused);
   throw refused;
 }
 
@@ -70,13 +70,16 @@ function said(body) {
   if (typeof body.error === "object" && body.error !== null) {
     return { code: String(body.error.code).toLowerCase(), text: body.error.message };
   }
-  if (body.success === false) return { code: null, text: [body.error, details(body.details)].filter(Boolean).join(": ") };
+  if (body.success === false)
+    return { code: null, text: [body.error, details(body.details)].filter(Boolean).join(": ") };
   if (typeof body.error === "string") return { code: body.error, text: body.message };
   return { code: null, text: body.status_message ?? body.data?.reason ?? body.message ?? "" };
 }
 
 function details(given) {
-  return Object.entries(given ?? {}).map(([field, reasons]) => `${field} ${[reasons].flat().join(", ")}`).join("; ");
+  return Object.entries(given ?? {})
+    .map(([field, reasons]) => `${field} ${[reasons].flat().join(", ")}`)
+    .join("; ");
 }
 
 /** A key under which a request counts once; also where the page came over plain HTTP. */

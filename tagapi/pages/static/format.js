@@ -4,9 +4,15 @@ const whole = new Intl.NumberFormat("en");
 const clock = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit", second: "2-digit" });
 const day = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short" });
 const full = new Intl.DateTimeFormat("en-GB", { dateStyle: "medium", timeStyle: "long" });
-const UNITS = [["d", 86400], ["h", 3600], ["min", 60], ["s", 1]];
+const UNITS = [
+  ["d", 86400],
+  ["h", 3600],
+  ["min", 60],
+  ["s", 1],
+];
 
-export const number = (value) => (typeof value === "number" && Number.isInteger(value) ? whole.format(value) : String(value));
+export const number = (value) =>
+  typeof value === "number" && Number.isInteger(value) ? whole.format(value) : String(value);
 
 export const percent = (value) => `${Math.floor(value)} %`;
 
@@ -41,7 +47,8 @@ export function ago(iso, now = Date.now()) {
 
 export function size(bytes) {
   const units = ["bytes", "kB", "MB", "GB", "TB"];
-  let value = bytes, place = 0;
+  let value = bytes,
+    place = 0;
   while (value >= 1000 && place < units.length - 1) [value, place] = [value / 1000, place + 1];
   return `${place === 0 ? whole.format(value) : value.toFixed(value < 10 ? 1 : 0)} ${units[place]}`;
 }

@@ -52,6 +52,12 @@ class Live {
     else if (this.named.delete(id)) this.say({ unsubscribe: [id] });
   }
 
+  /** Hear how these jobs are, and of every change from then on. */
+  ask(ids) {
+    for (let first = 0; first < ids.length; first += AT_ONCE)
+      this.say({ subscribe: ids.slice(first, first + AT_ONCE) });
+  }
+
   say(message) {
     if (this.socket?.readyState === WebSocket.OPEN) this.socket.send(JSON.stringify(message));
   }
@@ -86,8 +92,7 @@ class Live {
   opened() {
     this.tries = 0;
     this.say({ subscribe: this.everybody ? "all" : "mine" });
-    const ids = [...this.named.keys()];
-    for (let first = 0; first < ids.length; first += AT_ONCE) this.say({ subscribe: ids.slice(first, first + AT_ONCE) });
+    this.ask([...this.named.keys()]);
     app.live = "open";
     for (const listener of this.listeners) listener.back?.(); // what changed since it was read, nobody has told
     redraw();

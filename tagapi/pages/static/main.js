@@ -15,7 +15,12 @@ import { tag } from "./views/tag.js";
 import { tags } from "./views/tags.js";
 import { user } from "./views/user.js";
 
-const PLACES = [["jobs", "Jobs"], ["tags", "Tags"], ["audience", "Audience"], ["service", "Service"]];
+const PLACES = [
+  ["jobs", "Jobs"],
+  ["tags", "Tags"],
+  ["audience", "Audience"],
+  ["service", "Service"],
+];
 const TRY_AGAIN = 2000; // ms, while nobody answers at all
 
 function viewOf(route) {
@@ -88,33 +93,60 @@ function comeIn(given) {
 
 function frame() {
   if (app.who === null && app.asks) return signIn(comeIn, app.refusal);
-  if (app.who === null) return html`<main tabindex="-1" class="alone">${app.refusal ? notice(app.refusal.message, "bad") : waiting("One moment …")}</main>`;
-  return html`
-    <a class="skip" href="#main" @click=${toMain}>Skip to the content</a>
+  if (app.who === null)
+    return html`<main tabindex="-1" class="alone">
+      ${app.refusal ? notice(app.refusal.message, "bad") : waiting("One moment …")}
+    </main>`;
+  return html` <a class="skip" href="#main" @click=${toMain}>Skip to the content</a>
     <header class="top">
       <a class="brand" href=${href("jobs")}><span class="mark" aria-hidden="true"></span>tagapi</a>
-      <nav aria-label="Views">${PLACES.map(([name, title]) => html`<a href=${href(name)} aria-current=${app.route?.name === name ? "page" : nothing}>${title}</a>`)}<a href="/docs">API</a></nav>
+      <nav aria-label="Views">
+        ${PLACES.map(
+          ([name, title]) =>
+            html`<a href=${href(name)} aria-current=${app.route?.name === name ? "page" : nothing}>${title}</a>`,
+        )}<a href="/docs">API</a>
+      </nav>
       ${who()}
     </header>
     ${away()}
-    <main id="main" tabindex="-1" class=${app.route?.name ?? ""}>${app.view ? app.view.draw(app.route) : nowhere()}</main>`;
+    <main id="main" tabindex="-1" class=${app.route?.name ?? ""}>
+      ${app.view ? app.view.draw(app.route) : nowhere()}
+    </main>`;
 }
 
 function who() {
   const { name, role, rights, by_token: byToken } = app.who;
-  const may = role === "admin" ? "sees everybody's jobs, and may do everything" : `sees their own jobs${rights.length ? `, and may ${rights.join(", ")}` : ""}`;
+  const may =
+    role === "admin"
+      ? "sees everybody's jobs, and may do everything"
+      : `sees their own jobs${rights.length ? `, and may ${rights.join(", ")}` : ""}`;
   return html`<div class="who" title=${`${name} ${may}`}>
-    <span class="live ${app.live}"><span class="dot" aria-hidden="true"></span><span class="said">${app.live === "open" ? "live" : app.live === "away" ? "not connected" : "connecting"}</span></span>
+    <span class="live ${app.live}"
+      ><span class="dot" aria-hidden="true"></span
+      ><span class="said"
+        >${app.live === "open" ? "live" : app.live === "away" ? "not connected" : "connecting"}</span
+      ></span
+    >
     <span class="name">${name}<small>${role}</small></span>
     ${byToken ? html`<button class="quiet" @click=${() => leave(null)}>Sign out</button>` : nothing}
   </div>`;
 }
 
-const away = () => html`<div aria-live="polite">${app.live === "away"
-  ? html`<p class="away">Not connected to the service. What you see may be out of date; this page tries again by itself.</p>`
-  : nothing}</div>`;
+const away = () =>
+  html`<div aria-live="polite">
+    ${app.live === "away"
+      ? html`<p class="away">
+          Not connected to the service. What you see may be out of date; this page tries again by itself.
+        </p>`
+      : nothing}
+  </div>`;
 
-const nowhere = () => html`<div class="empty"><h1>There is nothing here</h1><p>No view of this page has this address.</p><a class="button" href=${href("jobs")}>To the jobs</a></div>`;
+const nowhere = () =>
+  html`<div class="empty">
+    <h1>There is nothing here</h1>
+    <p>No view of this page has this address.</p>
+    <a class="button" href=${href("jobs")}>To the jobs</a>
+  </div>`;
 
 function toMain(event) {
   event.preventDefault();

@@ -21,20 +21,43 @@ export const at = (iso) => (iso ? html`<time datetime=${iso} title=${exactly(iso
 export const since = (iso) => (iso ? html`<time datetime=${iso} title=${exactly(iso)}>${ago(iso)}</time>` : "never");
 
 export const notice = (text, tone = "plain", more = nothing) =>
-  text ? html`<div class="notice ${tone}" role=${tone === "bad" ? "alert" : "status"}><p>${text}</p>${more}</div>` : nothing;
+  text
+    ? html`<div class="notice ${tone}" role=${tone === "bad" ? "alert" : "status"}>
+        <p>${text}</p>
+        ${more}
+      </div>`
+    : nothing;
 
 export const empty = (title, text, more = nothing) =>
-  html`<div class="empty"><h2>${title}</h2><p>${text}</p>${more}</div>`;
+  html`<div class="empty">
+    <h2>${title}</h2>
+    <p>${text}</p>
+    ${more}
+  </div>`;
 
 export const waiting = (text) => html`<p class="waiting" role="status"><span class="spinner"></span>${text}</p>`;
 
 export const facts = (pairs) =>
-  html`<dl class="facts">${pairs.filter(([, value]) => value !== null && value !== undefined).map(
-    ([name, value]) => html`<div><dt>${name}</dt><dd>${value}</dd></div>`,
-  )}</dl>`;
+  html`<dl class="facts">
+    ${pairs
+      .filter(([, value]) => value !== null && value !== undefined)
+      .map(
+        ([name, value]) =>
+          html`<div>
+            <dt>${name}</dt>
+            <dd>${value}</dd>
+          </div>`,
+      )}
+  </dl>`;
 
 export const panel = (title, body, more = nothing) =>
-  html`<section class="panel"><header><h2>${title}</h2>${more}</header>${body}</section>`;
+  html`<section class="panel">
+    <header>
+      <h2>${title}</h2>
+      ${more}
+    </header>
+    ${body}
+  </section>`;
 
 /** Any JSON value, readable. */
 export function value(one, depth = 0) {
@@ -45,27 +68,65 @@ export function value(one, depth = 0) {
   const entries = Object.entries(one);
   if (entries.length === 0) return html`<span class="none">none</span>`;
   if (Array.isArray(one)) {
-    if (one.every((item) => typeof item !== "object" || item === null)) return one.map((item) => (typeof item === "number" ? number(item) : String(item))).join(", ");
+    if (one.every((item) => typeof item !== "object" || item === null))
+      return one.map((item) => (typeof item === "number" ? number(item) : String(item))).join(", ");
     if (depth === 0 && one.every((item) => item && typeof item === "object" && !Array.isArray(item))) return table(one);
   }
-  return html`<dl class="tree">${entries.map(([key, item]) => html`<div><dt>${key}</dt><dd>${value(item, depth + 1)}</dd></div>`)}</dl>`;
+  return html`<dl class="tree">
+    ${entries.map(
+      ([key, item]) =>
+        html`<div>
+          <dt>${key}</dt>
+          <dd>${value(item, depth + 1)}</dd>
+        </div>`,
+    )}
+  </dl>`;
 }
 
 /** Rows that are alike, with the columns of the first ones. */
 export function table(rows, columns = null, label = "Rows") {
   const names = columns ?? [...new Set(rows.slice(0, 20).flatMap((row) => Object.keys(row)))];
-  const right = new Set(names.filter((name) => rows.every((row) => row[name] === null || row[name] === undefined || typeof row[name] === "number")));
-  return html`<div class="scroll" tabindex="0" role="region" aria-label=${label}><table>
-    <thead><tr>${names.map((name) => html`<th scope="col" class=${right.has(name) ? "num" : ""}>${name.replaceAll("_", " ")}</th>`)}</tr></thead>
-    <tbody>${rows.map((row) => html`<tr>${names.map((name) => html`<td class=${right.has(name) ? "num" : ""}>${value(row[name], 1)}</td>`)}</tr>`)}</tbody>
-  </table></div>`;
+  const right = new Set(
+    names.filter((name) =>
+      rows.every((row) => row[name] === null || row[name] === undefined || typeof row[name] === "number"),
+    ),
+  );
+  return html`<div class="scroll" tabindex="0" role="region" aria-label=${label}>
+    <table>
+      <thead>
+        <tr>
+          ${names.map(
+            (name) => html`<th scope="col" class=${right.has(name) ? "num" : ""}>${name.replaceAll("_", " ")}</th>`,
+          )}
+        </tr>
+      </thead>
+      <tbody>
+        ${rows.map(
+          (row) =>
+            html`<tr>
+              ${names.map((name) => html`<td class=${right.has(name) ? "num" : ""}>${value(row[name], 1)}</td>`)}
+            </tr>`,
+        )}
+      </tbody>
+    </table>
+  </div>`;
 }
 
 /** Bars beside names: the largest fills the width. */
 export function bars(items, label) {
   const most = Math.max(1, ...items.map((item) => item.value));
-  return html`<ul class="bars" aria-label=${label}>${items.map((item) => html`
-    <li><span class="name">${item.name}</span>
-    <span class="track" aria-hidden="true"><span class="fill ${item.tone ?? ""}" .style=${`width: ${(100 * item.value) / most}%`}></span></span>
-    <span class="num">${number(item.value)}</span>${item.more ? html`<span class="more">${item.more}</span>` : nothing}</li>`)}</ul>`;
+  return html`<ul class="bars" aria-label=${label}>
+    ${items.map(
+      (item) =>
+        html` <li>
+          <span class="name">${item.name}</span>
+          <span class="track" aria-hidden="true"
+            ><span class="fill ${item.tone ?? ""}" .style=${`width: ${(100 * item.value) / most}%`}></span
+          ></span>
+          <span class="num">${number(item.value)}</span>${item.more
+            ? html`<span class="more">${item.more}</span>`
+            : nothing}
+        </li>`,
+    )}
+  </ul>`;
 }

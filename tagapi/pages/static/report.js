@@ -1,6 +1,8 @@
 // A report in place: a page of its own in a frame where no script runs, and that may ask for nothing.
 
-const policy = globalThis.trustedTypes?.createPolicy("tagapi-report", { createHTML: (text) => text }) ?? { createHTML: (text) => text };
+const policy = globalThis.trustedTypes?.createPolicy("tagapi-report", { createHTML: (text) => text }) ?? {
+  createHTML: (text) => text,
+};
 const ACTIVE = "script, style, iframe, object, embed, link, meta, base, form, template";
 
 /** Put a report into a frame that is empty. The frame inherits this page's policy: its styles come as a sheet of their own. */

@@ -79,7 +79,8 @@ export class Rows {
   /** What a push says of a job: true where this list does not know it, and may have to. */
   heard(message) {
     const row = this.byId.get(message.task_id);
-    if (row === undefined) return message.event === "accepted" || message.event === "snapshot" || message.event === "finished";
+    if (row === undefined)
+      return message.event === "accepted" || message.event === "snapshot" || message.event === "finished";
     if (message.event === "unknown") return false;
     const ended = message.final === true && !FINAL.has(row.status);
     row.pace = paced(row.pace, message);
@@ -90,6 +91,11 @@ export class Rows {
     if (!row.started && message.event === "started") row.started = message.at;
     if (!matches(row, this.query.status)) this.drop(row.id);
     return ended && this.byId.has(row.id);
+  }
+
+  /** Those that may have ended unheard, while nothing was pushed. */
+  unfinished() {
+    return this.ids.filter((id) => !FINAL.has(this.byId.get(id).status));
   }
 
   drop(id) {
@@ -127,12 +133,21 @@ function rowOf(task) {
 function outcome(result) {
   if (typeof result !== "object" || result === null) return null;
   const count = (value, one, more = `${one}s`) => `${value.toLocaleString("en")} ${value === 1 ? one : more}`;
-  if (Array.isArray(result.tags) && typeof result.total_users === "number") return `${count(result.tags.length, "tag")} over ${count(result.total_users, "user")}`;
-  if (result.file) return `${result.file.name}${typeof result.total_records === "number" ? ` · ${count(result.total_records, "row")}` : ""}`;
+  if (Array.isArray(result.tags) && typeof result.total_users === "number")
+    return `${count(result.tags.length, "tag")} over ${count(result.total_users, "user")}`;
+  if (result.file)
+    return `${result.file.name}${typeof result.total_records === "number" ? ` · ${count(result.total_records, "row")}` : ""}`;
   if (result.external_campaign_id) return `campaign ${result.external_campaign_id}`;
   if (typeof result.members === "number") return `${count(result.members, "member")}`;
   if (typeof result.processed === "number") return `${count(result.processed, "document")}`;
-  if (result.statistic) return Object.entries(result.statistic).filter(([, value]) => value).slice(0, 3).map(([key, value]) => `${value} ${key.replace(/_cnt$/, "s")}`).join(", ") || "nothing found";
+  if (result.statistic)
+    return (
+      Object.entries(result.statistic)
+        .filter(([, value]) => value)
+        .slice(0, 3)
+        .map(([key, value]) => `${value} ${key.replace(/_cnt$/, "s")}`)
+        .join(", ") || "nothing found"
+    );
   if (typeof result.total_users === "number") return `${count(result.total_users, "user")}`;
   if (Array.isArray(result.segments)) return count(result.segments.length, "segment");
   return null;
@@ -142,7 +157,13 @@ function outcome(result) {
 export function paced(before, message) {
   const { done, total } = message.progress ?? {};
   const sample = { at: Date.parse(message.at), done: done ?? 0 };
-  if (before === null || before === undefined || message.event === "phase" || message.event === "started" || sample.done < before.first.done) {
+  if (
+    before === null ||
+    before === undefined ||
+    message.event === "phase" ||
+    message.event === "started" ||
+    sample.done < before.first.done
+  ) {
     return { first: sample, last: sample, total };
   }
   return { first: before.first, last: sample, total };

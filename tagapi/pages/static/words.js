@@ -33,7 +33,11 @@ export const TASKS = {
 };
 
 export const FRONTS = {
-  tags: "Tags", workers: "Workers", tasks: "Campaigns, audiences, segments", export: "Documents", celery_task: "Own assets",
+  tags: "Tags",
+  workers: "Workers",
+  tasks: "Campaigns, audiences, segments",
+  export: "Documents",
+  celery_task: "Own assets",
 };
 
 export function taskName(task) {
@@ -46,7 +50,12 @@ export const plain = (name) => {
 };
 
 export const STATUS = {
-  PENDING: "Queued", STARTED: "Running", RETRY: "Waiting", SUCCESS: "Done", FAILURE: "Failed", REVOKED: "Cancelled",
+  PENDING: "Queued",
+  STARTED: "Running",
+  RETRY: "Waiting",
+  SUCCESS: "Done",
+  FAILURE: "Failed",
+  REVOKED: "Cancelled",
 };
 export const FINAL = new Set(["SUCCESS", "FAILURE", "REVOKED"]);
 
@@ -72,13 +81,23 @@ export const EVENTS = {
 };
 
 const PHASES = {
-  leer: "Read", entrenar: "Train", guardar: "Save", predecir: "Predict", calcular: "Compute", comparar: "Compare",
-  quitar: "Remove", enviar: "Send", crear: "Create", comprobar: "Check", deshacer: "Undo",
+  leer: "Read",
+  entrenar: "Train",
+  guardar: "Save",
+  predecir: "Predict",
+  calcular: "Compute",
+  comparar: "Compare",
+  quitar: "Remove",
+  enviar: "Send",
+  crear: "Create",
+  comprobar: "Check",
+  deshacer: "Undo",
 };
 export const phaseName = (name) => PHASES[name] ?? plain(name);
 
 const CODES = {
-  authentication_required: "The service asks for a token, and this one is none that it knows. It may have been revoked.",
+  authentication_required:
+    "The service asks for a token, and this one is none that it knows. It may have been revoked.",
   token_not_needed: "This service runs without tokens.",
   tokens_unavailable: "The service cannot check tokens now. Try again in a moment.",
   rate_limited: "Too many wrong tokens came from here. Wait a moment, then try again.",
@@ -103,18 +122,37 @@ const CODES = {
 
 export function inWords(status, code, text) {
   if (code !== null && CODES[code]) return CODES[code];
-  if (status === 503) return text ? `${text} Try again in a moment.` : "The service cannot do this now. Try again in a moment.";
+  if (status === 503)
+    return text ? `${text.replace(/[.\s]*$/, "")}. Try again in a moment.` : "The service cannot do this now. Try again in a moment.";
   return text || `The service answered ${status}.`;
 }
 
 const ADVICE = [
-  [/^TimedOut/, "It took longer than an attempt may. Ask for less at once, or have an admin raise TAGAPI_JOBS__TIMEOUT_SECONDS; then retry."],
-  [/lost its process|recover/i, "Its process died under it more often than is allowed. Look at the service's memory and its log, then retry."],
-  [/^NotUndone|left|quedó/i, "Part of what it did outside could not be taken back: the error names it. Remove that by hand."],
-  [/cannot be read|missing|unreadable|no se puede leer|could not be read|does not exist|not found|path/i, "A source could not be read. See that the table is there and readable under Settings → data, then retry."],
+  [
+    /^TimedOut/,
+    "It took longer than an attempt may. Ask for less at once, or have an admin raise TAGAPI_JOBS__TIMEOUT_SECONDS; then retry.",
+  ],
+  [
+    /lost its process|recover/i,
+    "Its process died under it more often than is allowed. Look at the service's memory and its log, then retry.",
+  ],
+  [
+    /^NotUndone|left|quedó/i,
+    "Part of what it did outside could not be taken back: the error names it. Remove that by hand.",
+  ],
+  [
+    /cannot be read|missing|unreadable|no se puede leer|could not be read|does not exist|not found|path/i,
+    "A source could not be read. See that the table is there and readable under Settings → data, then retry.",
+  ],
   [/^Transient|^Busy|^Contended/, "Something was away or in use, again and again. Retry once it is back."],
-  [/no se ha calculado|todavía no/i, "Something has to be there first. Run the tag, or the prediction, that the error names, then retry."],
-  [/credit|UsedUp/i, "The month's credits are used up. What was copied stays; the rest can be copied next month, by a retry."],
+  [
+    /no se ha calculado|todavía no/i,
+    "Something has to be there first. Run the tag, or the prediction, that the error names, then retry.",
+  ],
+  [
+    /credit|UsedUp/i,
+    "The month's credits are used up. What was copied stays; the rest can be copied next month, by a retry.",
+  ],
   [/scope|授权/i, "The scope file does not authorise this. An admin can widen it; then retry."],
   [/^TaskFailed/, "The task looked at what it was asked to do and could not. Mend what the error names, then retry."],
 ];
@@ -122,7 +160,9 @@ const ADVICE = [
 /** What somebody can do about a job's error. */
 export function advice(cause) {
   const found = ADVICE.find(([pattern]) => pattern.test(cause ?? ""));
-  return found ? found[1] : "Retry it: that makes a new job with the same arguments. If it fails again, the service's log has the whole story under this job's id.";
+  return found
+    ? found[1]
+    : "Retry it: that makes a new job with the same arguments. If it fails again, the service's log has the whole story under this job's id.";
 }
 
 /** An error without the name of its kind, which is for who looks into it. */

@@ -1,38 +1,40 @@
 // All jobs of all APIs in one list: filters in the address, what changes is pushed, and only what is seen is drawn.
 
+import { number, percent, seconds } from "../format.js";
 import { live } from "../live.js";
 import { badge, bar, empty, html, kind, notice, nothing, since, waiting } from "../parts.js";
-import { go, href } from "../route.js";
+import { href } from "../route.js";
 import { Rows, secondsLeft } from "../rows.js";
 import { app, redraw } from "../state.js";
-import { number, percent, seconds } from "../format.js";
-import { FINAL, FRONTS, phaseName, reason, taskName } from "../words.js";
-import { live as current } from "../vendor/lit-html/directives/live.js";
+import { FINAL, phaseName, reason, taskName } from "../words.js";
 import { repeat } from "../vendor/lit-html/directives/repeat.js";
+import { askedFor, filters } from "./filters.js";
 
-const STATUSES = [["", "All"], ["active", "Active"], ["SUCCESS", "Done"], ["FAILURE", "Failed"], ["REVOKED", "Cancelled"]];
-const SINCE = [["", "Any time"], ["1h", "Last hour"], ["24h", "Last day"], ["7d", "Last week"]];
-const UNITS = { h: 3600e3, d: 86400e3 };
-const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
 const MORE_ROWS = 8; // drawn above and below what is seen
 const AHEAD = 300; // read before they are seen
 const SOON = 250; // ms in which what is new is asked for together
 
-let rows = null, timer = null, unlisten = null, top = 0, height = 600, rowHeight = 60, sought = "", said = null;
+let rows = null; // the list as it is known
+let timer = null, unlisten = null;
+let top = 0, height = 600, rowHeight = 60; // of the list, in pixels
+let sought = "", said = null; // in the search, and about it
 
 function open(route) {
-  unlisten = live.listen({ message: heard, back: () => rows.first() });
+  unlisten = live.listen({ message: heard, back });
   change(route);
+}
+
+function back() {
+  live.ask(rows.unfinished());
+  rows.first();
 }
 
 function change(route) {
   rows && (rows.dead = true);
-  const asked = Object.fromEntries(["status", "task", "owner"].map((name) => [name, route.query.get(name)]));
-  asked.since = moment(route.query.get("since"));
   [top, said, sought] = [0, null, route.query.get("owner") ?? ""];
   const list = document.querySelector(".rows");
   if (list) list.scrollTop = 0;
-  rows = new Rows(asked, redraw);
+  rows = new Rows(askedFor(route.query), redraw);
   rows.first();
 }
 
@@ -41,12 +43,6 @@ function close() {
   clearTimeout(timer);
   timer = null;
   unlisten();
-}
-
-/** A span of the address as the moment at which it began, to the minute. */
-function moment(span) {
-  const [, count, unit] = /^(\d{1,4})([hd])$/.exec(span ?? "") ?? [];
-  return count ? new Date(Math.floor((Date.now() - count * UNITS[unit]) / 60e3) * 60e3).toISOString() : null;
 }
 
 function heard(message) {
@@ -67,58 +63,45 @@ function stay(more) {
   if (list && list.scrollTop > 0 && more > 0) list.scrollTop += more * rowHeight;
 }
 
-function filtered(changes) {
-  const { query } = app.route;
-  const asked = Object.fromEntries(["status", "task", "owner", "since"].map((name) => [name, query.get(name)]));
-  go(href("jobs", null, { ...asked, ...changes }));
-}
-
-/** What is typed: a job's id, a task, or, for who sees everybody's, an owner. */
-function search(event) {
-  event.preventDefault();
-  const text = new FormData(event.target).get("q").trim();
-  const like = text.toLowerCase();
-  const found = app.who.tasks.filter((task) => task === like || `${task} ${taskName(task)}`.toLowerCase().includes(like));
-  said = null;
-  if (UUID.test(text)) go(href("jobs", like));
-  else if (text === "") filtered({ owner: null, task: null });
-  else if (found.length > 0 && found[0]) filtered({ task: found.find((task) => task === like) ?? found[0], owner: null });
-  else if (app.who.sees === "all") filtered({ owner: text, task: null });
-  else said = `No task is called “${text}”. Type a task, or the whole id of a job.`;
-  redraw();
-}
-
-function filters(query) {
-  const groups = Object.groupBy ? Object.groupBy(app.who.tasks, (task) => task.split(".")[0]) : { tasks: app.who.tasks };
-  return html`<div class="filters">
-    <div class="chips" role="group" aria-label="Status">${STATUSES.map(([status, name]) => html`
-      <a class="chip" href=${href("jobs", null, { ...Object.fromEntries(query), status })} aria-current=${(query.get("status") ?? "") === status ? "true" : nothing}>${name}</a>`)}</div>
-    <label><span>Task</span><select .value=${current(query.get("task") ?? "")} @change=${(event) => filtered({ task: event.target.value })}>
-      <option value="">All tasks</option>
-      ${Object.entries(groups).map(([front, tasks]) => html`<optgroup label=${FRONTS[front] ?? front}>${tasks.map((task) => html`<option value=${task} ?selected=${task === query.get("task")}>${taskName(task)}</option>`)}</optgroup>`)}
-    </select></label>
-    <label><span>Since</span><select .value=${current(query.get("since") ?? "")} @change=${(event) => filtered({ since: event.target.value })}>
-      ${SINCE.map(([value, name]) => html`<option value=${value}>${name}</option>`)}
-    </select></label>
-    <form role="search" @submit=${search}><label><span>Search</span><input name="q" type="search" autocomplete="off" spellcheck="false" maxlength="200" list="known-tasks" .value=${sought}
-      placeholder=${app.who.sees === "all" ? "Id, task or owner" : "Id or task"}></label>
-      <datalist id="known-tasks">${app.who.tasks.map((task) => html`<option value=${taskName(task)}></option>`)}</datalist></form>
-  </div>`;
-}
-
 function draw(route) {
   measure();
   const { query } = route;
-  return html`<div class="head"><h1>Jobs</h1><p class="count" role="status">${rows.total === null ? "" : `${number(rows.total)} ${rows.total === 1 ? "job" : "jobs"}`}</p></div>
-    ${filters(query)}
-    ${notice(said)}
-    ${rows.error ? notice(rows.error.message, "bad", html`<button class="quiet" @click=${() => rows.first()}>Try again</button>`) : nothing}
-    ${rows.total === null ? (rows.error ? nothing : waiting("Reading the list …")) : rows.total === 0 ? none(query) : list()}`;
+  return html`<div class="head">
+      <h1>Jobs</h1>
+      <p class="count" role="status">
+        ${rows.total === null ? "" : `${number(rows.total)} ${rows.total === 1 ? "job" : "jobs"}`}
+      </p>
+    </div>
+    ${filters(query, sought, tell)} ${notice(said)}
+    ${rows.error
+      ? notice(rows.error.message, "bad", html`<button class="quiet" @click=${() => rows.first()}>Try again</button>`)
+      : nothing}
+    ${rows.total === null
+      ? rows.error
+        ? nothing
+        : waiting("Reading the list …")
+      : rows.total === 0
+        ? none(query)
+        : list()}`;
+}
+
+function tell(what) {
+  said = what;
+  redraw();
 }
 
 function none(query) {
-  if ([...query.keys()].length > 0) return empty("No such jobs", "No job fits these filters.", html`<a class="button" href=${href("jobs")}>Show all jobs</a>`);
-  return empty("No jobs yet", "A job begins with a request to one of the APIs, or here: run a tag, and watch it.", html`<a class="button" href=${href("tags")}>To the tags</a>`);
+  if ([...query.keys()].length > 0)
+    return empty(
+      "No such jobs",
+      "No job fits these filters.",
+      html`<a class="button" href=${href("jobs")}>Show all jobs</a>`,
+    );
+  return empty(
+    "No jobs yet",
+    "A job begins with a request to one of the APIs, or here: run a tag, and watch it.",
+    html`<a class="button" href=${href("tags")}>To the tags</a>`,
+  );
 }
 
 function measure() {
@@ -140,31 +123,62 @@ function list() {
   const seen = rows.ids.slice(first, last).map((id, place) => [rows.byId.get(id), first + place]);
   const showOwner = app.who.sees === "all" && app.who.by_token;
   const tail = rows.next !== null ? rowHeight : 0;
-  return html`<div class="table ${showOwner ? "owned" : ""}" role="table" aria-label="Jobs, newest first" aria-rowcount=${rows.total + 1}>
-    <div class="row names" role="row" aria-rowindex="1"><span role="columnheader">Task</span><span role="columnheader">Status</span><span role="columnheader">Progress</span>${showOwner ? html`<span role="columnheader">Owner</span>` : nothing}<span role="columnheader">Accepted</span></div>
+  return html`<div
+    class="table ${showOwner ? "owned" : ""}"
+    role="table"
+    aria-label="Jobs, newest first"
+    aria-rowcount=${rows.total + 1}
+  >
+    <div class="row names" role="row" aria-rowindex="1">
+      <span role="columnheader">Task</span><span role="columnheader">Status</span
+      ><span role="columnheader">Progress</span>${showOwner
+        ? html`<span role="columnheader">Owner</span>`
+        : nothing}<span role="columnheader">Accepted</span>
+    </div>
     <div class="rows" role="rowgroup" tabindex="0" aria-label="Rows of jobs" @scroll=${scrolled} @keydown=${keys}>
       <div class="all" role="presentation" .style=${`height: ${rows.ids.length * rowHeight + tail}px`}>
-        ${repeat(seen, ([row]) => row.id, ([row, place]) => line(row, place, showOwner))}
+        ${repeat(
+          seen,
+          ([row]) => row.id,
+          ([row, place]) => line(row, place, showOwner),
+        )}
       </div>
-    </div></div>`;
+    </div>
+  </div>`;
 }
 
 function line(row, place, showOwner) {
-  return html`<div class="row ${kind(row)}" role="row" aria-rowindex=${place + 2} .style=${`transform: translateY(${place * rowHeight}px)`}>
-    <span role="cell" class="what"><a href=${href("jobs", row.id)} data-place=${place}>${taskName(row.task)}</a><small class="id">${row.id.slice(0, 8)}</small></span>
+  return html`<div
+    class="row ${kind(row)}"
+    role="row"
+    aria-rowindex=${place + 2}
+    .style=${`transform: translateY(${place * rowHeight}px)`}
+  >
+    <span role="cell" class="what"
+      ><a href=${href("jobs", row.id)} data-place=${place}>${taskName(row.task)}</a
+      ><small class="id">${row.id.slice(0, 8)}</small></span
+    >
     <span role="cell" class="state">${badge(row)}</span>
     <span role="cell" class="came">${progress(row)}</span>
     ${showOwner ? html`<span role="cell" class="owner">${row.owner}</span>` : nothing}
-    <span role="cell" class="when">${since(row.created)}</span></div>`;
+    <span role="cell" class="when">${since(row.created)}</span>
+  </div>`;
 }
 
 function progress(row) {
-  if (row.status === "FAILURE" || (row.status === "RETRY" && row.error)) return html`<span class="error">${reason(row.error)}</span>`;
-  if (FINAL.has(row.status)) return html`<span class="outcome">${row.came ?? (row.status === "REVOKED" ? "Stopped on request" : "")}</span>`;
+  if (row.status === "FAILURE" || (row.status === "RETRY" && row.error))
+    return html`<span class="error">${reason(row.error)}</span>`;
+  if (FINAL.has(row.status))
+    return html`<span class="outcome">${row.came ?? (row.status === "REVOKED" ? "Stopped on request" : "")}</span>`;
   if (row.status === "PENDING") return html`<span class="outcome">waits for its turn</span>`;
   const left = secondsLeft(row.pace);
-  const told = [row.phase && phaseName(row.phase), left !== null && `${seconds(left)} left`].filter(Boolean).join(" · ");
-  return html`<span class="moving">${bar(row.percentage, `Progress of ${taskName(row.task)}`)}<span class="num">${percent(row.percentage)}</span><small>${told}</small></span>`;
+  const told = [row.phase && phaseName(row.phase), left !== null && `${seconds(left)} left`]
+    .filter(Boolean)
+    .join(" · ");
+  return html`<span class="moving"
+    >${bar(row.percentage, `Progress of ${taskName(row.task)}`)}<span class="num">${percent(row.percentage)}</span
+    ><small>${told}</small></span
+  >`;
 }
 
 /** Up and down go from job to job. */
@@ -172,14 +186,20 @@ function keys(event) {
   const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
   if (!step) return;
   event.preventDefault();
-  const place = Number(event.target.closest?.(".row")?.querySelector("a")?.dataset.place ?? (step > 0 ? Math.ceil(top / rowHeight) - 1 : 1));
+  const place = Number(
+    event.target.closest?.(".row")?.querySelector("a")?.dataset.place ??
+      (step > 0 ? Math.ceil(top / rowHeight) - 1 : 1),
+  );
   const wanted = Math.min(rows.ids.length - 1, Math.max(0, place + step));
   const box = event.currentTarget;
   if (wanted * rowHeight < box.scrollTop) box.scrollTop = wanted * rowHeight;
-  if ((wanted + 1) * rowHeight > box.scrollTop + box.clientHeight) box.scrollTop = (wanted + 1) * rowHeight - box.clientHeight;
+  if ((wanted + 1) * rowHeight > box.scrollTop + box.clientHeight)
+    box.scrollTop = (wanted + 1) * rowHeight - box.clientHeight;
   measure();
   redraw();
-  requestAnimationFrame(() => requestAnimationFrame(() => box.querySelector(`a[data-place="${wanted}"]`)?.focus({ preventScroll: true })));
+  requestAnimationFrame(() =>
+    requestAnimationFrame(() => box.querySelector(`a[data-place="${wanted}"]`)?.focus({ preventScroll: true })),
+  );
 }
 
 export const jobs = { open, change, close, draw };
