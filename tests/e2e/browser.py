@@ -116,7 +116,7 @@ class Page:
 
     def sees(self, text: str, seconds: float = 15.0) -> None:
         """Wait until this is to be read on the page."""
-        shown = "document.body.innerText"
+        shown = "(document.body?.innerText ?? '')"
         try:
             until(lambda: self.run(f"{shown}.includes({json.dumps(text)})"), f"{text!r} is seen", seconds)
         except Late as late:
