@@ -188,9 +188,11 @@ def test_the_list_is_walked_by_keys(stand_in: Server, ann: Page) -> None:
         until(
             lambda place=place: ann.run("document.activeElement.dataset.place") == str(place), "the next has the focus"
         )
+    assert ann.run("document.title") == "Jobs · tagapi"
     wanted = ann.run("document.activeElement.hash")
     ann.press("Enter", 13, "\r")
     until(lambda: ann.run("location.hash") == wanted, "it is opened")
+    until(lambda: wanted.split("/")[-1] in ann.run("document.title"), "its title says which")
 
 
 # -- strangers' words -----------------------------------------------------------------------

@@ -30,9 +30,18 @@ function viewOf(route) {
   return { audience, service }[route.name] ?? null;
 }
 
+/** Under which of the places a route belongs. */
+const placeOf = (route) => (route?.name === "users" ? "tags" : route?.name);
+
+function titled(route) {
+  const [, place] = PLACES.find(([name]) => name === placeOf(route)) ?? [];
+  return [route.id, place, "tagapi"].filter(Boolean).join(" · ");
+}
+
 function show() {
   const before = app.route;
   app.route = parse(location.hash);
+  document.title = titled(app.route);
   const view = viewOf(app.route);
   if (view !== app.view || view === null || app.route.id !== before?.id) {
     app.view?.close?.();
@@ -103,7 +112,7 @@ function frame() {
       <nav aria-label="Views">
         ${PLACES.map(
           ([name, title]) =>
-            html`<a href=${href(name)} aria-current=${app.route?.name === name ? "page" : nothing}>${title}</a>`,
+            html`<a href=${href(name)} aria-current=${placeOf(app.route) === name ? "page" : nothing}>${title}</a>`,
         )}<a href="/docs">API</a>
       </nav>
       ${who()}
