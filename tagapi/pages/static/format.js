@@ -25,7 +25,7 @@ export const exactly = (iso) => full.format(new Date(iso));
 
 /** The two largest units: 1 h 5 min. */
 export function seconds(value) {
-  if (value < 10 && value > 0) return `${value.toFixed(value < 1 ? 2 : 1)} s`;
+  if (value < 10 && !Number.isInteger(value)) return `${value.toFixed(value < 1 ? 2 : 1)} s`;
   let left = Math.round(value);
   const parts = [];
   for (const [unit, size] of UNITS) {

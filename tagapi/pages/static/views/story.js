@@ -53,8 +53,16 @@ export function moving(status, progress, pace) {
   );
 }
 
+/** What was asked for, without what was left as it is. */
+function said(given) {
+  const plain = (one) => (one !== null && typeof one === "object" && !Array.isArray(one) ? said(one) : one);
+  const asked = Object.entries(given).map(([name, one]) => [name, plain(one)]);
+  const left = (one) => [null, false, ""].includes(one) || (typeof one === "object" && Object.keys(one).length === 0);
+  return Object.fromEntries(asked.filter(([, one]) => !left(one)));
+}
+
 export function args(asked) {
-  const entries = Object.entries(asked.arguments).filter(([, one]) => one !== null && one !== false);
+  const entries = Object.entries(said(asked.arguments));
   if (entries.length === 0) return html`<p class="told">Nothing but the task itself.</p>`;
   const cut = Object.entries(asked.shortened);
   return html`${facts(entries.map(([name, one]) => [name.replaceAll("_", " "), value(one, 1)]))}
