@@ -276,8 +276,7 @@ def test_a_page_recovers_when_its_service_starts_anew(chromium: Page, tmp_path: 
 # -- everybody ------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
-@pytest.mark.parametrize("width", [1280, 390], ids=["wide", "narrow"])
+@pytest.mark.parametrize(("width", "dark"), [(1280, False), (390, True)], ids=["wide and light", "narrow and dark"])
 def test_everybody_can_use_every_view(stand_in: Server, ann: Page, width: int, dark: bool) -> None:
     failed, done, running = start(stand_in, FAILS), start(stand_in, 100), start(stand_in, RUNS)
     ann.looks(width=width, dark=dark)

@@ -18,7 +18,7 @@ from tests.e2e.conftest import served
 from tests.e2e.paged import HOSTILE, foreign, open_at, page_of, settled, text_of
 from tests.e2e.server import Server, refusing_spark, until
 
-MANY = 600
+MANY = 400
 DRAWN = 60  # rows, at most: what is seen and a little more
 
 
