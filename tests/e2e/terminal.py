@@ -60,12 +60,24 @@ class Terminal:
         return False
 
 
+def hear_interrupts() -> None:
+    """What a shell begins in the background ignores them, and so do its children."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @contextmanager
 def terminal(command: Sequence[str], environment: Mapping[str, str]) -> Iterator[Terminal]:
     ours, theirs = pty.openpty()
     settings = {**environment, "TERM": "xterm-256color", "COLUMNS": "100", "LINES": "40"}
     process = subprocess.Popen(
-        command, cwd=ROOT, env=settings, stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True
+        command,
+        cwd=ROOT,
+        env=settings,
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        start_new_session=True,
+        preexec_fn=hear_interrupts,
     )
     os.close(theirs)
     try:

@@ -26,7 +26,7 @@ from tests.e2e.scripts import PHASES
 from tests.e2e.server import ROOT, Server
 from tests.e2e.stand_in import FAILS, REASON, RUNS, content_of
 from tests.e2e.tasks_client import reached
-from tests.e2e.terminal import terminal
+from tests.e2e.terminal import hear_interrupts, terminal
 
 DONE, FAILED, USAGE, REFUSED, UNREACHABLE, INTERRUPTED = 0, 1, 2, 3, 4, 130
 COMMAND = [sys.executable, "-m", "tagapi.client"]
@@ -281,6 +281,7 @@ def test_an_interrupt_in_a_pipe_leaves_the_job_and_says_how_to_go_on(variables: 
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         encoding="utf-8",
+        preexec_fn=hear_interrupts,
     ) as watching:
         assert watching.stderr is not None
         while "50%" not in watching.stderr.readline():
