@@ -206,6 +206,7 @@ def judge(
         verdict.wrong += [f"{one.path}: the log and the jobs differ in {each}" for each in wanted ^ logged]
         verdict.stuck += [f"{one.path}: {each}" for each in log if each["status"] != "SUCCESS"]
         verdict.facts["changes to tell"] += len(wanted)
+    verdict.facts["acknowledged"] = len({job for job, *_ in happened})
     verdict.facts["job changes"] = len(happened)
     verdict.facts["requests"] = len(received)
     return verdict
