@@ -442,6 +442,8 @@ def test_one_key_is_one_schedule(desk: Desk) -> None:
 class Named(Gate):
     """Lets everybody in by the name that they say."""
 
+    asks = True
+
     def __init__(self, *names: Principal) -> None:
         self._names = {one.name: one for one in names}
 
