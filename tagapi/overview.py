@@ -57,7 +57,7 @@ class Overview:
         }
 
     def _lane(self, lane: str, slots: int, active: Sequence[Job]) -> Mapping[str, Any]:
-        waiting = self.registry.waiting_in(lane)
+        waiting = self.registry.queued_in(lane)
         return {
             "lane": lane,
             "slots": slots,

@@ -150,10 +150,6 @@ class JobRegistry(ABC):
             previous=jobs[0].number if jobs and precedes else None,
         )
 
-    def waiting_in(self, lane: str) -> int:
-        """How many jobs wait for an attempt of the lane."""
-        return self._page(waiting(None, lane), None, 0, 1).total
-
     def _find_above(self, wanted: Sequence[ListKey], after: int, limit: int) -> Page:
         """The page that ends right above `after`, whatever came in meanwhile: at the beginning it may be short."""
         above = self._above(wanted, after, limit + 1)

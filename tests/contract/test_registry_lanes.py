@@ -62,9 +62,9 @@ def test_a_lane_claims_its_own_jobs_alone(registry: JobRegistry) -> None:
 def test_what_waits_is_counted_by_lane(registry: JobRegistry) -> None:
     for lane in ("spark", "platforms", "spark"):
         add(registry, lane)
-    assert [registry.waiting_in(lane) for lane in ("spark", "platforms", "audiences")] == [2, 1, 0]
+    assert [registry.queued_in(lane) for lane in ("spark", "platforms", "audiences")] == [2, 1, 0]
     claim(registry, "spark")
-    assert [registry.waiting_in(lane) for lane in ("spark", "platforms", "audiences")] == [1, 1, 0]
+    assert [registry.queued_in(lane) for lane in ("spark", "platforms", "audiences")] == [1, 1, 0]
 
 
 def test_a_job_of_no_lane_is_of_the_first_one(registry: JobRegistry) -> None:
