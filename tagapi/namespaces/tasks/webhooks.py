@@ -7,13 +7,13 @@ from typing import Any
 
 from tagapi.auth import PermissionDenied, Policy
 from tagapi.jobs.errors import DeliveryNotFound, TooManyWebhooks, WebhookNotFound, WebhookPaused
-from tagapi.namespaces.base import NamespaceResource, Route, load_body, load_query
+from tagapi.namespaces.base import Route, load_body, load_query
 from tagapi.namespaces.documentation import WITH_BODY, Answer, operation
 from tagapi.namespaces.problems import Invalid
 from tagapi.namespaces.tasks import webhook_shapes as shapes
-from tagapi.namespaces.tasks.front import TasksFront
 from tagapi.namespaces.tasks.render import PREFIX
 from tagapi.namespaces.tasks.schemas import TasksPageQuery
+from tagapi.namespaces.tasks.views import TasksResource
 from tagapi.namespaces.tasks.webhook_render import (
     render_created,
     render_deliveries,
@@ -28,11 +28,7 @@ NO_WEBHOOK = WebhookNotFound(webhook_id=shapes.EXAMPLE_WEBHOOK)
 EVERYONE = "hear of the jobs of others"
 
 
-class WebhookResource(NamespaceResource):
-    front: TasksFront
-
-
-class WebhookList(WebhookResource):
+class WebhookList(TasksResource):
     @operation(
         policy=Policy.USER,
         query=TasksPageQuery,
@@ -63,7 +59,7 @@ class WebhookList(WebhookResource):
         return render_created(self.front.create_webhook(load_body(shapes.WebhookRequest), self.caller))
 
 
-class WebhookById(WebhookResource):
+class WebhookById(TasksResource):
     @operation(
         policy=Policy.USER,
         path=WEBHOOK_ID,
@@ -86,7 +82,7 @@ class WebhookById(WebhookResource):
         return {"id": webhook_id.lower(), "message": WEBHOOK_REMOVED}
 
 
-class WebhookResume(WebhookResource):
+class WebhookResume(TasksResource):
     @operation(
         policy=Policy.USER,
         path=WEBHOOK_ID,
@@ -98,7 +94,7 @@ class WebhookResume(WebhookResource):
         return render_webhook(self.front.notifying.resume(webhook_id.lower(), self.caller.only))
 
 
-class WebhookDeliveries(WebhookResource):
+class WebhookDeliveries(TasksResource):
     @operation(
         policy=Policy.USER,
         path=WEBHOOK_ID,
@@ -113,7 +109,7 @@ class WebhookDeliveries(WebhookResource):
         return render_deliveries(self.front.notifying.deliveries(*asked))
 
 
-class WebhookRedelivery(WebhookResource):
+class WebhookRedelivery(TasksResource):
     @operation(
         policy=Policy.USER,
         path={**WEBHOOK_ID, "delivery_id": "El id de la entrega"},
