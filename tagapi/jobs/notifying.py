@@ -11,7 +11,7 @@ from functools import partial
 
 from tagapi.jobs import webhooks
 from tagapi.jobs.errors import WebhookNotFound, WebhookPaused
-from tagapi.jobs.outbox import WAITING_AT_MOST, DeliveryPage
+from tagapi.jobs.outbox import WAITING_AT_MOST, DeliveryPage, Outbox
 from tagapi.jobs.registry import JobRegistry
 from tagapi.jobs.webhooks import Delivery, Webhook
 
@@ -100,15 +100,17 @@ class Notifying:
         """Pause the webhooks whose owners are gone, or may not hear any more of what they tell."""
         for webhook in self._outbox.every():
             if webhook.paused is None and not self._may(webhook):
-                self._pause(webhook, OWNER_GONE)
+                pause(self._outbox, webhook, OWNER_GONE)
 
     def tidy(self) -> None:
         """Forget what logs keep no more, and pause whoever has too much waiting."""
         for webhook in self._outbox.every():
             if self._outbox.tidy(webhook.id) > WAITING_AT_MOST and webhook.paused is None:
-                self._pause(webhook, TOO_MANY_WAIT)
+                pause(self._outbox, webhook, TOO_MANY_WAIT)
 
-    def _pause(self, webhook: Webhook, why: str) -> None:
-        with suppress(WebhookNotFound):
-            self._outbox.update(webhook.id, partial(webhooks.pause, why=why))
-            log.warning("webhook_paused", extra={"webhook": webhook.id, "owner": webhook.owner, "why": why})
+
+def pause(outbox: Outbox, webhook: Webhook, why: str) -> None:
+    """Send nothing more, and say why; one that was removed meanwhile is none any more."""
+    with suppress(WebhookNotFound):
+        outbox.update(webhook.id, partial(webhooks.pause, why=why))
+        log.warning("webhook_paused", extra={"webhook": webhook.id, "owner": webhook.owner, "why": why})

@@ -22,10 +22,9 @@ from typing import Any, TypeVar
 import orjson
 
 from tagapi import __version__
-from tagapi.jobs import webhooks
-from tagapi.jobs.errors import DeliveryNotFound, StoreUnavailable, WebhookNotFound
+from tagapi.jobs.errors import DeliveryNotFound, StoreUnavailable
 from tagapi.jobs.model import Json
-from tagapi.jobs.notifying import OWNER_GONE, RECEIVER_GONE
+from tagapi.jobs.notifying import OWNER_GONE, RECEIVER_GONE, pause
 from tagapi.jobs.outbox import Outbox
 from tagapi.jobs.webhooks import Answer, Delivery, DeliveryState, Webhook, backoff
 from tagapi.webhooks import signing
@@ -164,7 +163,7 @@ class Sender:
 
     async def _deliver(self, webhook: Webhook, delivery: Delivery) -> None:
         if not await self._ask(self._may, webhook):
-            await self._pause(webhook, OWNER_GONE)
+            await self._ask(pause, self._outbox, webhook, OWNER_GONE)
             return
         claimed = await self._ask(self._outbox.claim, delivery, LEASE)
         if claimed is None:
@@ -181,7 +180,7 @@ class Sender:
         delay = max(backoff(claimed.failures, *self._delays, random.random()), timedelta(seconds=outcome.retry_after))
         await self._record(claimed, answer, delay)
         if answer.gone:
-            await self._pause(webhook, RECEIVER_GONE)
+            await self._ask(pause, self._outbox, webhook, RECEIVER_GONE)
 
     def _note_lane(self, webhook_id: str, answer: Answer) -> None:
         if answer.taken:
@@ -217,10 +216,3 @@ class Sender:
                 facts = {"status": answer.status, "error": answer.error, "attempt": claimed.attempts}
                 log.info("webhook_sent" if answer.taken else "webhook_failed", extra={**extra, **facts})
                 return
-
-    async def _pause(self, webhook: Webhook, why: str) -> None:
-        try:
-            await self._ask(self._outbox.update, webhook.id, partial(webhooks.pause, why=why))
-        except WebhookNotFound:
-            return
-        log.warning("webhook_paused", extra={"webhook": webhook.id, "owner": webhook.owner, "why": why})
