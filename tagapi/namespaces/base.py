@@ -11,12 +11,13 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any, ClassVar
 
 import orjson
 from flask import Flask, Request, Response, request
+from flask.globals import request_ctx
 from flask_restx import Api, Resource
 from marshmallow import Schema
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound, RequestEntityTooLarge
@@ -265,37 +266,33 @@ class _Api(Api):  # type: ignore[misc]
         return self._schema
 
     def handle_error(self, error: Exception) -> Response:
-        return refuse(front_of(self.fronts, request.path), problem_of(error))
+        return _told_by_front(self.fronts, error)
 
 
-def _match_as_said(routes: Map) -> None:
-    """A rule answers the handshake of a WebSocket as it does any GET: its view looks at the headers. And a path is the
-    same one without the slash at its end, for wrong methods, too."""
+def _told_by_front(fronts: Sequence[Front], error: Exception) -> Response:
+    """What went wrong outside of a view, in the words of the front that the path belongs to."""
+    if isinstance(error, NotFound) and error is request.routing_exception:
+        error = _wrong_method() or error
+    return refuse(front_of(fronts, request.path), problem_of(error))
+
+
+def _wrong_method() -> MethodNotAllowed | None:
+    """A path is the same without the slash at its end, but werkzeug finds such a one for the right methods alone."""
+    adapter = request_ctx.url_adapter
+    methods = [] if adapter is None else adapter.allowed_methods(f"{adapter.path_info}/")
+    return MethodNotAllowed(valid_methods=[*methods]) if methods else None
+
+
+def _take_handshakes_for_requests(routes: Map) -> None:
+    """A rule answers the handshake of a WebSocket as it does any GET: its view looks at the headers."""
     bind = routes.bind_to_environ
 
     def bound(*args: Any, **kwargs: Any) -> MapAdapter:
         adapter = bind(*args, **kwargs)
         adapter.websocket = False
-        adapter.match = _with_or_without_slash(adapter)  # type: ignore[method-assign]
         return adapter
 
     routes.bind_to_environ = bound  # type: ignore[method-assign]
-
-
-def _with_or_without_slash(adapter: MapAdapter) -> Callable[..., Any]:
-    """How it matches, where a method is as wrong without the slash at a path's end as it is with it: werkzeug finds
-    such a path for the right methods alone."""
-    match = adapter.match
-
-    def matched(path_info: str | None = None, *args: Any, **kwargs: Any) -> Any:
-        try:
-            return match(path_info, *args, **kwargs)
-        except NotFound:
-            if path_info is None and (methods := list(adapter.allowed_methods(f"{adapter.path_info}/"))):
-                raise MethodNotAllowed(valid_methods=methods) from None
-            raise
-
-    return matched
 
 
 def front_of(fronts: Sequence[Front], path: str) -> Front:
@@ -321,7 +318,7 @@ def install(app: Flask, fronts: Sequence[Front], gate: Gate, hosts: Hosts, proxi
         "SWAGGER_UI_REQUEST_DURATION": True,
     }
     app.url_map.merge_slashes = False
-    _match_as_said(app.url_map)
+    _take_handshakes_for_requests(app.url_map)
     app.url_map.converters |= {"anything": Anything, "unlike": Unlike}
     serve_index(app, lambda: api.__schema__, version, asks=gate.asks)
     api = _Api(
@@ -350,9 +347,7 @@ def install(app: Flask, fronts: Sequence[Front], gate: Gate, hosts: Hosts, proxi
 
     guard(app, hosts, proxies, partial(front_of, fronts))
 
-    def told_by_front(error: Exception) -> Response:
-        return refuse(front_of(fronts, request.path), problem_of(error))
-
+    told_by_front = partial(_told_by_front, fronts)
     app.register_error_handler(HTTPException, told_by_front)
     app.register_error_handler(Exception, told_by_front)
     check_guarded(app, NamespaceResource)
