@@ -1,7 +1,6 @@
 // All tags beside each other: how many carry each, by which rule, and when that was last found out.
 
-import { post } from "../api.js";
-import { newKey } from "../api.js";
+import { newKey, post } from "../api.js";
 import { number } from "../format.js";
 import { readTags, tagName } from "../known.js";
 import { live } from "../live.js";
