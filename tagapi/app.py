@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 
 from flask import Flask
@@ -16,7 +16,7 @@ from tag_tasks.documents.family import reader as documents_reader
 from tag_tasks.segments.family import reader as segment_reader
 from tag_tasks.tags.family import reader as tag_reader
 from tagapi import __version__
-from tagapi.auth import Gate, TokensUnavailable, open_gate
+from tagapi.auth import Gate, Principal, TokensUnavailable, open_gate
 from tagapi.hosts import Hosts
 from tagapi.jobs.schedules import Schedule
 from tagapi.jobs.webhooks import Webhook
@@ -64,22 +64,27 @@ def may_still(gate: Gate, schedule: Schedule) -> bool:
 
     One that an admin made for every scope is no more than that: who is no admin any more begins none of its runs.
     """
-    try:
-        owner = gate.known(schedule.owner)
-    except TokensUnavailable:
-        return True
-    if owner is None or schedule.namespace != CeleryTaskFront.name:
-        return owner is not None
-    return owner.may(RIGHT) and (owner.admin or schedule.arguments.get("user") is not None)
+
+    def may(owner: Principal) -> bool:
+        if schedule.namespace != CeleryTaskFront.name:
+            return True
+        return owner.may(RIGHT) and (owner.admin or schedule.arguments.get("user") is not None)
+
+    return _owner_may(gate, schedule.owner, may)
 
 
 def may_hear(gate: Gate, webhook: Webhook) -> bool:
     """Whether a webhook's owner may still hear of what it tells; where that cannot be said, they may."""
+    return _owner_may(gate, webhook.owner, lambda owner: owner.admin or not webhook.everyone)
+
+
+def _owner_may(gate: Gate, name: str, may: Callable[[Principal], bool]) -> bool:
+    """Whether somebody who is not here may: not who is gone; yes, where nobody can say who there is."""
     try:
-        owner = gate.known(webhook.owner)
+        owner = gate.known(name)
     except TokensUnavailable:
         return True
-    return owner is not None and (owner.admin or not webhook.everyone)
+    return owner is not None and may(owner)
 
 
 def _fronts(world: World, settings: Settings) -> Sequence[Front]:
