@@ -113,6 +113,7 @@ def main(environment: str, host: str, port: int, debug: bool, workers: int | Non
         raise click.ClickException(str(error)) from None
     if debug and (environment != "local" or not _is_loopback(host)):
         raise click.UsageError("--debug is only for --env local on a loopback address, such as --host 127.0.0.1")
+    os.environ.update(settings.storage.variables())
     if problem := unreachable(settings) or _unusable_address(host, port):
         raise click.ClickException(problem)
     try:

@@ -29,6 +29,7 @@ from tag_tasks.datasets.cleaned import CleanedTables
 from tag_tasks.datasets.results import ResultFolder
 from tag_tasks.documents.collectors import CollectorTable
 from tag_tasks.documents.family import arrivals
+from tag_tasks.folders import folder_at
 from tag_tasks.means import KNOWN_SOURCES, Means
 from tag_tasks.platforms.countries import NUMBERS
 from tag_tasks.platforms.fofa import FofaAccount
@@ -251,7 +252,7 @@ def _means(settings: Settings, listening: Sequence[tuple[str, int]]) -> Means:
         spark=spark,
         sources=Sources({name: Source(table.path, table.format) for name, table in tables.items()}),
         members=MembershipTable(data.user_tags),
-        results=ResultFolder(data.results),
+        results=ResultFolder(folder_at(data.results), settings.storage.link_seconds),
         cleaned=CleanedTables(data.cleaned),
         sent=SentTable(data.sent),
         models=ModelTable(data.models),
