@@ -24,7 +24,7 @@ from tagapi.metrics.processes import SharedFolder
 from tagapi.registries import unusable
 from tagapi.serving.framing import MOST_LINE
 from tagapi.serving.limits import Limits
-from tagapi.settings import ENVIRONMENTS, Settings, SettingsError, load_settings
+from tagapi.settings import ENVIRONMENTS, Settings, SettingsError, Storage, load_settings
 from tagapi.tokens import TokensError, TokensFile
 
 LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
@@ -142,8 +142,9 @@ def unreachable(settings: Settings) -> str | None:
             socket.create_connection((host, int(port or 15002)), REACH_SECONDS).close()
         except (OSError, ValueError) as error:
             return f"spark.remote: {remote} cannot be reached: {error}"
-    if settings.data.dir.startswith("s3://") and (problem := _unreachable_bucket(settings)):
-        return problem
+    for place in settings.data.places:
+        if place.startswith("s3://") and (problem := _unreachable_bucket(place, settings.storage)):
+            return problem
     problem = unusable(settings.registry.url)
     return problem and f"registry.url: {_without_password(settings.registry.url)} {problem}"
 
@@ -153,16 +154,22 @@ def _without_password(url: str) -> str:
     return f"{before.partition('://')[0]}://…@{after}" if at else url
 
 
-def _unreachable_bucket(settings: Settings) -> str | None:
+def _unreachable_bucket(place: str, told: Storage) -> str | None:
     from pyarrow.fs import FileType, S3FileSystem
 
-    bucket, region = settings.storage.bucket, settings.storage.region
+    bucket = place.removeprefix("s3://").partition("/")[0]
+    where = f"the bucket {bucket}" + (f" in {told.region}" if told.region else "")
     try:
-        storage = S3FileSystem(region=region, connect_timeout=REACH_SECONDS, request_timeout=REACH_SECONDS)
-        found = storage.get_file_info(str(bucket)).type != FileType.NotFound
+        storage = S3FileSystem(
+            region=told.region,
+            endpoint_override=told.endpoint or os.environ.get("AWS_ENDPOINT_URL"),
+            connect_timeout=REACH_SECONDS,
+            request_timeout=REACH_SECONDS,
+        )
+        found = storage.get_file_info(bucket).type != FileType.NotFound
     except OSError as error:
-        return f"storage.bucket: {bucket} in {region} cannot be reached: {str(error).splitlines()[0]}"
-    return None if found else f"storage.bucket: {bucket} in {region} does not exist"
+        return f"storage: {where} cannot be reached: {str(error).splitlines()[0]}"
+    return None if found else f"storage: {where} does not exist"
 
 
 def _unusable_address(host: str, port: int) -> str | None:

@@ -40,8 +40,8 @@ class Overview:
     """Attempts at once, by lane, of each process."""
     facts: Callable[[], Mapping[str, Any]]
     """Of this process: `version`, `spark`, `registry`."""
-    credits: Callable[[str], Mapping[str, Any]]
-    """What an owner has used of the month's credits: `used`, `total` and `next`."""
+    credits: Callable[[str], Mapping[str, Any]] | None
+    """What an owner has used of the month's credits: `used`, `total` and `next`; None where there is no limit."""
 
     def now(self, owner: str | None, caller: str) -> Mapping[str, Any]:
         """As this process sees it. `owner` is whose schedules are meant; None for everybody's."""
@@ -74,9 +74,8 @@ class Overview:
         return {"total": found.total, "paused": paused, "next": first}
 
     def _credits(self, caller: str) -> Mapping[str, Any] | None:
-        """None where there is no limit. A storage that does not answer hides nothing else."""
+        """None where there is no limit: then nobody has to wait for a storage. One that is away hides nothing else."""
         try:
-            told = self.credits(caller)
+            return None if self.credits is None else self.credits(caller)
         except JobError:
             return {"used": None, "total": None, "next": None}
-        return told if told["total"] else None

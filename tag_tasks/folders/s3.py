@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import errno
 import io
+import os
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -22,6 +23,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 from pyarrow.fs import FileSystem
 
+from tag_tasks.folders.arrow import create, file_system
 from tag_tasks.folders.folder import Entry, Output
 
 READ_AHEAD = 1 << 20  # bytes of a request
@@ -47,19 +49,19 @@ class S3Folder:
 
     @cached_property
     def _arrow(self) -> FileSystem:
-        files, _ = FileSystem.from_uri(self._uri)
-        return files
+        return file_system(self._uri)[0]
 
     @cached_property
     def _client(self) -> Any:
         with self._making:  # sessions of boto3 are not safe to share, its clients are
-            return boto3.session.Session().client("s3", config=CONFIG)
+            # Everybody else reads AWS_REGION; boto3 by itself does not.
+            return boto3.session.Session(region_name=os.environ.get("AWS_REGION")).client("s3", config=CONFIG)
 
     def make(self, folder: str) -> None:
         """There is nothing to make."""
 
     def write(self, name: str) -> Output:
-        output: Output = self._arrow.open_output_stream(f"{self._bucket}/{self._key(name)}", compression=None)
+        output: Output = create(self._arrow, f"{self._bucket}/{self._key(name)}")
         return output
 
     def sync(self, name: str) -> None:

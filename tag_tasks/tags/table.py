@@ -83,8 +83,11 @@ class MembershipTable(JobTable):
     # -- writing ---------------------------------------------------------------------------
 
     def touched_since(self, version: int, wanted: Touched) -> bool:
-        """Whether a commit after `version` touched any of what is `wanted`, as far as can be told: else yes."""
-        return self.use(partial(_touched_since, version=version, wanted=wanted))
+        """Whether a commit after `version` touched any of what is `wanted`, as far as can be told: else yes.
+
+        Asked of the table as the last snapshot found it: a commit on that is refused where there was another one.
+        """
+        return self.use(partial(_touched_since, version=version, wanted=wanted), fresh=False)
 
     def commit(
         self,

@@ -10,8 +10,6 @@ from flask import Response, redirect, request, send_file
 from werkzeug.exceptions import RequestedRangeNotSatisfiable
 
 RANGE = re.compile(r"bytes=(?:[0-9]{1,18}-[0-9]{0,18}|-(?P<last>[0-9]{1,18}))")
-OF_A_SCRIPT = frozenset({"cors", "same-origin"})
-"""What `Sec-Fetch-Mode` says of requests that a page's script makes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,11 +54,6 @@ def send(download: Download) -> Response:
     response.headers["X-Content-Type-Options"] = "nosniff"
     response.headers["Content-Type"] = download.content_type
     return response
-
-
-def may_lead_elsewhere() -> bool:
-    """Whether whoever asks can follow a link to another host: the page's scripts may speak to no other than this."""
-    return request.headers.get("Sec-Fetch-Mode") not in OF_A_SCRIPT
 
 
 def lead_to(url: str) -> Response:

@@ -15,7 +15,7 @@ from tagapi.jobs.registry import Added
 from tagapi.jobs.scheduling import Scheduled, Scheduling
 from tagapi.jobs.service import JobService
 from tagapi.namespaces.base import Front, Route
-from tagapi.namespaces.downloads import Download, lead_to, may_lead_elsewhere, send
+from tagapi.namespaces.downloads import Download, lead_to, send
 from tagapi.namespaces.edge import request_id
 from tagapi.namespaces.problems import Problem
 from tagapi.namespaces.timing import begin_by_clock
@@ -119,12 +119,15 @@ class WorkersFront(Front):
             self.scheduling.check_unused(owner=caller.name, route=ROUTE, key=key)
         return self.service.submit(task, arguments, request_id=request_id(), **asking)
 
-    def send_result(self, job: Job) -> Response:
-        """The job's file. Raises ResultNotReady, NoResult, or NotFoundInData where it is gone."""
+    def send_result(self, job: Job, link: bool) -> Response:
+        """The job's file, or a link to where it lies, where there are such and they are wanted.
+
+        Raises ResultNotReady, NoResult, or NotFoundInData where it is gone.
+        """
         told = result_file(job)
         name, content_type = told["name"], told["content_type"]
         published = self.results.published(job.id)
-        if published is not None and may_lead_elsewhere() and (url := published.link(name, content_type)):
+        if published is not None and link and (url := published.link(name, content_type)):
             return lead_to(url)
         file = None if published is None else published.open(name)
         if file is None:

@@ -85,7 +85,7 @@ function ofTags(told) {
 
 // -- files -----------------------------------------------------------------------------------
 
-const path = (id) => `/api/v1/workers/${id}/result/`;
+const path = (id) => `/api/v1/workers/${id}/result/?link=false`; // a link leads to another host, which the page may not ask
 
 function ofFile(status, told) {
   const { file, message, success, ...rest } = told;
