@@ -249,7 +249,7 @@ def _tend_collectors(means: Means, service: JobService, days: float) -> None:
 
 def _means(settings: Settings, listening: Sequence[tuple[str, int]]) -> Means:
     data, spark = settings.data, Spark(spark_endpoint(settings.spark.remote))
-    tables = {name: data.source(name) for name in KNOWN_SOURCES | data.sources.keys()}
+    tables = {name: data.source(name) for name in KNOWN_SOURCES.keys() | data.sources.keys()}
     return Means(
         spark=spark,
         sources=Sources({name: Source(table.path, table.format) for name, table in tables.items()}),

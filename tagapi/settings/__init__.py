@@ -11,7 +11,7 @@ import yaml
 from marshmallow import Schema, ValidationError, fields
 
 from tagapi.settings.shapes import MEMORY, SECTIONS, SQLITE
-from tagapi.settings.values import Assets, Fofa, GitHub, Google, Jobs, Meta, Settings, Storage
+from tagapi.settings.values import Assets, Fofa, GitHub, Google, Jobs, Meta, Settings
 
 __all__ = [
     "ENVIRONMENTS",
@@ -23,7 +23,6 @@ __all__ = [
     "Meta",
     "Settings",
     "SettingsError",
-    "Storage",
     "load_settings",
 ]
 

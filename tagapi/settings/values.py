@@ -65,11 +65,6 @@ class Data:
         """Where it is kept who is in which segment."""
         return f"{self.dir}/user_segments"
 
-    @property
-    def places(self) -> Sequence[str]:
-        """Where the work reads and writes, a place each."""
-        return sorted({self.dir, self.user_tags, self.results, *(table.path for table in self.sources.values())})
-
     def source(self, name: str) -> Table:
         """Where the table `name` lies: as configured, else `<dir>/sources/<name>` in Parquet."""
         return self.sources.get(name, Table(f"{self.dir}/sources/{name}", "parquet"))

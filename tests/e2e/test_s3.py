@@ -21,7 +21,7 @@ from tagapi.client import Client as Library
 from tests.e2e import oracle
 from tests.e2e.conftest import served
 from tests.e2e.export_client import found
-from tests.e2e.server import Server, until
+from tests.e2e.server import Server, run_python, until
 from tests.e2e.test_tasks_audiences import sync
 from tests.e2e.test_workers_results import WORKERS, create, done
 from tests.s3 import BUCKET, S3
@@ -189,6 +189,18 @@ def content(s3_server: S3, key: str) -> bytes:
 def ended(server: Server, job_id: str) -> dict[str, Any] | None:
     seen = server.read(f"{WORKERS}{job_id}/")
     return seen if seen["status"] in ("completed", "failed", "cancelled") else None
+
+
+def test_a_bucket_is_tried_before_it_is_needed(s3_server: S3, tmp_path: Path, sample: Path) -> None:
+    s3_server.upload(sample, "tried/sources")
+    told = variables(s3_server, tmp_path, TAGAPI_DATA__DIR=s3_server.uri("tried"))
+    done = run_python("api_server.py", "--check", folder=tmp_path, variables=told)
+    assert done.returncode == 0 and {line[:2] for line in done.stdout.splitlines()} == {"ok"}, done.stdout
+    assert {key.split("/")[1] for key in s3_server.keys("tried/")} == {"sources"}
+    nowhere = told | {"TAGAPI_DATA__DIR": "s3://nowhere/tried"}
+    done = run_python("api_server.py", "--env", "local", folder=tmp_path, variables=nowhere)
+    assert done.returncode == 1
+    assert done.stderr.strip() == "Error: storage: the bucket nowhere does not exist"
 
 
 def test_downloads_are_sent_on_to_the_bucket_where_that_is_wanted(s3_server: S3, tmp_path: Path, sample: Path) -> None:
