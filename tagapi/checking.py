@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import errno
 import importlib.util
-import os
 import socket
 import time
 import uuid
@@ -20,6 +20,7 @@ from tagapi.tokens import TokensError, TokensFile
 REACH_SECONDS = 3.0  # for a server that is needed to answer
 SPARK_SECONDS = 60.0  # for Spark to begin to answer
 S3 = "s3://"
+CHECK = ".check"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,9 +42,10 @@ def reached(settings: Settings) -> Iterator[Finding]:
     if (tokens := settings.auth.tokens_file) is not None:
         yield Finding("auth.tokens_file", tokens, _tokens(tokens))
     yield Finding("spark.remote", settings.spark.remote, _spark(settings.spark.remote))
-    for bucket in sorted({place.removeprefix(S3).partition("/")[0] for place in _places(settings) if S3 in place}):
+    for place in _in_buckets(settings):
+        bucket = place.removeprefix(S3).partition("/")[0]
         where = f"the bucket {bucket}" + (f" in {settings.storage.region}" if settings.storage.region else "")
-        yield Finding("storage", where, _bucket(bucket, settings))
+        yield Finding("storage", where, _bucket(place))
     url = settings.registry.url
     yield Finding("registry.url", without_password(url), unusable(url))
 
@@ -68,9 +70,13 @@ def without_password(url: str) -> str:
     return f"{before.partition('://')[0]}://…@{after}" if at else url
 
 
-def _places(settings: Settings) -> list[str]:
+def _in_buckets(settings: Settings) -> list[str]:
+    """A place in each bucket that there is to be."""
     data = settings.data
-    return [data.dir, data.user_tags, data.results, *(table.path for table in data.sources.values())]
+    places = [data.dir, data.user_tags, data.results, *(table.path for table in data.sources.values())]
+    return sorted(
+        {place.removeprefix(S3).partition("/")[0]: place for place in places if place.startswith(S3)}.values()
+    )
 
 
 def _tokens(path: str) -> str | None:
@@ -94,20 +100,14 @@ def _spark(remote: str) -> str | None:
     return None
 
 
-def _bucket(bucket: str, settings: Settings) -> str | None:
-    from pyarrow.fs import FileType, S3FileSystem
+def _bucket(place: str) -> str | None:
+    from tag_tasks.folders import folder_at
 
     try:
-        storage = S3FileSystem(
-            region=settings.storage.region,
-            endpoint_override=settings.storage.endpoint or os.environ.get("AWS_ENDPOINT_URL"),
-            connect_timeout=REACH_SECONDS,
-            request_timeout=REACH_SECONDS,
-        )
-        there = storage.get_file_info(bucket).type != FileType.NotFound
+        folder_at(place).list(CHECK)
     except OSError as error:
-        return f"cannot be reached: {str(error).splitlines()[0]}"
-    return None if there else "does not exist"
+        return "does not exist" if error.errno == errno.ENOENT else f"cannot be used: {error.strerror or error}"
+    return None
 
 
 def _refused(work: Callable[[], str | None]) -> str | None:
@@ -121,7 +121,7 @@ def _write(place: str) -> str | None:
     """Everything that a commit needs, in a folder of its own, which is gone at the end."""
     from tag_tasks.folders import folder_at
 
-    folder, name = folder_at(place), f".check-{uuid.uuid4().hex}"
+    folder, name = folder_at(place), f"{CHECK}-{uuid.uuid4().hex}"
     folder.make(name)
     try:
         if not folder.create(f"{name}/once", b"first"):

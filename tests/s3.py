@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import re
 import signal
 import subprocess
 import sys
 import tempfile
+import uuid
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -14,11 +16,13 @@ from pathlib import Path
 from typing import Any
 
 import boto3
+import requests
 from botocore.config import Config
 
 from tests.e2e.server import free_port, until
 
 BUCKET, REGION = "lake", "eu-west-1"
+ANYBODY = {"aws_access_key_id": "AKIDEXAMPLE", "aws_secret_access_key": "secret"}
 REQUEST = re.compile(r'"(?P<method>[A-Z]+) (?P<path>\S+) HTTP/1\.1" (?P<status>\d+)')
 
 
@@ -44,8 +48,7 @@ class S3:
             "s3",
             endpoint_url=self.endpoint,
             region_name=REGION,
-            aws_access_key_id="AKIDEXAMPLE",
-            aws_secret_access_key="secret",
+            **ANYBODY,
             config=Config(retries={"total_max_attempts": 1}),
         )
 
@@ -94,3 +97,24 @@ def s3() -> Iterator[S3]:
                 yield there
             finally:
                 process.send_signal(signal.SIGKILL)
+
+
+def as_user(there: S3, policy: Mapping[str, Any]) -> Mapping[str, str]:
+    """The variables of a new user who may what the policy says. From then on nobody may what no policy says."""
+    _asks_from_now_on(there, "inf")
+    iam = boto3.client("iam", endpoint_url=there.endpoint, region_name=REGION, **ANYBODY)
+    name = f"user-{uuid.uuid4().hex}"
+    iam.create_user(UserName=name)
+    iam.put_user_policy(UserName=name, PolicyName="only", PolicyDocument=json.dumps(policy))
+    key = iam.create_access_key(UserName=name)["AccessKey"]
+    _asks_from_now_on(there, "0")
+    return {
+        **there.variables,
+        "AWS_ACCESS_KEY_ID": key["AccessKeyId"],
+        "AWS_SECRET_ACCESS_KEY": key["SecretAccessKey"],
+    }
+
+
+def _asks_from_now_on(there: S3, requests_free: str) -> None:
+    """So many requests of anybody are answered, and from then on only what a policy allows."""
+    requests.post(f"{there.endpoint}/moto-api/reset-auth", data=requests_free, timeout=10).raise_for_status()

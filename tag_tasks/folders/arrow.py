@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pyarrow as pa
-from pyarrow.fs import FileSystem, LocalFileSystem
+from pyarrow.fs import FileSystem, S3FileSystem
 
 
 def file_system(uri: str) -> tuple[FileSystem, str]:
@@ -15,6 +15,6 @@ def file_system(uri: str) -> tuple[FileSystem, str]:
 
 def create(files: FileSystem, path: str) -> pa.NativeFile:
     """A new file, to be written, with the folder that it lies in."""
-    if isinstance(files, LocalFileSystem):  # object stores have no folders: each would cost a request, and stay
+    if not isinstance(files, S3FileSystem):  # which has no folders: each would cost a request, and stay
         files.create_dir(path.rpartition("/")[0])
     return files.open_output_stream(path, compression=None)

@@ -82,12 +82,12 @@ class MembershipTable(JobTable):
 
     # -- writing ---------------------------------------------------------------------------
 
-    def touched_since(self, version: int, wanted: Touched) -> bool:
+    def touched_since(self, version: int, wanted: Touched, fresh: bool = True) -> bool:
         """Whether a commit after `version` touched any of what is `wanted`, as far as can be told: else yes.
 
-        Asked of the table as the last snapshot found it: a commit on that is refused where there was another one.
+        Not `fresh`, it is asked of the table as the last snapshot found it.
         """
-        return self.use(partial(_touched_since, version=version, wanted=wanted), fresh=False)
+        return self.use(partial(_touched_since, version=version, wanted=wanted), fresh)
 
     def commit(
         self,

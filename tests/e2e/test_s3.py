@@ -21,10 +21,10 @@ from tagapi.client import Client as Library
 from tests.e2e import oracle
 from tests.e2e.conftest import served
 from tests.e2e.export_client import found
-from tests.e2e.server import Server, run_python, until
+from tests.e2e.server import ROOT, Server, run_python, until
 from tests.e2e.test_tasks_audiences import sync
 from tests.e2e.test_workers_results import WORKERS, create, done
-from tests.s3 import BUCKET, S3
+from tests.s3 import BUCKET, S3, as_user, s3
 
 PREFIX = "tagapi"
 ALL_TAGS = list(range(1, 9))
@@ -189,6 +189,28 @@ def content(s3_server: S3, key: str) -> bytes:
 def ended(server: Server, job_id: str) -> dict[str, Any] | None:
     seen = server.read(f"{WORKERS}{job_id}/")
     return seen if seen["status"] in ("completed", "failed", "cancelled") else None
+
+
+def test_the_policy_of_the_documentation_is_enough_and_no_more_than_that(tmp_path: Path, sample: Path) -> None:
+    """On an S3 of its own, on which nobody may anything that no policy says."""
+    policy = json.loads((ROOT / "docs" / "iam-policy.json").read_text().replace("BUCKET", BUCKET))
+    with s3() as guarded:
+        guarded.upload(sample, f"{PREFIX}/sources")
+        user = as_user(guarded, policy)
+        told = {**variables(guarded, tmp_path), **user}
+        for server in served(Server(tmp_path / "server", told)):
+            server.run(ALL_TAGS)
+            server.run([1], user_ids=["user_000001"])
+            job = done(server, "bookings_export", format="xlsx")
+            assert server.get(f"{WORKERS}{job['id']}/result/").status_code == 200
+            assert done(server, "data_cleanup", filters={"dry_run": False})["status"] == "completed"
+        elsewhere = told | {"TAGAPI_DATA__DIR": f"s3://{BUCKET}/elsewhere"}
+        tried = run_python("api_server.py", "--check", folder=tmp_path, variables=elsewhere)
+        assert tried.returncode == 1 and "NO  data.dir" in tried.stdout
+        for statement in policy["Statement"]:
+            less = policy | {"Statement": [other for other in policy["Statement"] if other != statement]}
+            tried = run_python("api_server.py", "--check", folder=tmp_path, variables=told | as_user(guarded, less))
+            assert tried.returncode == 1 and "NO  " in tried.stdout, statement["Sid"]
 
 
 def test_a_bucket_is_tried_before_it_is_needed(s3_server: S3, tmp_path: Path, sample: Path) -> None:

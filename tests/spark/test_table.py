@@ -276,7 +276,6 @@ def test_a_commit_touches_its_tags_and_users(
     mine = MembershipTable(str(path))
     version = mine.snapshot().version
     commit(table, tag_id, touches=users)
-    mine.snapshot()
     assert mine.touched_since(version, Touched(frozenset({1, 5}), ANN)) is touched
     assert mine.touched_since(version, Touched(frozenset({1, 5}), None)) is (tag_id == 1)
     assert mine.touched_since(version + 1, Touched(frozenset({1, 5}), None)) is False
