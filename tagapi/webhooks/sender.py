@@ -11,7 +11,7 @@ import logging
 import random
 import threading
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import datetime, timedelta
@@ -42,11 +42,6 @@ AT_ONCE = 4  # deliveries of one webhook
 AT_ONCE_FAILING = 1
 AT_ONCE_OF_ALL = 512
 STORE_THREADS = 4
-OUTCOMES: Mapping[DeliveryState, str] = {
-    DeliveryState.DELIVERED: "delivered",
-    DeliveryState.WAITING: "failed",
-    DeliveryState.GIVEN_UP: "given_up",
-}
 LAST_SECONDS = 3.0  # for what is on its way when the process leaves; the rest is taken over
 
 
@@ -69,8 +64,8 @@ class Sender:
         self._poster = poster
         self._may = may
         self._delays = (first_delay, most_delay)
-        self.ended: Callable[[str], None] = lambda outcome: None
-        """Hears how each attempt ended, by one of OUTCOMES."""
+        self.ended: Callable[[DeliveryState], None] = lambda state: None
+        """Hears what became of a delivery by each attempt; WAITING is one that is sent again."""
         self._under_way: dict[str, asyncio.Task[None]] = {}
         """By the delivery's id."""
         self._lanes: Counter[str] = Counter()
@@ -211,7 +206,7 @@ class Sender:
                     raise
                 await asyncio.sleep(1.0)
             else:
-                self.ended(OUTCOMES[kept.state])
+                self.ended(kept.state)
                 extra = {"webhook": claimed.webhook_id, "delivery": claimed.id, "job_id": claimed.job.id}
                 facts = {"status": answer.status, "error": answer.error, "attempt": claimed.attempts}
                 log.info("webhook_sent" if answer.taken else "webhook_failed", extra={**extra, **facts})

@@ -17,6 +17,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from tagapi.jobs.errors import QueueFull, StoreUnavailable, TaskFailed, Transient
 from tagapi.jobs.lists import Bounds
 from tagapi.jobs.runner import RunnerLimits
+from tagapi.jobs.webhooks import DeliveryState
 from tagapi.metrics import asked
 from tagapi.metrics.exposed import Metrics
 from tagapi.metrics.processes import FOLDER, PREFIX, YOUNG, SharedFolder
@@ -248,8 +249,8 @@ def test_whatever_clients_send_the_series_are_few() -> None:
 
 def test_deliveries_are_counted_by_what_came_of_them() -> None:
     told = Told(World())
-    for outcome in ("failed", "failed", "delivered"):
-        told.metrics.deliveries.ended(outcome)
+    for state in (DeliveryState.WAITING, DeliveryState.WAITING, DeliveryState.DELIVERED):
+        told.metrics.deliveries.ended(state)
     counts = [told.get("deliveries_total", outcome=outcome) for outcome in ("delivered", "failed", "given_up")]
     assert counts == [1, 2, 0]
 
