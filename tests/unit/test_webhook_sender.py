@@ -94,6 +94,23 @@ def final(delivery: Delivery) -> bool:
     return delivery.due_at is None
 
 
+def has_answer(delivery: Delivery) -> bool:
+    return delivery.answer is not None
+
+
+def after(house: House, answer: bytes, wanted: Callable[[Delivery], object]) -> Delivery:
+    """A delivery that was answered so, byte for byte, on a connection that stays open."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        webhook = house.webhook(f"http://127.0.0.1:{listening.getsockname()[1]}")
+        house.start_job()
+        connection, _ = listening.accept()
+        with connection:
+            connection.recv(65536)
+            connection.sendall(answer)
+            (delivery,) = house.wait_log(webhook, wanted)
+    return delivery
+
+
 def secret_of(webhook: Webhook) -> str:
     return str(render_created(webhook)[0]["secret"])
 
@@ -168,14 +185,7 @@ def test_one_who_never_answers_is_left_after_a_while(receiver: Receiver) -> None
 
 
 def test_an_answer_that_never_ends_counts_by_its_head(house: House) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        webhook = house.webhook(f"http://127.0.0.1:{listening.getsockname()[1]}")
-        house.start_job()
-        connection, _ = listening.accept()
-        with connection:
-            connection.recv(65536)
-            connection.sendall(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n")
-            (delivery,) = house.wait_log(webhook, final)
+    delivery = after(house, b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n", final)
     assert delivery.state is DeliveryState.DELIVERED
 
 
@@ -184,7 +194,7 @@ def test_nobody_there_is_told_in_a_word(house: House) -> None:
         port = taken.getsockname()[1]
     webhook = house.webhook(f"http://127.0.0.1:{port}/with-a-secret")
     house.start_job()
-    (delivery, *_) = house.wait_log(webhook, lambda one: one.answer is not None)
+    (delivery, *_) = house.wait_log(webhook, has_answer)
     assert delivery.answer is not None
     assert (delivery.answer.status, delivery.answer.error) == (None, posting.NO_CONNECTION)
 
@@ -218,14 +228,7 @@ def test_they_come_ever_slower_and_not_together() -> None:
 
 
 def test_who_asks_for_time_gets_it(house: House) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        webhook = house.webhook(f"http://127.0.0.1:{listening.getsockname()[1]}")
-        house.start_job()
-        connection, _ = listening.accept()
-        with connection:
-            connection.recv(65536)
-            connection.sendall(b"HTTP/1.1 503 No\r\nRetry-After: 100\r\nContent-Length: 0\r\n\r\n")
-            (delivery,) = house.wait_log(webhook, lambda one: one.answer is not None)
+    delivery = after(house, b"HTTP/1.1 503 No\r\nRetry-After: 100\r\nContent-Length: 0\r\n\r\n", has_answer)
     assert delivery.due_at is not None
     assert delivery.answer is not None
     assert delivery.due_at - delivery.answer.at > timedelta(seconds=99)
@@ -307,7 +310,7 @@ def test_nothing_is_sent_to_an_address_that_is_not_allowed(receiver: Receiver, h
         )
         webhook = house.registry.outbox.add(made, 1)
         house.start_job()
-        (delivery,) = house.wait_log(webhook, lambda one: one.answer is not None)
+        (delivery,) = house.wait_log(webhook, has_answer)
     assert delivery.answer is not None
     assert (delivery.answer.status, delivery.answer.error) == (None, posting.NOT_ALLOWED)
     assert receiver.received() == []
@@ -346,7 +349,7 @@ def test_a_name_that_leads_nowhere_is_told_in_a_word() -> None:
             1,
         )
         house.start_job()
-        (delivery,) = house.wait_log(made, lambda one: one.answer is not None)
+        (delivery,) = house.wait_log(made, has_answer)
     assert delivery.answer is not None
     assert delivery.answer.error in (posting.NO_NAME, posting.NO_CONNECTION)
 
