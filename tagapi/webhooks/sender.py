@@ -123,12 +123,12 @@ class Sender:
     async def _round(self) -> None:
         known = {one.id: one for one in await self._ask(self._outbox.every)}
         self._failing &= known.keys()
-        if len(self._under_way) >= AT_ONCE_OF_ALL:
+        if (places := AT_ONCE_OF_ALL - len(self._under_way)) <= 0:
             return
         room = {one.id: self._places(one.id) for one in known.values() if one.paused is None}
-        for delivery in await self._ask(self._outbox.due, room):
-            if delivery.id not in self._under_way:
-                self._begin(known[delivery.webhook_id], delivery)
+        due = [one for one in await self._ask(self._outbox.due, room) if one.id not in self._under_way]
+        for delivery in sorted(due, key=lambda one: one.due_at or one.at)[:places]:
+            self._begin(known[delivery.webhook_id], delivery)
 
     def _places(self, webhook_id: str) -> int:
         return (AT_ONCE_FAILING if webhook_id in self._failing else AT_ONCE) - self._lanes[webhook_id]

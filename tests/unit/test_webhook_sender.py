@@ -6,7 +6,7 @@ import json
 import socket
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
@@ -47,12 +47,17 @@ class House:
         self.notifying = Notifying(self.registry, permitted.check, may)
         poster = Poster(permitted, seconds=seconds)
         tell = partial(render_news, limits={})
-        self.sender = Sender(self.registry.outbox, self.registry.now, tell, poster, may, SOON, SOON)
+        self.sender = Sender(self.registry.outbox, lambda: self.registry.now(), tell, poster, may, SOON, SOON)
         self.outcomes: list[DeliveryState] = []
         self.sender.ended = self.outcomes.append
 
     def webhook(self, url: str, owner: str = "ann", types: tuple[str, ...] = ("job.started",)) -> Webhook:
         return self.notifying.create(url, types, None, owner=owner)
+
+    def known(self, url: str) -> Webhook:
+        """One that is in the store, whatever it leads to."""
+        facts: dict[str, Any] = {"id": "w", "owner": "ann", "secret": b"s", "types": ("job.started",)}
+        return self.registry.outbox.add(Webhook(url=url, created_at=self.registry.now(), **facts), 1)
 
     def start_job(self, owner: str = "ann") -> Job:
         request = Request(job_id=str(uuid4()), task="tags.compute", owner=owner, arguments={"secret": "hidden"})
@@ -262,6 +267,28 @@ def test_one_that_fails_has_one_attempt_at_a_time(house: House, receiver: Receiv
     assert len(receiver.wait(2, "/fails")) == 2
 
 
+def test_all_together_have_so_many_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sender, "AT_ONCE_OF_ALL", 3)
+    one_too_many, together = threading.Barrier(4), threading.Event()
+
+    def behave(_: str) -> int:
+        with suppress(threading.BrokenBarrierError):
+            one_too_many.wait(0.5)
+            together.set()
+        return 200
+
+    house = House()
+    with receiving(behave) as receiver:
+        for _ in range(3):
+            house.webhook(receiver.url)
+        for _ in range(2):
+            house.start_job()
+        house.sender.start()
+        receiver.wait(6)
+        house.sender.stop()
+    assert not together.is_set()
+
+
 # -- who may hear, and where ---------------------------------------------------------------
 
 
@@ -300,15 +327,7 @@ def test_nothing_is_sent_to_an_address_that_is_not_allowed(receiver: Receiver, h
     """However it got into the store, and wherever a name leads by now."""
     port = receiver.url.rpartition(":")[2]
     with running(Allowed()) as house:
-        made = Webhook(
-            id="w",
-            owner="ann",
-            url=f"https://{host}:{port}/",
-            secret=b"s",
-            types=("job.started",),
-            created_at=house.registry.now(),
-        )
-        webhook = house.registry.outbox.add(made, 1)
+        webhook = house.known(f"https://{host}:{port}/")
         house.start_job()
         (delivery,) = house.wait_log(webhook, has_answer)
     assert delivery.answer is not None
@@ -337,17 +356,7 @@ def test_a_listed_name_is_sent_to_wherever_it_leads(receiver: Receiver) -> None:
 def test_a_name_that_leads_nowhere_is_told_in_a_word() -> None:
     label = "x" * 64  # longer than any is
     with running(allowed([label])) as house:
-        made = house.registry.outbox.add(
-            Webhook(
-                id="w",
-                owner="ann",
-                url=f"http://{label}.example/",
-                secret=b"s",
-                types=("job.started",),
-                created_at=house.registry.now(),
-            ),
-            1,
-        )
+        made = house.known(f"http://{label}.example/")
         house.start_job()
         (delivery,) = house.wait_log(made, has_answer)
     assert delivery.answer is not None
