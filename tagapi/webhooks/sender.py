@@ -71,6 +71,8 @@ class Sender:
         self._lanes: Counter[str] = Counter()
         """How many are under way, by webhook."""
         self._failing: set[str] = set()
+        self._rests_until = 0.0
+        """In monotonic seconds: what was begun did not get to the store, and would not any sooner."""
         self._stopped = False
         self._loop: asyncio.AbstractEventLoop | None = None
         self._wake = asyncio.Event()
@@ -111,6 +113,8 @@ class Sender:
 
     async def _guarded_round(self) -> float:
         """Begin to send what is due; answers with how long there is to wait for the next look."""
+        if (rest := self._rests_until - monotonic()) > 0:
+            return rest
         try:
             await self._round()
         except StoreUnavailable:  # that it is away is told by who serves requests
@@ -145,6 +149,7 @@ class Sender:
         if not self._lanes[webhook_id]:
             del self._lanes[webhook_id]
         if not task.cancelled() and (error := task.exception()) is not None:
+            self._rests_until = monotonic() + AWAY_EVERY
             unforeseen = not isinstance(error, StoreUnavailable)
             log.log(
                 logging.ERROR if unforeseen else logging.WARNING,

@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from itertools import pairwise
+from time import monotonic
 from typing import Any
 from uuid import uuid4
 
@@ -408,6 +410,27 @@ def test_it_goes_on_when_the_store_is_back(house: House, receiver: Receiver, mon
     assert asked.wait(5)
     away.clear()
     receiver.wait(1)
+
+
+def test_while_nothing_can_be_written_it_is_tried_now_and_then(
+    house: House, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on a disk that is full: what is due can be read, and cannot be claimed."""
+    monkeypatch.setattr(sender, "AWAY_EVERY", 0.5)
+    tried: list[float] = []
+    swap = house.registry.outbox._swap_delivery
+
+    def refused(*arguments: Any) -> bool:
+        if len(tried) < 3:
+            tried.append(monotonic())
+            raise StoreUnavailable(retry_after=1)
+        return swap(*arguments)
+
+    monkeypatch.setattr(house.registry.outbox, "_swap_delivery", refused)
+    house.webhook(receiver.url)
+    house.start_job()
+    receiver.wait(1)
+    assert all(later - before > 0.4 for before, later in pairwise(tried))
 
 
 def test_what_is_sent_is_recorded_without_its_address(
