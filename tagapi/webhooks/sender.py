@@ -168,14 +168,12 @@ class Sender:
         claimed = await self._ask(self._outbox.claim, delivery, LEASE)
         if claimed is None:
             return  # another process was faster
-        began = monotonic()
-        outcome = await self._post(webhook, claimed)
-        answer = Answer(
-            at=await self._ask(self._now),
-            seconds=round(monotonic() - began, 3),
-            status=outcome.status,
-            error=outcome.error,
-        )
+        now, began = await self._ask(self._now), monotonic()
+        outcome = await self._post(webhook, claimed, now)
+        seconds = monotonic() - began
+        # The clock is the store's, which may be away by now: that is for `_record` to wait for.
+        at = now + timedelta(seconds=seconds)
+        answer = Answer(at=at, seconds=round(seconds, 3), status=outcome.status, error=outcome.error)
         self._note_lane(webhook.id, answer)
         delay = max(backoff(claimed.failures, *self._delays, random.random()), timedelta(seconds=outcome.retry_after))
         await self._record(claimed, answer, delay)
@@ -188,11 +186,11 @@ class Sender:
         else:
             self._failing.add(webhook_id)
 
-    async def _post(self, webhook: Webhook, delivery: Delivery) -> Outcome:
+    async def _post(self, webhook: Webhook, delivery: Delivery, now: datetime) -> Outcome:
         told = {"type": delivery.type, "timestamp": delivery.at.isoformat(), "data": self._tell(delivery)}
         body = orjson.dumps(told)
         headers = {
-            **signing.headers(webhook.secret, delivery.id, await self._ask(self._now), body),
+            **signing.headers(webhook.secret, delivery.id, now, body),
             "Content-Type": "application/json",
             "User-Agent": f"tagapi/{__version__}",
         }

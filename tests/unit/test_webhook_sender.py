@@ -433,6 +433,31 @@ def test_while_nothing_can_be_written_it_is_tried_now_and_then(
     assert all(later - before > 0.4 for before, later in pairwise(tried))
 
 
+def test_a_store_that_is_away_when_the_answer_comes_has_it_sent_once(house: House, receiver: Receiver) -> None:
+    away, asked = threading.Event(), threading.Event()
+    now = house.registry.now
+
+    def behave(_: str) -> int:
+        away.set()
+        return 200
+
+    def told() -> datetime:
+        if away.is_set():
+            asked.set()
+            raise StoreUnavailable(retry_after=1)
+        return now()
+
+    house.registry.now = told  # type: ignore[method-assign]
+    receiver.behave = behave
+    webhook = house.webhook(receiver.url)
+    house.start_job()
+    assert asked.wait(5)
+    away.clear()
+    receiver.behave = lambda path: 200
+    (delivery,) = house.wait_log(webhook, final)
+    assert (delivery.state, delivery.attempts, len(receiver.received())) == (DeliveryState.DELIVERED, 1, 1)
+
+
 def test_what_is_sent_is_recorded_without_its_address(
     house: House, receiver: Receiver, caplog: pytest.LogCaptureFixture
 ) -> None:
