@@ -209,8 +209,14 @@ class Sender:
                     raise
                 await asyncio.sleep(1.0)
             else:
-                self.ended(kept.state)
-                extra = {"webhook": claimed.webhook_id, "delivery": claimed.id, "job_id": claimed.job.id}
-                facts = {"status": answer.status, "error": answer.error, "attempt": claimed.attempts}
-                log.info("webhook_sent" if answer.taken else "webhook_failed", extra={**extra, **facts})
+                self._tell_of(claimed, answer, kept)
                 return
+
+    def _tell_of(self, claimed: Delivery, answer: Answer, kept: Delivery) -> None:
+        extra = {"webhook": claimed.webhook_id, "delivery": claimed.id, "job_id": claimed.job.id}
+        facts = {"status": answer.status, "error": answer.error, "attempt": claimed.attempts}
+        if kept.answer != answer:  # whoever took it over says what becomes of it
+            log.warning("webhook_claim_lost", extra={**extra, **facts})
+            return
+        self.ended(kept.state)
+        log.info("webhook_sent" if answer.taken else "webhook_failed", extra={**extra, **facts})

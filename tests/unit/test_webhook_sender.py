@@ -23,7 +23,7 @@ from tagapi.jobs.errors import StoreUnavailable
 from tagapi.jobs.lists import Bounds
 from tagapi.jobs.model import Job, Request
 from tagapi.jobs.notifying import OWNER_GONE, RECEIVER_GONE, TOO_MANY_WAIT, Notifying
-from tagapi.jobs.webhooks import Delivery, DeliveryState, Webhook, backoff
+from tagapi.jobs.webhooks import Answer, Delivery, DeliveryState, Webhook, backoff
 from tagapi.namespaces.tasks.webhook_render import render_created, render_news
 from tagapi.registries.memory import MemoryRegistry
 from tagapi.webhooks import posting, sender, signing
@@ -456,6 +456,29 @@ def test_a_store_that_is_away_when_the_answer_comes_has_it_sent_once(house: Hous
     receiver.behave = lambda path: 200
     (delivery,) = house.wait_log(webhook, final)
     assert (delivery.state, delivery.attempts, len(receiver.received())) == (DeliveryState.DELIVERED, 1, 1)
+
+
+def test_an_attempt_that_lost_its_lease_says_nothing(house: House, receiver: Receiver) -> None:
+    """Its process was frozen: another one has delivered meanwhile, and counted that."""
+    outbox, real_now = house.registry.outbox, house.registry.now
+    ahead = timedelta()
+
+    def taken_over(_: str) -> int:
+        nonlocal ahead
+        ahead += sender.LEASE
+        taken = outbox.claim(house.log(webhook)[0], sender.LEASE)
+        assert taken is not None
+        outbox.answer(taken, Answer(at=house.registry.now(), seconds=0.1, status=204), timedelta())
+        return 500
+
+    house.registry.now = lambda: real_now() + ahead  # type: ignore[method-assign]
+    receiver.behave = taken_over
+    webhook = house.webhook(receiver.url)
+    house.start_job()
+    receiver.wait(1)
+    house.sender.stop()
+    (delivery,) = house.log(webhook)
+    assert (delivery.state, delivery.attempts, house.outcomes) == (DeliveryState.DELIVERED, 2, [])
 
 
 def test_what_is_sent_is_recorded_without_its_address(
