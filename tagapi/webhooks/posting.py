@@ -41,13 +41,16 @@ class Door:
         self._host = host
         self._allowed = allowed
         self.refused = False
+        """All that was asked for so far."""
+        self._made = False
 
     def __call__(self, info: tuple[Any, ...]) -> socket.socket:
         """A socket for an entry as `getaddrinfo` has them. Raises OSError, so that the name's next one is tried."""
         family, kind, protocol, _, where = info
         if not self._allowed.reaches(self._host, ip_address(where[0].partition("%")[0])):
-            self.refused = True
+            self.refused = not self._made
             raise OSError(NOT_ALLOWED)
+        self._made, self.refused = True, False
         made = socket.socket(family, kind, protocol)
         made.setblocking(False)
         return made

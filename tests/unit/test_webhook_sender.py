@@ -365,6 +365,23 @@ def test_a_name_that_leads_nowhere_is_told_in_a_word() -> None:
     assert delivery.answer.error in (posting.NO_NAME, posting.NO_CONNECTION)
 
 
+def test_an_address_that_was_tried_is_not_one_that_is_not_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A name has two of them: the one that may be reached does not answer."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    found = [
+        (socket.AF_INET6, socket.SOCK_STREAM, 6, "", ("::1", port, 0, 0)),
+        (socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", port)),
+    ]
+    monkeypatch.setattr("tagapi.webhooks.names._found", lambda *_: found)
+    with running() as house:
+        webhook = house.known(f"https://two.example:{port}/")
+        house.start_job()
+        (delivery, *_) = house.wait_log(webhook, has_answer)
+    assert delivery.answer is not None
+    assert delivery.answer.error == posting.NO_CONNECTION
+
+
 # -- the end of a process ------------------------------------------------------------------
 
 
