@@ -177,7 +177,7 @@ def test_several_processes_tell_one_set_of_numbers_also_after_one_was_killed(sta
     killed = workers(server)[0]
     killed.kill()
     killed.wait(10)
-    (folder / "counter_0.db").touch()  # as of one that was killed at the very first
+    (folder / "counter_7.db").touch()  # as of one that was killed at the very first
     server.close()
     until(lambda: len(workers(server)) == 2 and killed not in workers(server), "there is another one")
     until(lambda: number(server, "workers") == 2, "it is counted, and the dead one is not")
@@ -190,6 +190,7 @@ def test_several_processes_tell_one_set_of_numbers_also_after_one_was_killed(sta
         assert now["tagapi_pushes_open", frozenset()] == 0
     ask(server, 20)
     until(lambda: number(server, "http_requests_total", AVAILABLE) == 80, "they go on from there")
+    assert {file.name for file in folder.glob("counter_*.db")} == {f"counter_{place}.db" for place in (0, 1, 7)}
 
     assert folder.exists()
     assert server.stop() == 0

@@ -20,7 +20,7 @@ from tagapi.jobs.runner import RunnerLimits
 from tagapi.jobs.webhooks import DeliveryState
 from tagapi.metrics import asked
 from tagapi.metrics.exposed import Metrics
-from tagapi.metrics.processes import FOLDER, PREFIX, YOUNG, SharedFolder
+from tagapi.metrics.processes import FOLDER, PREFIX, YOUNG, SharedFolder, free_place
 from tagapi.metrics.sampled import State
 from tagapi.registries.availability import Availability
 from tests.unit.fakes import TASK, Pause, Sink, World, elsewhere, interruptible, next_attempt, raising
@@ -305,6 +305,11 @@ def test_of_a_worker_that_is_gone_the_sums_stay(place: Path) -> None:
     folder.forget(7)
     assert {file.name for file in folder.path.iterdir()} == {"counter_7.db", "histogram_7.db", "gauge_livesum_17.db"}
     folder.remove()
+
+
+@pytest.mark.parametrize(("taken", "free"), [((), 0), ((0, 1), 2), ((1, 2), 0), ((3, 0), 1)])
+def test_a_place_is_free_again_when_its_worker_is_gone(taken: tuple[int, ...], free: int) -> None:
+    assert free_place(taken) == free
 
 
 def test_what_a_launcher_left_that_was_killed_goes_at_the_next_start(place: Path) -> None:
