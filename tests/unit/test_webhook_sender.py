@@ -26,7 +26,7 @@ from tagapi.jobs.notifying import OWNER_GONE, RECEIVER_GONE, TOO_MANY_WAIT, Noti
 from tagapi.jobs.webhooks import Answer, Delivery, DeliveryState, Webhook, backoff
 from tagapi.namespaces.tasks.webhook_render import render_created, render_news
 from tagapi.registries.memory import MemoryRegistry
-from tagapi.webhooks import posting, sender, signing
+from tagapi.webhooks import names, posting, sender, signing
 from tagapi.webhooks.addresses import Allowed, allowed
 from tagapi.webhooks.posting import Poster
 from tagapi.webhooks.sender import Sender
@@ -254,6 +254,32 @@ def test_a_receiver_that_hangs_delays_nobody_else(house: House, receiver: Receiv
     receiver.wait(30, "/quick", seconds=10)
     assert len(receiver.received("/hangs")) <= 3 * sender.AT_ONCE
     assert all(one.state is DeliveryState.DELIVERED for one in house.wait_log(quick, final))
+
+
+def test_a_name_that_nobody_answers_for_keeps_no_other_waiting(
+    receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(names, "AT_ONCE", 2)
+    hanging, answered = threading.Semaphore(0), threading.Event()
+    port = int(receiver.url.rpartition(":")[2])
+
+    def found(host: str, *_: object) -> list[Any]:
+        if host.startswith("hangs"):
+            hanging.release()
+            answered.wait(30)
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", port))]
+
+    monkeypatch.setattr(names, "_found", found)
+    with running(allowed(["hangs.example", "quick.example"])) as house:
+        house.webhook(f"http://hangs.example:{port}/hangs")
+        for _ in range(sender.AT_ONCE):
+            house.start_job()
+        assert hanging.acquire(timeout=5)
+        house.webhook(f"http://quick.example:{port}/quick")
+        house.start_job()
+        receiver.wait(1, "/quick")
+        answered.set()
+        receiver.wait(sender.AT_ONCE, "/hangs")
 
 
 def test_one_that_fails_has_one_attempt_at_a_time(house: House, receiver: Receiver) -> None:
