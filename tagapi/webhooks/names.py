@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 import socket
 import threading
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from typing import Any
 
 from aiohttp.abc import AbstractResolver, ResolveResult
 
 AT_ONCE = 64  # names; their servers may hang, too, for longer than an attempt lasts
+ADDRESSES = 4  # of a name, and of each kind: they are tried side by side, and whose name it is may list thousands
 Found = Sequence[tuple[Any, ...]]
 Asked = tuple[str, int, socket.AddressFamily]
 
@@ -32,7 +34,7 @@ class Names(AbstractResolver):
         told = self._under_way.get(asked) or self._begin(asked)
         if isinstance(answer := await asyncio.shield(told), OSError):
             raise answer
-        return [_result(host, one) for one in answer]
+        return [_result(host, one) for one in _few(answer)]
 
     def _begin(self, asked: Asked) -> asyncio.Future[Found | OSError]:
         if len(self._under_way) >= AT_ONCE:
@@ -52,6 +54,15 @@ class Names(AbstractResolver):
 
     async def close(self) -> None:
         """There is nothing to close."""
+
+
+def _few(found: Found) -> Iterator[tuple[Any, ...]]:
+    """The first of each kind, in their order."""
+    seen: Counter[int] = Counter()
+    for one in found:
+        seen[one[0]] += 1
+        if seen[one[0]] <= ADDRESSES:
+            yield one
 
 
 def _found(host: str, port: int, family: socket.AddressFamily) -> Found | OSError:

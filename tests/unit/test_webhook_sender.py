@@ -408,6 +408,20 @@ def test_an_address_that_was_tried_is_not_one_that_is_not_allowed(monkeypatch: p
     assert delivery.answer.error == posting.NO_CONNECTION
 
 
+def test_of_a_name_with_many_addresses_a_few_are_tried(receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody has a service knock at a thousand doors with one delivery. The first nine have nobody behind them."""
+    port = int(receiver.url.rpartition(":")[2])
+    found = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (f"127.0.0.{last}", port)) for last in (*range(2, 11), 1)]
+    monkeypatch.setattr(names, "_found", lambda *_: found)
+    with running(allowed(["many.example"])) as house:
+        webhook = house.webhook(f"http://many.example:{port}/")
+        house.start_job()
+        (delivery,) = house.wait_log(webhook, has_answer)
+    assert delivery.answer is not None
+    assert delivery.answer.error == posting.NO_CONNECTION
+    assert not receiver.received()
+
+
 # -- the end of a process ------------------------------------------------------------------
 
 
