@@ -6,6 +6,7 @@ import asyncio
 import socket
 import ssl
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Any
@@ -42,7 +43,7 @@ class Door:
         self._allowed = allowed
         self.refused = False
         """All that was asked for so far."""
-        self._made = False
+        self._made: list[socket.socket] = []
 
     def __call__(self, info: tuple[Any, ...]) -> socket.socket:
         """A socket for an entry as `getaddrinfo` has them. Raises OSError, so that the name's next one is tried."""
@@ -50,10 +51,18 @@ class Door:
         if not self._allowed.reaches(self._host, ip_address(where[0].partition("%")[0])):
             self.refused = not self._made
             raise OSError(NOT_ALLOWED)
-        self._made, self.refused = True, False
+        self.refused = False
         made = socket.socket(family, kind, protocol)
+        self._made.append(made)
         made.setblocking(False)
         return made
+
+    def leave(self) -> None:
+        """End what is still open: a receiver may take half a minute over the farewell of TLS, and as long as it likes
+        over reading the rest."""
+        for made in self._made:
+            with suppress(OSError):  # it is closed already
+                made.shutdown(socket.SHUT_RDWR)
 
 
 class Poster:
@@ -77,6 +86,8 @@ class Poster:
             return Outcome(error=TIMEOUT)
         except (aiohttp.ClientError, OSError, ValueError) as error:
             return Outcome(error=NOT_ALLOWED if door.refused else _lost(error))
+        finally:
+            door.leave()
 
     async def _post(self, where: URL, headers: Mapping[str, str], body: bytes, door: Door) -> Outcome:
         connector = aiohttp.TCPConnector(

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import json
 import socket
+import ssl
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from itertools import pairwise
+from pathlib import Path
 from time import monotonic
 from typing import Any
 from uuid import uuid4
 
+import psutil
 import pytest
 from standardwebhooks import Webhook as Scheme
 from standardwebhooks import WebhookVerificationError
@@ -37,17 +40,20 @@ ROOM = Bounds(queued=10_000, queued_per_owner=10_000)
 LEASE = timedelta(seconds=30)
 SOON = 0.05
 LOOPBACK = allowed(["127.0.0.1"])
+PEM = Path(__file__).parents[1] / "internet" / "site.pem"
 
 
 class House:
     """A registry, its webhooks, and a sender that is started and stopped with it."""
 
-    def __init__(self, permitted: Allowed = LOOPBACK, seconds: float = 5.0) -> None:
+    def __init__(
+        self, permitted: Allowed = LOOPBACK, seconds: float = 5.0, context: ssl.SSLContext | None = None
+    ) -> None:
         self.registry = MemoryRegistry()
         self.gone: set[str] = set()
         may = lambda webhook: webhook.owner not in self.gone  # noqa: E731
         self.notifying = Notifying(self.registry, permitted.check, may)
-        poster = Poster(permitted, seconds=seconds)
+        poster = Poster(permitted, context, seconds)
         tell = partial(render_news, limits={})
         self.sender = Sender(self.registry.outbox, lambda: self.registry.now(), tell, poster, may, SOON, SOON)
         self.outcomes: list[DeliveryState] = []
@@ -82,8 +88,10 @@ def house() -> Iterator[House]:
 
 
 @contextmanager
-def running(permitted: Allowed = LOOPBACK, seconds: float = 5.0) -> Iterator[House]:
-    house = House(permitted, seconds)
+def running(
+    permitted: Allowed = LOOPBACK, seconds: float = 5.0, context: ssl.SSLContext | None = None
+) -> Iterator[House]:
+    house = House(permitted, seconds, context)
     house.sender.start()
     try:
         yield house
@@ -420,6 +428,25 @@ def test_of_a_name_with_many_addresses_a_few_are_tried(receiver: Receiver, monke
     assert delivery.answer is not None
     assert delivery.answer.error == posting.NO_CONNECTION
     assert not receiver.received()
+
+
+def test_who_does_not_hang_up_is_left_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Over TLS, whose farewell would be waited for: with enough of those a service has no sockets any more."""
+    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    server.load_cert_chain(PEM)
+    with socket.create_server(("127.0.0.1", 0)) as listening, ExitStack() as kept:
+        here = listening.getsockname()
+        found = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", here)]
+        monkeypatch.setattr(names, "_found", lambda *_: found)
+        with running(context=ssl.create_default_context(cafile=PEM)) as house:
+            webhook = house.known(f"https://www.corp.example:{here[1]}/")
+            house.start_job()
+            connection = kept.enter_context(server.wrap_socket(listening.accept()[0], server_side=True))
+            connection.recv(65536)
+            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+            house.wait_log(webhook, final)
+            ours = psutil.Process()
+            until(lambda: here not in [one.raddr for one in ours.net_connections()], "the socket is closed", 5)
 
 
 # -- the end of a process ------------------------------------------------------------------
