@@ -79,7 +79,7 @@ class Poster:
         door = Door("", self._allowed)
         try:
             where = URL(url)
-            door = Door(where.host or "", self._allowed)
+            door = Door(where.raw_host or "", self._allowed)  # as it stands in the address, and in the setting
             async with asyncio.timeout(self._seconds):
                 return await self._post(where, headers, body, door)
         except TimeoutError:

@@ -381,10 +381,15 @@ def test_a_proxy_of_the_environment_is_not_asked(
     receiver.wait(1)
 
 
-def test_a_listed_name_is_sent_to_wherever_it_leads(receiver: Receiver) -> None:
+@pytest.mark.parametrize("name", ["hooks.example", "xn--mnchen-3ya.example"])
+def test_a_listed_name_is_sent_to_wherever_it_leads(
+    receiver: Receiver, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
     port = receiver.url.rpartition(":")[2]
-    with running(allowed(["localhost"])) as house:
-        webhook = house.webhook(f"http://localhost:{port}/")
+    found = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", int(port)))]
+    monkeypatch.setattr(names, "_found", lambda *_: found)
+    with running(allowed([name])) as house:
+        webhook = house.webhook(f"http://{name}:{port}/")
         house.start_job()
         receiver.wait(1)[0].verify(secret_of(webhook))
 
