@@ -16,7 +16,7 @@ import pytest
 from tagapi.tokens import Principal, Role
 from tests.e2e.conftest import PRINCIPALS, StartServer, served, write_tokens
 from tests.e2e.pushes import socket_to
-from tests.e2e.server import ROOT, Client, Server, until
+from tests.e2e.server import ROOT, START_SECONDS, Client, Server, until
 from tests.unit.test_metrics import Series, series
 from tests.valkey import Valkey
 
@@ -164,7 +164,7 @@ def folder_of(worker: psutil.Process) -> Path:
 
 def test_several_processes_tell_one_set_of_numbers_also_after_one_was_killed(start_still_server: StartServer) -> None:
     server = start_still_server(server__workers=2)
-    until(lambda: number(server, "workers") == 2, "both are there")
+    until(lambda: number(server, "workers") == 2, "both are there", START_SECONDS)
     ask(server, 60)
     for _ in range(5):  # jobs of either process
         with Client(server.url) as client:
@@ -180,7 +180,7 @@ def test_several_processes_tell_one_set_of_numbers_also_after_one_was_killed(sta
     (folder / "counter_7.db").touch()  # as of one that was killed at the very first
     server.close()
     until(lambda: len(workers(server)) == 2 and killed not in workers(server), "there is another one")
-    until(lambda: number(server, "workers") == 2, "it is counted, and the dead one is not")
+    until(lambda: number(server, "workers") == 2, "it is counted, and the dead one is not", START_SECONDS)
     for _ in range(10):  # of whichever process
         with Client(server.url) as client:
             now = numbers(client)
