@@ -281,6 +281,15 @@ def test_a_change_that_is_refused_delivers_nothing(registry: JobRegistry) -> Non
     assert types(registry, webhook) == ["job.started"]
 
 
+def test_a_result_that_cannot_be_told_is_not_written_either(registry: JobRegistry) -> None:
+    webhook, job = add(registry, types=("job.succeeded",)), claim(registry, submit(registry))
+    with pytest.raises((TypeError, UnicodeError)):
+        end(registry, job, result={"text": "half of a pair: \ud83d"})
+    assert registry.get(job.id) == job
+    end(registry, job, result={})
+    assert types(registry, webhook) == ["job.succeeded"]
+
+
 def test_a_write_that_is_sent_again_delivers_once(registry: JobRegistry) -> None:
     webhook, job = add(registry), submit(registry)
     change = partial(changes.claim, worker="w1", lease=LEASE)
