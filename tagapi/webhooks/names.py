@@ -13,7 +13,7 @@ from typing import Any
 from aiohttp.abc import AbstractResolver, ResolveResult
 
 AT_ONCE = 64  # names; their servers may hang, too, for longer than an attempt lasts
-ADDRESSES = 4  # of a name, and of each kind: they are tried side by side, and whose name it is may list thousands
+ADDRESSES = 2  # of a name, and of each kind: they are tried side by side, and whose name it is may list thousands
 Found = Sequence[tuple[Any, ...]]
 Asked = tuple[str, int, socket.AddressFamily]
 
