@@ -63,6 +63,20 @@ def test_each_change_is_told_once(registry: JobRegistry, heard: Heard) -> None:
     assert heard.moves == [("", "queued"), ("queued", "running"), ("running", "succeeded")]
 
 
+def test_a_write_that_was_sent_again_is_told(
+    registry: JobRegistry, heard: Heard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As by the driver of a server that dropped the connection before it answered: the second finds its own version."""
+    job, swap = registry.add(asked(), ROOM).job, registry._swap
+
+    def sent_twice(before: Job, after: Job) -> bool:
+        return swap(before, after) and swap(before, after)
+
+    monkeypatch.setattr(registry, "_swap", sent_twice)
+    registry.update(job.id, changes.request_cancel)
+    assert heard.moves == [("", "queued"), ("queued", "cancelled")]
+
+
 def test_what_is_not_written_is_not_told(registry: JobRegistry, heard: Heard) -> None:
     key = IdempotencyKey(owner="ann", route="/", value="one")
     job = registry.add(asked(), ROOM, key).job
