@@ -21,6 +21,7 @@ SECONDS = 12.0  # for all of it: the name, the connection, the handshake, the an
 NOT_ALLOWED = "address not allowed"
 TIMEOUT, NO_NAME, NO_TLS, NO_CONNECTION = "timeout", "no such host", "no TLS handshake", "no answer"
 RETRY_AFTER_MOST = 3600.0  # seconds
+MOST_HEARD = 64 * 1024  # bytes: of TLS, and the head; a receiver may send preliminary answers (1xx) without end
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +34,22 @@ class Outcome:
 
     retry_after: float = 0.0
     """Seconds that the receiver asks for."""
+
+
+class Listening(socket.socket):
+    """Hears so much and then nothing more, as if the other side had ended."""
+
+    heard = 0
+
+    def recv(self, size: int, flags: int = 0, /) -> bytes:
+        got = super().recv(size, flags) if self.heard <= MOST_HEARD else b""
+        self.heard += len(got)
+        return got
+
+    def recv_into(self, buffer: Any, size: int = 0, flags: int = 0) -> int:
+        got = super().recv_into(buffer, size, flags) if self.heard <= MOST_HEARD else 0
+        self.heard += got
+        return got
 
 
 class Door:
@@ -52,7 +69,7 @@ class Door:
             self.refused = not self._made
             raise OSError(NOT_ALLOWED)
         self.refused = False
-        made = socket.socket(family, kind, protocol)
+        made = Listening(family, kind, protocol)
         self._made.append(made)
         made.setblocking(False)
         return made

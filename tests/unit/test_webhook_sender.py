@@ -204,6 +204,29 @@ def test_an_answer_that_never_ends_counts_by_its_head(house: House) -> None:
     assert delivery.state is DeliveryState.DELIVERED
 
 
+@pytest.mark.parametrize("secure", [False, True])
+def test_who_talks_on_and_on_is_not_listened_to(monkeypatch: pytest.MonkeyPatch, secure: bool) -> None:
+    """With preliminary answers, each of which is read before the next: they would keep the whole service busy."""
+    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    server.load_cert_chain(PEM)
+    with socket.create_server(("127.0.0.1", 0)) as listening, ExitStack() as kept:
+        here = listening.getsockname()
+        monkeypatch.setattr(names, "_found", lambda *_: [(socket.AF_INET, socket.SOCK_STREAM, 6, "", here)])
+        with running(seconds=2, context=ssl.create_default_context(cafile=PEM)) as house:
+            webhook = house.known(f"{'https' if secure else 'http'}://www.corp.example:{here[1]}/")
+            house.start_job()
+            connection = kept.enter_context(listening.accept()[0])
+            if secure:
+                connection = kept.enter_context(server.wrap_socket(connection, server_side=True))
+            connection.recv(65536)
+            with suppress(OSError):
+                while True:
+                    connection.sendall(b"HTTP/1.1 103 Early Hints\r\n\r\n" * 1000)
+            (delivery, *_) = house.wait_log(webhook, has_answer)
+    assert delivery.answer is not None
+    assert delivery.answer.error == posting.NO_CONNECTION
+
+
 def test_nobody_there_is_told_in_a_word(house: House) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
