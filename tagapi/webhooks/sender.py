@@ -42,6 +42,7 @@ AT_ONCE = 4  # deliveries of one webhook
 AT_ONCE_FAILING = 1
 AT_ONCE_OF_ALL = 512
 STORE_THREADS = 4
+QUIET_MOST = 60.0  # seconds that a webhook is left in peace whose receiver asked for time; somebody may have mended it
 LAST_SECONDS = 3.0  # for what is on its way when the process leaves; the rest is taken over
 
 
@@ -71,6 +72,8 @@ class Sender:
         self._lanes: Counter[str] = Counter()
         """How many are under way, by webhook."""
         self._failing: set[str] = set()
+        self._quiet_until: dict[str, float] = {}
+        """By webhook, in monotonic seconds: its receiver asked for so much time."""
         self._rests_until = 0.0
         """In monotonic seconds: what was begun did not get to the store, and would not any sooner."""
         self._stopped = False
@@ -127,6 +130,7 @@ class Sender:
     async def _round(self) -> None:
         known = {one.id: one for one in await self._ask(self._outbox.every)}
         self._failing &= known.keys()
+        self._quiet_until = {name: until for name, until in self._quiet_until.items() if until > monotonic()}
         if (places := AT_ONCE_OF_ALL - len(self._under_way)) <= 0:
             return
         room = {one.id: self._places(one.id) for one in known.values() if one.paused is None}
@@ -135,6 +139,8 @@ class Sender:
             self._begin(known[delivery.webhook_id], delivery)
 
     def _places(self, webhook_id: str) -> int:
+        if webhook_id in self._quiet_until:
+            return 0
         return (AT_ONCE_FAILING if webhook_id in self._failing else AT_ONCE) - self._lanes[webhook_id]
 
     def _begin(self, webhook: Webhook, delivery: Delivery) -> None:
@@ -175,6 +181,8 @@ class Sender:
         at = now + timedelta(seconds=seconds)
         answer = Answer(at=at, seconds=round(seconds, 3), status=outcome.status, error=outcome.error)
         self._note_lane(webhook.id, answer)
+        if outcome.retry_after:
+            self._quiet_until[webhook.id] = monotonic() + min(outcome.retry_after, QUIET_MOST)
         delay = max(backoff(claimed.failures, *self._delays, random.random()), timedelta(seconds=outcome.retry_after))
         await self._record(claimed, answer, delay)
         if answer.gone:

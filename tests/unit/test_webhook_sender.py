@@ -39,6 +39,7 @@ from tests.e2e.server import until
 ROOM = Bounds(queued=10_000, queued_per_owner=10_000)
 LEASE = timedelta(seconds=30)
 SOON = 0.05
+SLOWLY = b"HTTP/1.1 429 Slowly\r\nRetry-After: 100\r\nContent-Length: 0\r\n\r\n"
 LOOPBACK = allowed(["127.0.0.1"])
 PEM = Path(__file__).parents[1] / "internet" / "site.pem"
 
@@ -113,8 +114,11 @@ def has_answer(delivery: Delivery) -> bool:
     return delivery.answer is not None
 
 
-def after(house: House, answer: bytes, wanted: Callable[[Delivery], object]) -> Delivery:
-    """A delivery that was answered so, byte for byte, on a connection that stays open."""
+@contextmanager
+def after(
+    house: House, answer: bytes, wanted: Callable[[Delivery], object]
+) -> Iterator[tuple[Delivery, socket.socket]]:
+    """A delivery that was answered so, byte for byte, on a connection that stayed open; and where others may come."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
         webhook = house.webhook(f"http://127.0.0.1:{listening.getsockname()[1]}")
         house.start_job()
@@ -123,7 +127,7 @@ def after(house: House, answer: bytes, wanted: Callable[[Delivery], object]) -> 
             connection.recv(65536)
             connection.sendall(answer)
             (delivery,) = house.wait_log(webhook, wanted)
-    return delivery
+        yield delivery, listening
 
 
 def secret_of(webhook: Webhook) -> str:
@@ -200,8 +204,9 @@ def test_one_who_never_answers_is_left_after_a_while(receiver: Receiver) -> None
 
 
 def test_an_answer_that_never_ends_counts_by_its_head(house: House) -> None:
-    delivery = after(house, b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n", final)
-    assert delivery.state is DeliveryState.DELIVERED
+    endless = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n"
+    with after(house, endless, final) as (delivery, _):
+        assert delivery.state is DeliveryState.DELIVERED
 
 
 @pytest.mark.parametrize("secure", [False, True])
@@ -265,11 +270,19 @@ def test_they_come_ever_slower_and_not_together() -> None:
     assert 9 < backoff(1, 5, 14_400, 0.999).total_seconds() < 15
 
 
-def test_who_asks_for_time_gets_it(house: House) -> None:
-    delivery = after(house, b"HTTP/1.1 503 No\r\nRetry-After: 100\r\nContent-Length: 0\r\n\r\n", has_answer)
-    assert delivery.due_at is not None
-    assert delivery.answer is not None
-    assert delivery.due_at - delivery.answer.at > timedelta(seconds=99)
+def test_who_asks_for_time_gets_it(house: House, receiver: Receiver) -> None:
+    """For what was sent, and, for a minute, from whatever else there is for them."""
+    with after(house, SLOWLY, has_answer) as (delivery, listening):
+        assert delivery.due_at is not None
+        assert delivery.answer is not None
+        assert delivery.due_at - delivery.answer.at > timedelta(seconds=99)
+        house.webhook(receiver.url)
+        for _ in range(3):
+            house.start_job()
+        receiver.wait(3)
+        listening.settimeout(0.3)
+        with pytest.raises(TimeoutError):
+            listening.accept()
 
 
 # -- lanes ---------------------------------------------------------------------------------
