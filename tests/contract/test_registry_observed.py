@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -39,8 +40,10 @@ def clock() -> ManualClock:
 
 
 @pytest.fixture(params=BACKENDS)
-def registry(request: pytest.FixtureRequest, tmp_path: Path, clock: ManualClock) -> JobRegistry:
-    return open_backend(request.param, tmp_path, clock)
+def registry(request: pytest.FixtureRequest, tmp_path: Path, clock: ManualClock) -> Iterator[JobRegistry]:
+    registry = open_backend(request.param, tmp_path, clock)
+    yield registry
+    registry.close()
 
 
 @pytest.fixture

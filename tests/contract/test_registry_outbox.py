@@ -167,6 +167,7 @@ def test_what_a_frozen_server_finds_too_late_is_not_kept(tmp_path: Path, clock: 
     with pytest.raises(StoreUnavailable):
         add(registry)
     assert not registry.outbox.every()
+    registry.close()
 
 
 def test_one_that_is_gone_is_unknown_with_its_log(registry: JobRegistry) -> None:
