@@ -21,7 +21,7 @@ from gunicorn.app.base import BaseApplication
 
 from tagapi.checking import Finding, reached, tried
 from tagapi.logs import configure_logs
-from tagapi.metrics.processes import SharedFolder
+from tagapi.metrics.processes import SharedFolder, free_place, take
 from tagapi.serving.framing import MOST_LINE
 from tagapi.serving.limits import Limits
 from tagapi.settings import ENVIRONMENTS, Settings, SettingsError, load_settings
@@ -73,7 +73,9 @@ class Server(BaseApplication):  # type: ignore[misc]
             "errorlog": "-",
             "loglevel": "warning",
             "proc_name": "tagapi",
-            "child_exit": lambda _server, worker: self._numbers.forget(worker.pid),
+            "pre_fork": _place,
+            "post_fork": lambda _server, worker: take(worker.place),
+            "child_exit": lambda _server, worker: self._numbers.forget(worker.place),
             "on_exit": lambda _server: self._numbers.remove(),
         }
         for name, value in options.items():
@@ -83,6 +85,11 @@ class Server(BaseApplication):  # type: ignore[misc]
         from tagapi.app import create_app
 
         return create_app(self._settings, self.listening)
+
+
+def _place(server: Any, worker: Any) -> None:
+    """What a worker is among those that live, by a number that is free again when it is gone."""
+    worker.place = free_place(one.place for one in server.WORKERS.values())
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
