@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import random
 import re
+import ssl
 import time
 import uuid
 from collections.abc import Collection, Mapping
@@ -17,7 +18,7 @@ from urllib.parse import quote, urlsplit
 
 import requests
 from requests.auth import AuthBase
-from urllib3.exceptions import MaxRetryError, NewConnectionError
+from urllib3.exceptions import LocationParseError, MaxRetryError, NewConnectionError
 
 from tagapi.client.errors import Refused, Unaskable, Unreachable
 from tagapi.client.refusals import refusal_of
@@ -31,6 +32,7 @@ PATIENCE = 60.0  # seconds that a service is asked again, which has answered bef
 FIRST_PATIENCE = 5.0  # of one that never has: its address may be wrong
 FIRST_PAUSE, LONGEST_PAUSE = 0.25, 3.0  # seconds
 CONNECT_SECONDS, READ_SECONDS = 10.0, 60.0
+ENDED = (ssl.SSLEOFError, ssl.SSLZeroReturnError, ssl.SSLSyscallError)
 
 Json = dict[str, Any]
 
@@ -89,8 +91,12 @@ class Transport:
     """Requests to one service. Not for several threads at once."""
 
     def __init__(self, url: str, token: str | None, patience: float = PATIENCE) -> None:
-        parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
+        try:
+            parts = urlsplit(url)
+            fits = parts.scheme in ("http", "https") and parts.hostname and not (parts.query or parts.fragment)
+        except ValueError:  # a bracket without its other one
+            fits = False
+        if not fits:
             raise Unaskable(f"{url!r} is no address such as http://127.0.0.1:5000")
         if parts.username is not None:
             raise Unaskable("the address must not hold a name or a password: give a token")
@@ -174,11 +180,16 @@ class Transport:
 
     def _once(self, asked: requests.PreparedRequest, stream: bool, read_seconds: float) -> requests.Response | Lost:
         settings = self._session.merge_environment_settings(asked.url, {}, stream, None, None)
+        timeouts = CONNECT_SECONDS, read_seconds
         try:
-            return self._session.send(asked, timeout=(CONNECT_SECONDS, read_seconds), allow_redirects=False, **settings)
+            answer = self._session.send(asked, timeout=timeouts, allow_redirects=False, **settings)
+            if answer.status_code >= 300:
+                _ = answer.content  # what is refused is read here: it may break off as well
+            return answer
         except requests.RequestException as failed:
-            sent = not _never_sent(failed)
-            return Lost(self._unreachable(failed), sent, isinstance(failed, requests.exceptions.SSLError))
+            return Lost(self._unreachable(failed), not _never_sent(failed), _distrusted(failed))
+        except LocationParseError as wrong:  # a host with a part that is empty, or longer than names may be
+            raise Unaskable(str(wrong)) from None
 
     def _refused(self, answer: requests.Response) -> Refused:
         """Raises Unreachable for what leads elsewhere: the token is for this address."""
@@ -191,7 +202,7 @@ class Transport:
     def _unreachable(self, error: requests.RequestException) -> Unreachable:
         if isinstance(error, requests.Timeout) and not isinstance(error, requests.ConnectTimeout):
             return Unreachable(f"{self.url} took the request and did not answer in time")
-        if isinstance(error, requests.exceptions.SSLError):
+        if _distrusted(error):
             return Unreachable(f"{self.url} cannot be trusted: {_cause(error)}")
         if _never_sent(error):
             return Unreachable(f"{self.url} cannot be reached: {_cause(error)}")
@@ -213,12 +224,22 @@ def _never_sent(error: requests.RequestException) -> bool:
     return isinstance(error, requests.ConnectTimeout) or isinstance(reason, NewConnectionError)
 
 
-def _cause(error: BaseException) -> str:
-    """What the operating system said, without the layers around it."""
+def _distrusted(error: requests.RequestException) -> bool:
+    """By who it is, or how it speaks; a connection that ends before that is known is lost as any other."""
+    return isinstance(error, requests.exceptions.SSLError) and not isinstance(_innermost(error), ENDED)
+
+
+def _innermost(error: BaseException) -> BaseException:
+    """Without the layers around it."""
     while True:
         inner = getattr(error, "reason", None) or next((one for one in error.args if isinstance(one, Exception)), None)
         if not isinstance(inner, Exception):
-            break
+            return error
         error = inner
+
+
+def _cause(error: BaseException) -> str:
+    """What the operating system said."""
+    error = _innermost(error)
     text = str(error)
     return text.rpartition(": ")[2] if isinstance(error, NewConnectionError) else text

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -271,6 +272,31 @@ def test_nobody_is_unreachable_and_that_is_said_soon() -> None:
     assert not isinstance(error.value, Refused)
 
 
+def test_a_refusal_that_breaks_off_is_a_lost_answer(said: Said, tmp_path: Path) -> None:
+    said.will(503, b'{"error": ', Content_Length="400", Connection="close")
+    with pytest.raises(Unreachable, match="was lost"):
+        Client(said.url, patience=0.5).jobs.get(NOBODY_S).download(tmp_path)
+    assert len(said.asked) > 1
+
+
+def test_a_service_that_ends_before_it_says_who_it_is_is_asked_again() -> None:
+    """As one behind TLS does that is starting anew."""
+    came = []
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def hang_up() -> None:
+            with suppress(OSError):
+                while True:
+                    with listening.accept()[0] as one:
+                        came.append(one.recv(4096))
+
+        threading.Thread(target=hang_up, daemon=True).start()
+        with pytest.raises(Unreachable, match="was lost"):
+            Client(f"https://127.0.0.1:{listening.getsockname()[1]}", patience=1).health()
+        listening.shutdown(socket.SHUT_RDWR)
+    assert len(came) > 1
+
+
 # -- refusals ------------------------------------------------------------------------------
 
 REFUSALS: dict[str, tuple[Callable[[Client], Any], type[Refused], int, str | None, str | None]] = {
@@ -335,10 +361,19 @@ def test_what_cannot_be_sent_is_said_without_the_secret(client: Client, way: Los
     assert way.seen == []
 
 
-@pytest.mark.parametrize("url", ["127.0.0.1:5000", "ftp://x", "http://ann:secret@127.0.0.1", "http://x?access_token=y"])
+@pytest.mark.parametrize(
+    "url", ["127.0.0.1:5000", "ftp://x", "http://ann:secret@127.0.0.1", "http://x?access_token=y", "http://[::1"]
+)
 def test_an_address_is_an_address_and_holds_no_secret(url: str) -> None:
     with pytest.raises(ValueError, match="address"):
         Client(url, "")
+
+
+@pytest.mark.parametrize("host", ["x..y", f"{'x' * 64}.org"])
+def test_a_host_that_cannot_be_is_told_so(host: str) -> None:
+    with pytest.raises(ValueError, match="label") as wrong:
+        Client(f"http://{host}", "").health()
+    assert isinstance(wrong.value, TagapiError)
 
 
 # -- following -----------------------------------------------------------------------------
