@@ -28,7 +28,7 @@ from tests.e2e.stand_in import FAILS, REASON, RUNS, content_of
 from tests.e2e.tasks_client import reached
 from tests.e2e.terminal import hear_interrupts, terminal
 
-DONE, FAILED, USAGE, REFUSED, UNREACHABLE, INTERRUPTED = 0, 1, 2, 3, 4, 130
+DONE, FAILED, USAGE, REFUSED, UNREACHABLE, BROKEN, INTERRUPTED = 0, 1, 2, 3, 4, 5, 130
 COMMAND = [sys.executable, "-m", "tagapi.client"]
 TOKEN = "ann-token"
 
@@ -207,7 +207,7 @@ def test_a_missing_token_says_how_to_have_one(variables: dict[str, str]) -> None
 def test_no_text_of_others_moves_the_cursor(variables: dict[str, str]) -> None:
     hostile = "\x1b[2J\x1b]0;title\x07[bold]x[/bold]\nnext\u202e"
     with saying() as said:
-        said.will(400, {"error": "invalid", "message": hostile, "field": hostile})
+        said.will(400, {"error": "invalid", "message": hostile, "field": f"{hostile}2"})
         refused = run({**variables, "TAGAPI_URL": said.url}, "jobs")
         assert refused.exit_code == REFUSED
         said.answers.clear()
@@ -222,6 +222,24 @@ def test_no_text_of_others_moves_the_cursor(variables: dict[str, str]) -> None:
     assert "\x1b[2J" not in seen.raw
     assert "\x1b]0" not in seen.raw
     assert "[bold]x[/bold]" in seen.shown
+
+
+@pytest.mark.parametrize(("how", "shown"), [("2>/dev/null", r"\u5434"), (">&-", ""), ("<&-", r"\u5434")])
+def test_no_stream_has_to_be_there_or_to_know_every_letter(variables: dict[str, str], how: str, shown: str) -> None:
+    with saying() as said:
+        said.will(200, {"success": True, "available_tags": [{"tag_id": 1, "task_class": "吴", "description": "x"}]})
+        ran = subprocess.run(
+            f"{' '.join(COMMAND)} tags ls --json {how}",
+            shell=True,
+            env={**variables, "TAGAPI_URL": said.url, "PYTHONIOENCODING": "latin-1"},
+            cwd=ROOT,
+            capture_output=True,
+            encoding="latin-1",
+            timeout=60,
+            check=False,
+        )
+    assert (ran.returncode, ran.stderr) == (DONE, "")
+    assert shown in ran.stdout
 
 
 # -- on a terminal -------------------------------------------------------------------------
@@ -322,6 +340,19 @@ def test_a_login_is_tried_and_kept_for_its_owner_alone(stand_in: Server, tmp_pat
     assert "chmod 600" in run(variables, "jobs").stderr
     assert run(variables, "logout").exit_code == DONE
     assert not kept.exists()
+
+
+@pytest.mark.parametrize("kept", ["[]", '{"url": "http://127.0.0.1:1", "token": 5}', "{"])
+def test_a_stored_login_that_is_none_is_no_crash(tmp_path: Path, kept: str) -> None:
+    path = tmp_path / "config" / "tagapi" / "login.json"
+    path.parent.mkdir(parents=True)
+    path.touch(mode=0o600)
+    path.write_text(kept, "utf-8")
+    assert run(nobody(tmp_path), "jobs").exit_code in (UNREACHABLE, BROKEN)
+
+
+def test_an_address_that_is_none_is_not_tried_to_log_in(variables: dict[str, str]) -> None:
+    assert run(variables, "--url", "http://[::1", "login", said=f"{TOKEN}\n").exit_code == USAGE
 
 
 def test_a_login_reads_a_pipe_and_its_token_goes_to_its_address_alone(stand_in: Server, tmp_path: Path) -> None:

@@ -62,7 +62,7 @@ def _tell(session: Session, error: Exception) -> None:
     if isinstance(error, NotAllowed) and error.status == 401 and error.code != "token_not_needed":
         hint = " (tagapi login, or TAGAPI_TOKEN)"
     if isinstance(error, Refused) and error.field and error.field not in error.message:
-        hint = f" ({error.field})"
+        hint = f" ({clean(error.field)})"
     before = "failed: " if isinstance(error, JobFailed) else "refused: " if isinstance(error, Refused) else ""
     click.echo(f"{before}{clean(error)}{hint}", err=True)
 

@@ -35,12 +35,12 @@ class Screen:
 
     def __init__(self, *, as_json: bool) -> None:
         self.json = as_json
-        self.terminal = not as_json and sys.stdout.isatty()
+        self.terminal = not as_json and sys.stdout is not None and sys.stdout.isatty()
 
     @property
     def bars(self) -> bool:
         """Whether somebody looks at what goes on meanwhile."""
-        return self.terminal and sys.stderr.isatty()
+        return self.terminal and sys.stderr is not None and sys.stderr.isatty()
 
     def document(self, value: Any) -> None:
         click.echo(json.dumps(value, ensure_ascii=False, default=clean))
