@@ -13,13 +13,14 @@ import time
 import uuid
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 from urllib.parse import quote, urlsplit
 
 import requests
 from requests.auth import AuthBase
 from urllib3.exceptions import LocationParseError, MaxRetryError, NewConnectionError
 
+from tagapi.client.answers import Json, told_by
 from tagapi.client.errors import Refused, Unaskable, Unreachable
 from tagapi.client.refusals import refusal_of
 
@@ -33,8 +34,6 @@ FIRST_PATIENCE = 5.0  # of one that never has: its address may be wrong
 FIRST_PAUSE, LONGEST_PAUSE = 0.25, 3.0  # seconds
 CONNECT_SECONDS, READ_SECONDS = 10.0, 60.0
 ENDED = (ssl.SSLEOFError, ssl.SSLZeroReturnError, ssl.SSLSyscallError)
-
-Json = dict[str, Any]
 
 
 class Bearer(AuthBase):
@@ -116,13 +115,7 @@ class Transport:
         return self.told(self.send(method, path, **more))
 
     def told(self, answer: requests.Response) -> Json:
-        try:
-            body = answer.json()
-        except ValueError:
-            body = None
-        if not isinstance(body, dict):
-            raise Unreachable(f"what answers at {self.url} is not this service: {answer.text[:80]!r}")
-        return cast("Json", body)
+        return told_by(answer, self.url)
 
     def send(
         self,

@@ -258,10 +258,36 @@ def test_a_token_is_taken_nowhere_else(said: Said, tmp_path: Path, monkeypatch: 
     assert "authorization" not in said.asked[1][1]
 
 
-def test_who_answers_and_is_not_the_service_is_not_taken_for_it(said: Said) -> None:
-    said.will(200, b"<h1>It works!</h1>")
+ASKING: dict[str, Callable[[Client], Any]] = {
+    "a list": lambda client: list(client.jobs.list()),
+    "a job": lambda client: client.tags.run([1]),
+    "a status": lambda client: client.jobs.get(NOBODY_S).status(),
+    "a wait": lambda client: client.jobs.get(NOBODY_S).wait(),
+    "a reading": lambda client: list(client.collectors.read("coffee")),
+}
+
+
+@pytest.mark.parametrize("body", [b"<h1>It works!</h1>", {"hello": "you"}, [1]], ids=["a page", "another", "a list"])
+@pytest.mark.parametrize("what", ASKING)
+def test_who_answers_and_is_not_the_service_is_not_taken_for_it(said: Said, what: str, body: Any) -> None:
+    said.will(200, body)
     with pytest.raises(Unreachable, match="is not this service"):
+        ASKING[what](Client(said.url, patience=0.5))
+    assert len(said.asked) < 10
+
+
+def test_a_refusal_of_another_shape_is_told_as_it_is(said: Said) -> None:
+    said.will(400, {"status_code": "5", "status_message": "no such place", "result_error": "gone"})
+    with pytest.raises(Invalid, match="no such place"):
         Client(said.url).health()
+
+
+def test_a_wait_ends_in_time_where_nobody_answers() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        began = time.monotonic()
+        with pytest.raises(Unreachable, match="did not answer in time"):
+            Client(f"http://127.0.0.1:{listening.getsockname()[1]}", "").jobs.get(NOBODY_S).wait(timeout=1)
+        assert time.monotonic() - began < 10
 
 
 def test_nobody_is_unreachable_and_that_is_said_soon() -> None:

@@ -229,7 +229,7 @@ def test_no_stream_has_to_be_there_or_to_know_every_letter(variables: dict[str, 
     with saying() as said:
         said.will(200, {"success": True, "available_tags": [{"tag_id": 1, "task_class": "吴", "description": "x"}]})
         ran = subprocess.run(
-            f"{' '.join(COMMAND)} tags ls --json {how}",
+            f"{' '.join(COMMAND)} tags ls {how}",
             shell=True,
             env={**variables, "TAGAPI_URL": said.url, "PYTHONIOENCODING": "latin-1"},
             cwd=ROOT,
