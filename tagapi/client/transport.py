@@ -165,6 +165,8 @@ class Transport:
 
     def _prepared(self, asked: requests.Request) -> requests.PreparedRequest:
         """Raises Unaskable."""
+        if KEY in asked.headers and not asked.headers[KEY].strip():
+            raise Unaskable("an empty key is none: leave it out, or give one")
         asked.auth = self._auth
         try:
             return self._session.prepare_request(asked)

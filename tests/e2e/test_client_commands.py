@@ -150,6 +150,22 @@ def test_a_scan_is_of_what_the_targets_are(variables: dict[str, str]) -> None:
     assert run(variables, "scan", "example.com").exit_code == REFUSED
 
 
+def test_what_is_typed_is_sent_as_it_is_meant(variables: dict[str, str], tmp_path: Path) -> None:
+    users = tmp_path / "users.txt"
+    users.write_bytes("\ufeffuser_1\r\nuser_2\r\n\r\n".encode())
+    with saying() as said:
+        variables = {**variables, "TAGAPI_URL": said.url}
+        said.will(200, {"success": True, "task_id": "x", "code": 200, "data": {"celery_id": "x"}})
+        assert run(variables, "tags", "run", "1", "--users-file", str(users)).exit_code == DONE
+        assert said.bodies[-1]["user_ids"] == ["user_1", "user_2"]
+        assert run(variables, "scan", "--type", "fofa_task", "--data", "keyword=007").exit_code == DONE
+        assert run(variables, "scan", "--type", "fofa_task", "--data", "query=true").exit_code == DONE
+        assert [body["data"] for body in said.bodies[1:]] == [{"keyword": "007"}, {"query": "true"}]
+        users.write_bytes(b"user_\xe9\n")
+        assert run(variables, "tags", "run", "1", "--users-file", str(users)).exit_code == USAGE
+        assert len(said.asked) == 3
+
+
 # -- exit codes ----------------------------------------------------------------------------
 
 
@@ -187,6 +203,11 @@ def test_programs_get_errors_as_json(variables: dict[str, str], client: Client) 
         ["scan"],
         ["jobs", "cancel", ".."],
         ["tags", "run", "1", "--key", "a\nb"],
+        ["tags", "run", "1", "--key", ""],
+        ["scan", "--type", "fofa_task", "--data", "task_type=x"],
+        ["scan", "--type", "fofa_task", "--data", "options=x"],
+        ["export", "bookings", "--from", "0001-01-01"],
+        ["jobs", "ls", "--since", "0001-01-01"],
         ["--url", "nonsense", "jobs"],
         ["nonsense"],
     ],

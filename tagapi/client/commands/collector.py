@@ -12,7 +12,7 @@ import click
 from tagapi.client.commands.following import started
 from tagapi.client.commands.place import Place
 from tagapi.client.commands.session import Group, Session, pass_session
-from tagapi.client.commands.timing import once
+from tagapi.client.commands.timing import look_on, once
 
 
 @click.group(cls=Group)
@@ -59,7 +59,7 @@ def remove(session: Session, /, name: str) -> None:
 @click.option("--stop", help="A day, which is not included.")
 @click.option("--query")
 @click.option("--limit", type=click.IntRange(1))
-@click.option("--follow", is_flag=True, help="Look on to the end, and show what came of it.")
+@look_on
 @once
 @pass_session
 def fill(session: Session, /, name: str, start: str, follow: bool, **asked: Any) -> None:
