@@ -23,7 +23,7 @@ from tagapi.client import Client
 from tagapi.client.commands.main import main
 from tests.e2e.said import saying
 from tests.e2e.scripts import PHASES
-from tests.e2e.server import ROOT, Server
+from tests.e2e.server import ROOT, Server, until
 from tests.e2e.stand_in import FAILS, REASON, RUNS, content_of
 from tests.e2e.tasks_client import reached
 from tests.e2e.terminal import hear_interrupts, terminal
@@ -423,6 +423,30 @@ def test_a_collector_is_read_on_into_a_file_once(filled: dict[str, str], tmp_pat
     state.unlink()
     assert run(filled, *read).exit_code == USAGE  # what is there would be had twice
     assert len(out.read_text("utf-8").splitlines()) == len(whole)
+
+
+def test_a_place_is_kept_before_there_is_anything_to_lose(filled: dict[str, str], tmp_path: Path) -> None:
+    out, state = tmp_path / "docs.jsonl", tmp_path / "later" / "state.json"
+    read = ("collector", "read", "cli", "--out", str(out), "--resume", str(state))
+    assert run(filled, *read).exit_code == BROKEN
+    state.parent.mkdir()
+    assert run(filled, *read).exit_code == DONE
+    assert len(out.read_text("utf-8").splitlines()) >= 1500
+    assert [one.name for one in state.parent.iterdir()] == ["state.json"]
+
+
+def test_one_command_at_a_time_keeps_its_place_in_a_file(filled: dict[str, str], tmp_path: Path) -> None:
+    out, state = tmp_path / "docs.jsonl", tmp_path / "state.json"
+    read = ("collector", "read", "cli", "--out", str(out), "--resume", str(state))
+    with subprocess.Popen([*COMMAND, *read, "--wait"], env=filled, cwd=ROOT, stderr=subprocess.PIPE) as first:
+        until(lambda: state.exists() and json.loads(state.read_text("utf-8"))["offset"] != "earliest", "it reads")
+        second = run(filled, *read)
+        assert (second.exit_code, "another command" in second.stderr) == (USAGE, True)
+        first.terminate()
+        first.communicate(timeout=30)
+    assert run(filled, *read).exit_code == DONE
+    ids = [json.loads(line)["id"] for line in out.read_text("utf-8").splitlines()]
+    assert len(ids) == len(set(ids)) >= 1500
 
 
 def test_a_reader_that_has_seen_enough_ends_the_reading(filled: dict[str, str], tmp_path: Path) -> None:
