@@ -43,6 +43,9 @@ def download(transport: Transport, path: str, to: Path, progress: Tell | None = 
     """Where the file is then. Raises Refused, Unreachable, DownloadBroken or OSError."""
     remote = _look(transport, path)
     target = to / remote.name if to.is_dir() else to
+    if target.exists() and not target.is_file():  # a device or a pipe would be replaced, a folder could not be
+        raise FileExistsError(f"{target} is there, and is no file")
+    target = target.resolve() if target.is_symlink() else target
     part = target.with_name(f".{target.name}.{remote.sha256[:16]}.part")
     for _ in range(ROUNDS):
         _fetch(transport, remote, part, progress or (lambda done, of: None))
@@ -67,8 +70,9 @@ def _name(disposition: str) -> str:
     """As the service calls the file: a name, and no way to another folder."""
     header = Message()
     header["Content-Disposition"] = disposition
-    name = re.sub(r"[\x00-\x1f\x7f/\\:]", "_", header.get_filename() or "").lstrip(".")
-    return name or "result"
+    name = header.get_filename() or ""
+    plain = "".join(letter if letter.isprintable() and letter not in "/\\:" else "_" for letter in name)
+    return plain.lstrip(".") or "result"
 
 
 def _fetch(transport: Transport, remote: Remote, part: Path, progress: Tell) -> None:

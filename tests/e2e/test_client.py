@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import socket
 import threading
 import time
@@ -549,6 +550,32 @@ def test_a_spoilt_download_is_fetched_anew_and_never_appears(
     with pytest.raises(DownloadBroken):
         client.jobs.get(done).download(other)
     assert [one.name for one in tmp_path.iterdir()] == [NAME]
+
+
+def test_nothing_but_a_file_is_replaced(client: Client, done: str, tmp_path: Path) -> None:
+    pipe, link, real, folder = (tmp_path / name for name in ("pipe", "link", "real", "folder"))
+    os.mkfifo(pipe)
+    (folder / NAME).mkdir(parents=True)
+    for target in (pipe, folder):
+        with pytest.raises(OSError, match="is no file"):
+            client.jobs.get(done).download(target)
+    assert pipe.is_fifo()
+    real.write_bytes(b"what was there before")
+    link.symlink_to(real.name)
+    assert client.jobs.get(done).download(link) == real
+    assert link.is_symlink()
+    assert real.read_bytes() == content_of(NAME)
+
+
+@pytest.mark.parametrize(
+    ("called", "name"),
+    [("../../x.csv", "_.._x.csv"), ("a\\b:c.csv", "a_b_c.csv"), ("..", "result"), ("a%E2%80%AEvsc.exe", "a_vsc.exe")],
+)
+def test_a_file_is_called_by_a_name_and_nothing_else(said: Said, called: str, name: str, tmp_path: Path) -> None:
+    digest = hashlib.sha256(b"x").hexdigest()
+    quoted = called.replace("\\", "%5C").replace("/", "%2F")
+    said.will(200, b"x", ETag=f'"{digest}"', Content_Disposition=f"attachment; filename*=UTF-8''{quoted}")
+    assert Client(said.url).jobs.get(NOBODY_S).download(tmp_path) == tmp_path / name
 
 
 def test_what_left_no_file_says_why(client: Client, tmp_path: Path) -> None:
