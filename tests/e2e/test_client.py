@@ -210,6 +210,15 @@ def test_a_schedule_is_made_once_and_deleted_once(client: Client, way: Lossy) ->
         client.schedules.delete(schedule.id)
 
 
+def test_schedules_are_deleted_while_they_are_listed(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    for _ in range(5):
+        client.tags.schedule([1], {"every_seconds": 3600})
+    monkeypatch.setattr("tagapi.client.front.LARGEST_PAGE", 2)
+    for one in client.schedules.list():
+        client.schedules.delete(one.id)
+    assert list(client.schedules.list()) == []
+
+
 # -- a service that has no room, or is another one -----------------------------------------
 
 NOBODY_S = "3f0c2a9e-0000-4000-8000-000000000000"
