@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -157,8 +158,8 @@ def test_filters_and_search_are_in_the_address(stand_in: Server, ann: Page) -> N
     for job_id in (failed, done):
         ann.sees(job_id[:8])
     ann.click("Failed")
+    until(lambda: done[:8] not in text_of(ann, "main"), "only those that failed are shown")
     ann.sees(failed[:8])
-    assert done[:8] not in text_of(ann, ".rows")
     assert ann.run("location.hash") == "#/jobs?status=FAILURE"
     another = start(stand_in, FAILS)
     ann.sees(another[:8])
@@ -177,9 +178,8 @@ def search(page: Page, text: str) -> None:
 
 
 def test_the_list_is_walked_by_keys(stand_in: Server, ann: Page) -> None:
-    for _ in range(3):
-        start(stand_in, 100)
-    until(lambda: ann.run("document.querySelectorAll('.rows .row').length") >= 3, "three jobs are seen")
+    for job_id in [start(stand_in, 100) for _ in range(3)]:
+        ann.sees(job_id[:8])
     ann.press("Tab", 9)
     assert ann.run("document.activeElement.textContent") == "Skip to the content"
     ann.run("document.querySelector('.rows').focus()")
@@ -193,6 +193,127 @@ def test_the_list_is_walked_by_keys(stand_in: Server, ann: Page) -> None:
     ann.press("Enter", 13, "\r")
     until(lambda: ann.run("location.hash") == wanted, "it is opened")
     until(lambda: wanted.split("/")[-1] in ann.run("document.title"), "its title says which")
+
+
+# -- answers that come late, or not at all ---------------------------------------------------
+
+
+@contextmanager
+def held(page: Page, begins: str) -> Iterator[None]:
+    """What the service answers to such requests comes to the page only in the end."""
+    page.run(f"""window.plain = window.fetch; window.later = [];
+        window.fetch = async (address, asked) => {{
+            const answer = await window.plain(address, asked);
+            if (String(address).startsWith({json.dumps(begins)})) await new Promise((go) => window.later.push(go));
+            return answer;
+        }}; 1""")
+    yield
+    page.run("window.fetch = window.plain; for (const go of window.later) go(); 1")
+
+
+def waits(page: Page) -> None:
+    until(lambda: page.run("window.later.length"), "an answer is held back")
+
+
+def test_a_list_that_was_read_late_takes_nothing_back(stand_in: Server, ann: Page) -> None:
+    open_at(ann, stand_in, "#/jobs?status=active")
+    first = start(stand_in, RUNS)
+    ann.sees(first[:8])
+    with held(ann, "/api/tasks?"):
+        second = start(stand_in, RUNS)
+        waits(ann)
+        cancel(stand_in, first)
+        until(lambda: first[:8] not in text_of(ann, "main"), "it is active no more")
+    ann.sees(second[:8])
+    until(lambda: first[:8] not in text_of(ann, "main"), "it stays away")
+    cancel(stand_in, second)
+
+
+def test_a_list_is_in_the_order_of_the_service(stand_in: Server, ann: Page) -> None:
+    older, newer = start(stand_in, RUNS), start(stand_in, RUNS)
+    open_at(ann, stand_in, "#/jobs?status=REVOKED")
+    for job_id in (newer, older):
+        cancel(stand_in, job_id)
+        ann.sees(job_id[:8])
+    seen = ann.run("[...document.querySelectorAll('.rows .row .id')].map((one) => one.textContent)")
+    assert seen.index(newer[:8]) < seen.index(older[:8])
+
+
+def test_a_job_that_was_read_late_has_ended(stand_in: Server, ann: Page) -> None:
+    job_id = start(stand_in, RUNS)
+    with held(ann, f"/api/tasks/status/{job_id}"):
+        open_at(ann, stand_in, f"#/jobs/{job_id}")
+        waits(ann)
+        cancel(stand_in, job_id)
+        with Client(stand_in.url, "ann-token") as client:
+            until(lambda: client.read(f"/api/tasks/status/{job_id}")["status"] == "REVOKED", "it has ended")
+        ann.run("new Promise((go) => setTimeout(go, 700))")  # it is pushed within half a second
+    ann.sees("Cancelled")
+    ann.sees("Retry")
+
+
+def test_a_lost_answer_begins_no_second_run_of_a_tag(stand_in: Server, ann: Page) -> None:
+    open_at(ann, stand_in, "#/tags/1")
+    ann.sees("Show what a run would change")
+    ann.run("""window.plain = window.fetch; window.fetch = async (address, asked) => {
+        const answer = await window.plain(address, asked);
+        if (String(address).endsWith("/trigger")) { window.fetch = window.plain; throw new TypeError("lost"); }
+        return answer;
+    }; 1""")
+    with Client(stand_in.url, "ann-token") as client:
+        before = client.read("/api/tasks", task="tags.compute")["total"]
+        ann.click("Show what a run would change")
+        ann.sees("does not answer")
+        ann.click("Show what a run would change")
+        until(lambda: "does not answer" not in text_of(ann, "main"), "it is begun")
+        assert client.read("/api/tasks", task="tags.compute")["total"] == before + 1
+
+
+def test_what_was_begun_for_a_tag_is_not_shown_for_another(stand_in: Server, ann: Page) -> None:
+    open_at(ann, stand_in, "#/tags/1")
+    ann.sees("Show what a run would change")
+    with held(ann, "/api/v1/tags/trigger"):
+        ann.click("Show what a run would change")
+        waits(ann)
+        ann.run("""window.real = window.plain; window.plain = (address, asked) =>
+            window.real(String(address).replace("/tags/2", "/tags/1"), asked); 1""")
+        open_at(ann, stand_in, "#/tags/2")
+        ann.sees("Members over the runs")
+    ann.run("new Promise((go) => setTimeout(go, 300))")
+    assert "What a run would change" not in text_of(ann, "main").replace("Show what a run would change", "")
+
+
+def test_a_page_keeps_as_many_events_as_the_service(ann: Page) -> None:
+    kept = ann.run(f"""(async () => {{
+        const {{ merged }} = await import({json.dumps(module(ann, "rows.js"))});
+        let events = [];
+        for (let number = 1; number <= 1000; number++) events = merged(events, [{{ number }}]);
+        return events.map((event) => event.number);
+        }})()""")
+    assert kept == [1, *range(902, 1001)]
+
+
+def module(page: Page, name: str) -> str:
+    """The address of a file of this release."""
+    return str(page.run(f"document.querySelector('script[src]').src.replace('main.js', {json.dumps(name)})"))
+
+
+def test_the_focus_stays_where_something_is_asked(stand_in: Server, ann: Page) -> None:
+    job_id = start(stand_in, RUNS)
+    open_at(ann, stand_in, f"#/jobs/{job_id}")
+    ann.sees("50 %")
+    ann.run("document.querySelector('.actions button').focus()")
+    ann.press("Enter", 13, "\r")
+    until(lambda: ann.run("document.activeElement.textContent.trim()") == "No", "the safe answer has the focus")
+    ann.press("Enter", 13, "\r")
+    until(lambda: ann.run("document.activeElement.textContent.trim()") == "Cancel", "the question is gone")
+    cancel(stand_in, job_id)
+
+
+def test_nobody_is_no_bar(stand_in: Server, ann: Page) -> None:
+    open_at(ann, stand_in, "#/tags")
+    ann.sees("total_asset_value")
+    assert ann.run("[document.querySelectorAll('.track').length, document.querySelectorAll('.fill').length]") == [1, 0]
 
 
 # -- strangers' words -----------------------------------------------------------------------
@@ -226,10 +347,9 @@ def test_nothing_that_a_user_says_is_markup(stand_in: Server, ann: Page) -> None
 
 def test_a_report_runs_nothing(stand_in: Server, ann: Page) -> None:
     report = f"<title>r</title><style>p {{ color: rgb(1, 2, 3) }}</style><p onclick='window.pwned=1'>{HOSTILE}</p>"
-    release = ann.run("document.querySelector('script[src]').src.split('/')[4]")
     shown = ann.run(
         f"""(async () => {{
-        const {{ put }} = await import("/page/{release}/report.js");
+        const {{ put }} = await import({json.dumps(module(ann, "report.js"))});
         const frame = document.createElement("iframe");
         frame.setAttribute("sandbox", "allow-same-origin");
         document.body.append(frame);
