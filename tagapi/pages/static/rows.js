@@ -18,6 +18,7 @@ export class Rows {
     this.loading = null;
     this.error = null;
     this.dead = false;
+    this.ends = Promise.resolve(); // one after the other
   }
 
   asked() {
@@ -105,7 +106,17 @@ export class Rows {
     if (message.final) row.completed = message.at;
     if (!row.started && message.event === "started") row.started = message.at;
     if (!matches(row, this.query.status)) this.drop(row.id);
-    return ended && this.byId.has(row.id);
+    if (!ended || !this.byId.has(row.id)) return false;
+    if (this.ids.indexOf(row.id) < PAGE) return true;
+    this.ends = this.ends.then(() => this.one(row.id)); // the first page does not tell what came of it
+    return false;
+  }
+
+  async one(id) {
+    const told = await read(`/api/tasks/status/${id}`).catch(() => null);
+    if (!told?.found || !this.byId.has(id)) return;
+    this.byId.set(id, rowOf(told));
+    this.changed();
   }
 
   /** Those that may have ended unheard, while nothing was pushed. */
