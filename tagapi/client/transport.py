@@ -180,6 +180,9 @@ class Transport:
             answer = self._session.send(asked, timeout=timeouts, allow_redirects=False, **settings)
             if answer.status_code >= 300:
                 _ = answer.content  # what is refused is read here: it may break off as well
+            if _broken_off(answer, stream):
+                answer.close()
+                return Lost(Unreachable(f"the connection to {self.url} was lost"), sent=True, hopeless=False)
             return answer
         except requests.RequestException as failed:
             return Lost(self._unreachable(failed), not _never_sent(failed), _distrusted(failed))
@@ -214,6 +217,14 @@ def _given(params: Mapping[str, Any] | None) -> Mapping[str, Any]:
     }
 
 
+def _broken_off(answer: requests.Response, stream: bool) -> bool:
+    """In its head, the rest of which nobody misses: it says neither how long it is nor that the connection ends it."""
+    said = answer.headers
+    if said.get("Content-Length") or "Transfer-Encoding" in said or answer.status_code == requests.codes.no_content:
+        return False
+    return "close" not in said.get("Connection", "").lower() if stream else not answer.content
+
+
 def _never_sent(error: requests.RequestException) -> bool:
     reason = error.args[0].reason if error.args and isinstance(error.args[0], MaxRetryError) else None
     return isinstance(error, requests.ConnectTimeout) or isinstance(reason, NewConnectionError)
@@ -235,6 +246,5 @@ def _innermost(error: BaseException) -> BaseException:
 
 def _cause(error: BaseException) -> str:
     """What the operating system said."""
-    error = _innermost(error)
-    text = str(error)
+    text = str(error := _innermost(error))
     return text.rpartition(": ")[2] if isinstance(error, NewConnectionError) else text

@@ -178,6 +178,19 @@ def test_a_lost_answer_never_makes_a_second_job(way: Lossy, front: str) -> None:
     assert begin(client).id != job.id  # each beginning has a key of its own
 
 
+@pytest.mark.parametrize("after", [0, 12, 16, 60, 200, 280, 320])
+def test_an_answer_that_breaks_off_anywhere_is_asked_for_again(
+    client: Client, way: Lossy, after: int, tmp_path: Path
+) -> None:
+    before = total(client)
+    way.spoil("POST /api/v1/workers/", cut(after))
+    job = client.workers.export("users")
+    assert total(client) == before + 1
+    job.wait()
+    way.spoil(RESULT, cut(after), AS_IT_IS, cut(after + 1))
+    assert job.download(tmp_path).read_bytes() == content_of("users_export.csv")
+
+
 def test_the_same_key_is_the_same_job(client: Client) -> None:
     key = hashlib.sha256(str(time.time()).encode()).hexdigest()
     job = client.tags.run([1], key=key)
