@@ -280,6 +280,15 @@ def test_a_terminal_shows_tables_and_bars(variables: dict[str, str], client: Cli
         assert "REVOKED" in seen.shown
 
 
+def test_a_narrow_terminal_shows_all_of_a_table(variables: dict[str, str], client: Client) -> None:
+    job = client.workers.run("bookings_export", batch_size=RUNS)
+    with terminal(["env", "COLUMNS=20", *COMMAND, "jobs", "ls", "--limit", "1"], variables) as seen:
+        assert seen.end() == DONE
+    job.cancel()
+    for part in (job.id, "STARTED", "workers.bookings_export", "ann"):
+        assert part in seen.shown
+
+
 @pytest.mark.parametrize(
     ("answer", "code", "status"),
     [("cancel\n", FAILED, "REVOKED"), ("\n", INTERRUPTED, "STARTED"), ("\x03", INTERRUPTED, "STARTED")],
