@@ -468,6 +468,20 @@ def test_a_page_recovers_when_its_service_starts_anew(chromium: Page, tmp_path: 
         return
 
 
+def test_a_page_of_another_release_says_so(ann: Page) -> None:
+    ann.run(f"import({json.dumps(module(ann, 'live.js'))}).then(({{ live }}) => {{ window.live = live; }})")
+    ann.run("""window.plain = window.fetch; window.fetch = (address, asked) =>
+        String(address).endsWith("/main.js") ? Promise.resolve(new Response("", { status: 404 }))
+            : window.plain(address, asked);
+        live.socket.close(); 1""")
+    ann.sees("The service has another version by now")
+    ann.run("window.seen = true")
+    ann.click("Load this page anew")
+    until(lambda: ann.run("window.seen === undefined && document.readyState === 'complete'"), "it is loaded")
+    ann.sees("live")
+    assert "another version" not in text_of(ann, "body")
+
+
 # -- everybody ------------------------------------------------------------------------------
 
 
