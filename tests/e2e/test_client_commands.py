@@ -245,6 +245,22 @@ def test_no_text_of_others_moves_the_cursor(variables: dict[str, str]) -> None:
     assert "[bold]x[/bold]" in seen.shown
 
 
+def test_who_has_seen_enough_is_no_failure_of_a_job(variables: dict[str, str]) -> None:
+    with saying() as said:
+        tags = [{"tag_id": one, "task_class": "x" * 100, "description": "x"} for one in range(5000)]
+        said.will(200, {"success": True, "available_tags": tags})
+        ran = subprocess.run(
+            [str(shutil.which("bash")), "-c", f"{' '.join(COMMAND)} tags ls | head -n 1; echo ${{PIPESTATUS[0]}}"],
+            env={**variables, "TAGAPI_URL": said.url},
+            cwd=ROOT,
+            capture_output=True,
+            encoding="utf-8",
+            timeout=60,
+            check=False,
+        )
+    assert (ran.stdout.splitlines()[1:], ran.stderr) == (["141"], "")
+
+
 @pytest.mark.parametrize(("how", "shown"), [("2>/dev/null", r"\u5434"), (">&-", ""), ("<&-", r"\u5434")])
 def test_no_stream_has_to_be_there_or_to_know_every_letter(variables: dict[str, str], how: str, shown: str) -> None:
     with saying() as said:
