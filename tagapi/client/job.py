@@ -116,5 +116,5 @@ def job_from(
     id_of: Callable[[dict[str, Any]], str] = lambda told: str(told["task_id"]),
 ) -> Job:
     """Begin a job, once, whatever answer is lost: under `key`, or under one that is made up here."""
-    answer = transport.send(method, path, body=body, params=params, key=key or new_key())
+    answer = transport.send(method, path, body=body, params=params, key=new_key() if key is None else key)
     return Job(transport, id_of(transport.told(answer)), replayed=answer.headers.get(REPLAYED) == "true")

@@ -143,7 +143,8 @@ class Counts(Task):
 
     def run(self, context: TaskContext) -> Json:
         context.progress(1, 1)
-        return {"total_users": 0, "message": "No results"}
+        tags = [{"tag_id": one, "matched_users": 0, "added": 0, "removed": 0} for one in context.arguments["tag_ids"]]
+        return {"total_users": 0, "message": "No results", "tags": tags, "unknown_user_ids": [], "table_version": 0}
 
 
 class NoTags:

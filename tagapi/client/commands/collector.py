@@ -9,10 +9,11 @@ from typing import Any
 
 import click
 
+from tagapi.client.collectors import Reading
 from tagapi.client.commands.following import started
-from tagapi.client.commands.place import Place
+from tagapi.client.commands.place import Place, alone
 from tagapi.client.commands.session import Group, Session, pass_session
-from tagapi.client.commands.timing import once
+from tagapi.client.commands.timing import look_on, once
 
 
 @click.group(cls=Group)
@@ -59,7 +60,7 @@ def remove(session: Session, /, name: str) -> None:
 @click.option("--stop", help="A day, which is not included.")
 @click.option("--query")
 @click.option("--limit", type=click.IntRange(1))
-@click.option("--follow", is_flag=True, help="Look on to the end, and show what came of it.")
+@look_on
 @once
 @pass_session
 def fill(session: Session, /, name: str, start: str, follow: bool, **asked: Any) -> None:
@@ -98,8 +99,12 @@ def read(
     tagapi collector read coffee --resume state.json --out coffee.jsonl
     tagapi collector read coffee --wait | jq .title
     """
-    place = Place.of(session.client.url, name, resume, out, offset)
-    reading = session.client.collectors.read(name, place.offset, wait=wait, limit=limit)
+    with alone(resume):
+        place = Place.of(session.client.url, name, resume, out, offset)
+        _read(session, place, session.client.collectors.read(name, place.offset, wait=wait, limit=limit))
+
+
+def _read(session: Session, place: Place, reading: Reading) -> None:
     documents = 0
     with place.opened() as file:
         for batch in reading.batches():
@@ -109,5 +114,5 @@ def read(
         place.keep(file, reading.offset)
     if reading.expired:
         session.screen.note("some documents were kept no more when they were asked for, and are missing")
-    if session.screen.bars or out is not None:
+    if session.screen.bars or place.out is not None:
         session.screen.note(f"{documents} documents")

@@ -65,7 +65,7 @@ def waited(session: Session, job: Job) -> None:
 
 def _interrupted(screen: Screen, job: Job) -> None:
     """Raises Left, unless the job is to be looked at further."""
-    choice = _asked() if screen.bars and sys.stdin.isatty() else LEAVE
+    choice = _asked() if screen.bars and sys.stdin is not None and sys.stdin.isatty() else LEAVE
     if choice == LEAVE:
         raise Left(job) from None
     if choice == CANCEL:
@@ -117,7 +117,7 @@ def _bar() -> Progress:
 
 
 def _what(progress: values.Progress) -> str:
-    return progress.status if progress.phase is None else f"{progress.status} {clean(progress.phase)}"
+    return clean(progress.status if progress.phase is None else f"{progress.status} {progress.phase}")
 
 
 class _Lines:

@@ -13,7 +13,7 @@ from tagapi.client.commands.fetching import fetched
 from tagapi.client.commands.following import Left, ended, started
 from tagapi.client.commands.results import facts_of, show_tags
 from tagapi.client.commands.session import Group, Session, pass_session
-from tagapi.client.commands.timing import once
+from tagapi.client.commands.timing import Moment, look_on, once
 from tagapi.client.values import Event, JobStatus
 
 STATUSES = ("PENDING", "STARTED", "RETRY", "SUCCESS", "FAILURE", "REVOKED")
@@ -34,7 +34,7 @@ def jobs(context: click.Context) -> None:
 @click.option("--task", help="Such as tags.compute.")
 @click.option("--active/--over", default=None, help="Those that have not ended, or those that have.")
 @click.option("--owner", help="Whose, for admins.")
-@click.option("--since", type=click.DateTime(), help="Accepted from then on, by your clock.")
+@click.option("--since", type=Moment(), help="Accepted from then on, by your clock.")
 @click.option("--limit", type=click.IntRange(1), default=20, show_default=True)
 @pass_session
 def list_jobs(
@@ -53,8 +53,7 @@ def list_jobs(
     tagapi jobs ls --active
     tagapi jobs ls --status FAILURE --since 2026-01-31 --json
     """
-    then = None if since is None else since.astimezone()
-    found = session.client.jobs.list(status=status, task=task, active=active, owner=owner, since=then)
+    found = session.client.jobs.list(status=status, task=task, active=active, owner=owner, since=since)
     newest = list(islice(found, limit))
     session.screen.rows(COLUMNS, map(_row, newest), (job.told for job in newest))
 
@@ -120,7 +119,7 @@ def cancel(session: Session, /, job_id: str) -> None:
 @jobs.command()
 @click.argument("job_id")
 @click.option("--force", is_flag=True, help="Of one that succeeded, too.")
-@click.option("--follow", is_flag=True, help="Look on to the end, and show what came of it.")
+@look_on
 @once
 @pass_session
 def retry(session: Session, /, job_id: str, force: bool, follow: bool, key: str | None) -> None:

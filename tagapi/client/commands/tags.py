@@ -10,7 +10,8 @@ import click
 
 from tagapi.client.commands.following import started
 from tagapi.client.commands.session import Group, Session, pass_session
-from tagapi.client.commands.timing import by_the_clock, once, scheduled, timing
+from tagapi.client.commands.timing import by_the_clock, look_on, once, scheduled
+from tagapi.client.front import Json
 
 
 @click.group(cls=Group)
@@ -21,11 +22,13 @@ def tags() -> None:
 @tags.command()
 @click.argument("tag_ids", type=int, nargs=-1, required=True)
 @click.option("--user", "users", multiple=True, metavar="ID", help="Only this user; as often as wanted.")
-@click.option("--users-file", type=click.File("r", encoding="utf-8"), help="Only the users of its lines; - reads on.")
+@click.option(
+    "--users-file", type=click.File("r", encoding="utf-8-sig"), help="Only the users of its lines; - reads on."
+)
 @click.option("--mode", type=click.Choice(["full", "incremental"]), help="Everyone, or who has changed.")
 @click.option("--dry-run", is_flag=True, help="Count who would be added and removed, and write nothing.")
 @click.option("--diff", is_flag=True, help="Count who is added and removed.")
-@click.option("--follow", is_flag=True, help="Look on to the end, and show what came of it.")
+@look_on
 @by_the_clock
 @once
 @pass_session
@@ -39,9 +42,7 @@ def run(
     dry_run: bool,
     diff: bool,
     follow: bool,
-    cron: str | None,
-    timezone: str | None,
-    every: int | None,
+    at: Json | None,
     key: str | None,
 ) -> None:
     """Compute tags.
@@ -51,14 +52,20 @@ def run(
     tagapi tags run 1 --user user_000001 --dry-run --follow
     tagapi tags run 1 2 --cron "0 4 * * *" --timezone Europe/Madrid
     """
-    wanted = [*users, *((line.rstrip("\r\n") for line in users_file) if users_file else ())]
-    user_ids = wanted if users or users_file else None
-    at = timing(cron, timezone, every)
+    user_ids = [*users, *_lines(users_file)] if users or users_file else None
     asked: dict[str, Any] = {"user_ids": user_ids, "mode": mode, "dry_run": dry_run or None, "diff": diff or None}
     if at is not None:
         scheduled(session, session.client.tags.schedule(tag_ids, at, key=key, **asked))
     else:
         started(session, session.client.tags.run(tag_ids, key=key, **asked), follow=follow)
+
+
+def _lines(file: io.TextIOWrapper | None) -> list[str]:
+    """Those that name somebody."""
+    try:
+        return [] if file is None else [name for line in file if (name := line.rstrip("\r\n"))]
+    except UnicodeDecodeError as wrong:
+        raise click.UsageError(f"--users-file: {wrong}") from None
 
 
 @tags.command("ls")

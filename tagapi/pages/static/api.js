@@ -1,5 +1,6 @@
 // One request to the service: the token is sent where there is one, and what went wrong is told in one shape.
 
+import { setClock } from "./format.js";
 import { inWords } from "./words.js";
 
 const KEY = "tagapi.token"; // in this session alone
@@ -45,6 +46,7 @@ export async function fetched(method, path, { body, headers = {} } = {}) {
   } catch {
     throw new Unreachable();
   }
+  setClock(answer.headers.get("Date"));
   if (answer.ok) return answer;
   const { code, text } = said(await answer.json().catch(() => ({})));
   const refused = new Refused(answer.status, code, text, answer);
@@ -56,8 +58,20 @@ export async function fetched(method, path, { body, headers = {} } = {}) {
 export async function read(path, query = {}) {
   const given = Object.entries(query).filter(([, value]) => value !== null && value !== undefined && value !== "");
   const asked = new URLSearchParams(given).toString();
-  return (await fetched("GET", asked ? `${path}?${asked}` : path)).json();
+  const answer = await fetched("GET", asked ? `${path}?${asked}` : path);
+  const text = await answer.text().catch(() => ""); // it may break off
+  try {
+    return parsed(text);
+  } catch {
+    throw new Unreachable();
+  }
 }
+
+/** Whole numbers that are too large for JavaScript stay the digits that they were, where the browser tells those. */
+export const parsed = (text) =>
+  JSON.parse(text, (_, value, told) =>
+    typeof value === "number" && !Number.isSafeInteger(value) && /^-?\d+$/.test(told?.source) ? told.source : value,
+  );
 
 /** What a POST says, its status and whether the service had been asked the same before. */
 export async function post(path, body, headers = {}) {

@@ -37,6 +37,11 @@ export const empty = (title, text, more = nothing) =>
 
 export const waiting = (text) => html`<p class="waiting" role="status"><span class="spinner"></span>${text}</p>`;
 
+export const copy = (text) =>
+  navigator.clipboard
+    ? html`<button class="quiet small" @click=${() => navigator.clipboard.writeText(text).catch(() => {})}>Copy</button>`
+    : nothing;
+
 export const facts = (pairs) =>
   html`<dl class="facts">
     ${pairs
@@ -112,6 +117,12 @@ export function table(rows, columns = null, label = "Rows") {
   </div>`;
 }
 
+/** A bar beside its number, from 0 to 1; nothing is no bar at all. */
+export const track = (share, tone = "") =>
+  html`<span class="track" aria-hidden="true"
+    >${share > 0 ? html`<span class="fill ${tone}" .style=${`width: ${100 * share}%`}></span>` : nothing}</span
+  >`;
+
 /** Bars beside names: the largest fills the width. */
 export function bars(items, label) {
   const most = Math.max(1, ...items.map((item) => item.value));
@@ -120,9 +131,7 @@ export function bars(items, label) {
       (item) =>
         html` <li>
           <span class="name">${item.name}</span>
-          <span class="track" aria-hidden="true"
-            ><span class="fill ${item.tone ?? ""}" .style=${`width: ${(100 * item.value) / most}%`}></span
-          ></span>
+          ${track(item.value / most, item.tone)}
           <span class="num">${number(item.value)}</span>${item.more
             ? html`<span class="more">${item.more}</span>`
             : nothing}

@@ -1,6 +1,6 @@
 // A job's story: how far it is, what was asked, its attempts, what happened and why it failed. All of it is only told.
 
-import { between, number, percent, seconds } from "../format.js";
+import { between, now, number, percent, seconds } from "../format.js";
 import { at, bar, facts, html, kind, nothing, panel, since, value } from "../parts.js";
 import { href } from "../route.js";
 import { eventName, secondsLeft } from "../rows.js";
@@ -79,7 +79,7 @@ export function glance(status) {
     ["Task", html`<code>${status.task}</code>`],
     ["Accepted", html`${at(created)} <small>${since(created)}</small>`],
     ["Waited", started ? between(created, started) : null],
-    ["Ran for", started ? between(started, completed ?? new Date()) : null],
+    ["Ran for", started ? between(started, completed ?? now()) : null],
     ["Ended", completed ? at(completed) : null],
     ["Attempt", `${status.attempt} of ${status.max_attempts ?? "?"}`],
     [
