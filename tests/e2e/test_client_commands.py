@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import shutil
 import signal
 import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 import requests
 from click.testing import CliRunner, Result
@@ -473,3 +476,22 @@ def _no_registry() -> bool:
         return requests.get(f"{index.rstrip('/')}/hatchling/", timeout=10).status_code >= 400
     except requests.RequestException:
         return True
+
+
+def test_every_command_shows_how_it_is_used(variables: dict[str, str]) -> None:
+    """And the options of its examples are there."""
+    for words, command in _commands(main, ("tagapi",)):
+        shown = run(variables, *words[1:], "--help").stdout.splitlines()
+        examples = [shlex.split(line, posix=True) for line in shown if line.startswith(f"  {' '.join(words)}")]
+        assert examples, f"{' '.join(words)} --help has no example"
+        if not isinstance(command, click.Group):
+            parser = command.make_parser(click.Context(command))
+            for example in examples:
+                parser.parse_args(list(takewhile("|".__ne__, example))[len(words) :])
+
+
+def _commands(command: click.Command, words: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], click.Command]]:
+    yield words, command
+    if isinstance(command, click.Group):
+        for name, inner in command.commands.items():
+            yield from _commands(inner, (*words, name))

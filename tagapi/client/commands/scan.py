@@ -77,7 +77,11 @@ def _is_address(text: str) -> bool:
 @click.option("--limit", type=click.IntRange(1))
 @pass_session
 def found(session: Session, /, job_id: str, kind: str | None, limit: int | None) -> None:
-    """What a scan has found."""
+    """What a scan has found.
+
+    \b
+    tagapi found JOB_ID --kind sites
+    """
     _show(session, islice(session.client.scans.found(job_id, kind), limit))
 
 
