@@ -271,6 +271,21 @@ def test_nobody_is_unreachable_and_that_is_said_soon() -> None:
     assert not isinstance(error.value, Refused)
 
 
+def test_a_proxy_that_leads_nowhere_is_blamed_for_it(said: Said, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
+    with pytest.raises(Unreachable, match="proxy"):
+        Client(said.url, patience=0.1).health()
+    assert said.asked == []
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    said.will(200, {"status": "healthy"})
+    assert Client(said.url).health() == {"status": "healthy"}
+
+
+def test_https_asked_of_an_http_address_says_so(said: Said) -> None:
+    with pytest.raises(Unreachable, match="is it an http address"):
+        Client(said.url.replace("http:", "https:")).health()
+
+
 # -- refusals ------------------------------------------------------------------------------
 
 REFUSALS: dict[str, tuple[Callable[[Client], Any], type[Refused], int, str | None, str | None]] = {

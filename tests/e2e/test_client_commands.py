@@ -246,7 +246,7 @@ def test_a_terminal_shows_tables_and_bars(variables: dict[str, str], client: Cli
 
 @pytest.mark.parametrize(
     ("answer", "code", "status"),
-    [("cancel\n", FAILED, "REVOKED"), ("\n", INTERRUPTED, "STARTED"), ("\x03", INTERRUPTED, "STARTED")],
+    [("c\n", FAILED, "REVOKED"), ("\n", INTERRUPTED, "STARTED"), ("\x03", INTERRUPTED, "STARTED")],
 )
 def test_an_interrupt_asks_whether_to_cancel_or_to_leave(
     variables: dict[str, str], stand_in: Server, client: Client, answer: str, code: int, status: str
