@@ -118,9 +118,12 @@ export function attempts(events) {
   );
 }
 
+/** Of progress that follows progress the last is told. */
+const telling = (event, place, all) => event.event !== "progress" || all[place + 1]?.event !== "progress";
+
 export function timeline(events) {
   return html`<ol class="timeline">
-    ${events.map(
+    ${events.filter(telling).map(
       (event) =>
         html`<li class=${event.event === "finished" ? kind(event) : event.event.replaceAll(" ", "-")}>
           ${at(event.at)}<span
