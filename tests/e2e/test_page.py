@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -152,6 +154,22 @@ def test_phases_and_attempts_are_told(stand_in: Server, ann: Page) -> None:
     ann.sees("no outcome")
 
 
+def test_of_progress_after_progress_the_time_line_has_the_last(ann: Page) -> None:
+    release = ann.run("document.querySelector('script[src]').src.split('/')[4]")
+    told = ann.run(
+        f"""(async () => {{
+        const {{ timeline }} = await import("/page/{release}/views/story.js");
+        const {{ render }} = await import("/page/{release}/vendor/lit-html/lit-html.js");
+        const event = (event, percentage) => ({{ event, at: "2026-01-01T00:00:00Z", progress: {{ percentage }} }});
+        const place = document.createElement("div");
+        const past = [event("started", 0), event("progress", 1), event("progress", 40), event("retried", 40)];
+        render(timeline([...past, event("progress", 2)]), place);
+        return [...place.querySelectorAll("li .num")].map((one) => one.textContent);
+    }})()"""
+    )
+    assert told == ["40 %", "2 %"]
+
+
 def test_filters_and_search_are_in_the_address(stand_in: Server, ann: Page) -> None:
     failed, done = start(stand_in, FAILS), start(stand_in, 100)
     for job_id in (failed, done):
@@ -271,6 +289,30 @@ def test_a_page_recovers_when_its_service_starts_anew(chromium: Page, tmp_path: 
             finally:
                 again.kill()
         return
+
+
+def test_a_service_that_answers_no_more_is_missed_though_its_connection_stands(chromium: Page, tmp_path: Path) -> None:
+    for server in served(Server(tmp_path, program=("-m", "tests.e2e.stand_in")), ready=False):
+        with page_of(chromium, server) as page:
+            until(lambda: "live" in text_of(page, ".who"), "it is live")
+            os.killpg(server.pid, signal.SIGSTOP)
+            try:
+                page.sees("Not connected to the service", 45)
+            finally:
+                os.killpg(server.pid, signal.SIGCONT)
+            until(lambda: "live" in text_of(page, ".who") and not text_of(page, ".away"), "it is back", 30)
+            page.complaints.clear()
+        return
+
+
+def test_a_view_that_could_not_be_read_is_read_by_itself(stand_in: Server, ann: Page) -> None:
+    """A request is lost, and the socket is not."""
+    ann._call("Network.setBlockedURLs", urls=["*/api/tasks/service*"])
+    open_at(ann, stand_in, "#/service")
+    ann.sees("The service does not answer")
+    ann._call("Network.setBlockedURLs", urls=[])
+    ann.sees("Pool and queue")
+    ann.complaints[:] = [one for one in ann.complaints if "ERR_BLOCKED" not in one]
 
 
 # -- everybody ------------------------------------------------------------------------------

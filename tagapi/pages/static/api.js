@@ -27,22 +27,29 @@ export const token = {
 };
 
 let shown = () => {};
+let lost = () => {};
 
 /** Have `what` called whenever the service asks for a token, or takes this one no more. */
 export function whenAsked(what) {
   shown = what;
 }
 
-export async function fetched(method, path, { body, headers = {} } = {}) {
+/** Have `what` called whenever nobody answers. */
+export function whenLost(what) {
+  lost = what;
+}
+
+export async function fetched(method, path, { body, headers = {}, signal } = {}) {
   const given = token.get();
   const sent = { ...headers };
   if (given !== null) sent.Authorization = `Bearer ${given}`;
   if (body !== undefined) sent["Content-Type"] = "application/json";
   let answer;
   try {
-    const asked = { method, headers: sent, cache: "no-store", credentials: "omit" };
+    const asked = { method, headers: sent, signal, cache: "no-store", credentials: "omit" };
     answer = await fetch(path, body === undefined ? asked : { ...asked, body: JSON.stringify(body) });
   } catch {
+    lost();
     throw new Unreachable();
   }
   if (answer.ok) return answer;

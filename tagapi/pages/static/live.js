@@ -1,11 +1,14 @@
 // The one socket of the page: what is followed, and how it comes back by itself when the service was away.
 
-import { post } from "./api.js";
+import { fetched } from "./api.js";
 import { app, redraw } from "./state.js";
 
 const FIRST = 300; // ms before the first new try; each later one waits longer
 const LONGEST = 5000;
 const AT_ONCE = 100; // jobs that one message may name
+const BEAT = 10000; // ms; a connection can die without a word
+const QUIET = 1, LOST = 2; // beats without a word: then it is asked for one; then nobody is there
+const NOBODY = "00000000-0000-0000-0000-000000000000"; // no job has this id, and that is an answer, too
 
 class Live {
   constructor() {
@@ -15,7 +18,9 @@ class Live {
     this.socket = null;
     this.tries = 0;
     this.timer = null;
+    this.silent = 0; // beats
     this.on = false;
+    setInterval(() => this.beat(), BEAT);
     addEventListener("online", () => this.again(0));
     document.addEventListener("visibilitychange", () => {
       if (!document.hidden && app.live === "away") this.again(0);
@@ -67,7 +72,8 @@ class Live {
     if (!this.on || this.socket !== null) return;
     const opening = (this.socket = {});
     try {
-      const { told } = await post("/api/tasks/ws/ticket");
+      const answer = await fetched("POST", "/api/tasks/ws/ticket", { signal: AbortSignal.timeout(BEAT) });
+      const told = await answer.json();
       if (this.socket !== opening) return;
       this.open(new URL(`/api/tasks/ws?ticket=${encodeURIComponent(told.ticket)}`, location.href));
     } catch (error) {
@@ -80,6 +86,7 @@ class Live {
   open(address) {
     address.protocol = address.protocol.replace("http", "ws");
     const socket = (this.socket = new WebSocket(address));
+    this.silent = 0;
     socket.addEventListener("open", () => this.opened());
     socket.addEventListener("message", (event) => this.heard(JSON.parse(event.data)));
     socket.addEventListener("close", () => {
@@ -90,7 +97,7 @@ class Live {
   }
 
   opened() {
-    this.tries = 0;
+    this.tries = this.silent = 0;
     this.say({ subscribe: this.everybody ? "all" : "mine" });
     this.ask([...this.named.keys()]);
     app.live = "open";
@@ -98,7 +105,22 @@ class Live {
     redraw();
   }
 
+  beat() {
+    if (this.silent >= LOST) this.lose();
+    else if (this.silent++ >= QUIET) this.ask([NOBODY]);
+  }
+
+  /** Nobody answers any more, whatever the socket believes. */
+  lose() {
+    if (!(this.socket instanceof WebSocket)) return;
+    const socket = this.socket;
+    this.socket = null;
+    socket.close();
+    this.away();
+  }
+
   heard(message) {
+    this.silent = 0;
     if (message.task_id === undefined) return;
     for (const listener of this.listeners) listener.message?.(message);
   }
