@@ -336,3 +336,12 @@ def test_everybody_can_use_every_view(stand_in: Server, ann: Page, width: int, d
     ann.click("Sign out")
     ann.sees("This service asks who you are")
     assert serious(ann) == []
+
+
+def test_the_documentation_fits_on_a_phone(chromium: Page, stand_in: Server) -> None:
+    with chromium.another() as page:
+        page.looks(width=390)
+        page.go(f"{stand_in.url}/docs")
+        page.sees("/api/v1/tags/trigger")
+        assert page.run("document.documentElement.scrollWidth") <= 390
+        page.close()
