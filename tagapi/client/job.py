@@ -101,7 +101,14 @@ class Job:
 
         Goes on behind what is there of an earlier try, and is checked against its SHA-256. The file appears whole.
         """
-        return downloads.download(self._transport, f"/api/v1/workers/{segment(self.id)}/result/", Path(to), progress)
+        path = f"/api/v1/workers/{segment(self.id)}/result/"
+        try:
+            return downloads.download(self._transport, path, Path(to), progress)
+        except NotFound as refused:
+            if (task := self.status().task).startswith("workers."):
+                raise
+            words = f"{task} leaves no file"  # to the workers API, jobs of others are unknown
+            raise NotFound(words, status=refused.status, request_id=refused.request_id) from None
 
 
 def job_from(

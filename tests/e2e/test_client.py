@@ -512,6 +512,8 @@ def test_what_left_no_file_says_why(client: Client, tmp_path: Path) -> None:
     with pytest.raises(Conflict) as refused:
         job.download(tmp_path)
     assert refused.value.code == "NO_RESULT"
+    with pytest.raises(NotFound, match="compute leaves no file"):
+        client.tags.run([1]).download(tmp_path)
     assert [*tmp_path.iterdir()] == []
 
 
