@@ -541,6 +541,7 @@ def test_tags_are_run_and_read(tagged: Server, monkeypatch: pytest.MonkeyPatch) 
         assert 1 in client.tags.of(members[0])
         assert next(tag for tag in client.tags.explain(members[0]) if tag["tag_id"] == 1)["member"] is True
         assert client.tags.get(1)["members"] == len(members)
+        assert client.audiences.preview({"all": [1]})["size"] == len(members)
 
 
 def test_a_collector_is_read_once_whatever_breaks_off(tagged: Server, filled: str) -> None:
