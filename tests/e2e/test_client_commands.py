@@ -145,7 +145,8 @@ def test_schedules_are_made_paused_and_removed(variables: dict[str, str]) -> Non
 
 def test_a_scan_is_of_what_the_targets_are(variables: dict[str, str]) -> None:
     admin = {**variables, "TAGAPI_TOKEN": "root-token"}
-    scan = told(run(admin, "scan", "198.51.100.0/24", "--option", "port_scan", "--follow", "--json"))
+    port = ("--option", "port_scan_type=custom", "--option", "port_custom=443")
+    scan = told(run(admin, "scan", "198.51.100.0/24", "--option", "port_scan", *port, "--follow", "--json"))
     assert (scan["task"], scan["status"]) == ("celery_task.ip_task", "SUCCESS")
     scan = told(run(admin, "scan", "example.com", "--option", "port_scan_type=test", "--follow", "--json"))
     assert scan["task"] == "celery_task.domain_task"

@@ -54,7 +54,10 @@ def scan(
     """
     if not targets and task_type is None:
         raise click.UsageError("name targets, or a --type")
-    chosen = pairs(tuple(one if "=" in one else f"{one}=true" for one in options), "--option")
+    named = pairs(tuple(one if "=" in one else f"{one}=true" for one in options), "--option")
+    chosen = {
+        name: value if isinstance(value, bool) else str(value) for name, value in named.items()
+    }  # one port is text
     more: dict[str, Any] = {"target": " ".join(targets) or None, "options": chosen or None, "name": name, "key": key}
     more |= {field: str(value) for field, value in pairs(data, "--data").items()}
     kind = task_type or (ADDRESSES if all(map(_is_address, targets)) else DOMAINS)
