@@ -297,7 +297,7 @@ def test_a_service_that_answers_no_more_is_missed_though_its_connection_stands(c
             until(lambda: "live" in text_of(page, ".who"), "it is live")
             os.killpg(server.pid, signal.SIGSTOP)
             try:
-                page.sees("Not connected to the service", 45)
+                page.sees("Not connected to the service", 60)
             finally:
                 os.killpg(server.pid, signal.SIGCONT)
             until(lambda: "live" in text_of(page, ".who") and not text_of(page, ".away"), "it is back", 30)

@@ -39,14 +39,14 @@ export function whenLost(what) {
   lost = what;
 }
 
-export async function fetched(method, path, { body, headers = {}, signal } = {}) {
+export async function fetched(method, path, { body, headers = {} } = {}) {
   const given = token.get();
   const sent = { ...headers };
   if (given !== null) sent.Authorization = `Bearer ${given}`;
   if (body !== undefined) sent["Content-Type"] = "application/json";
   let answer;
   try {
-    const asked = { method, headers: sent, signal, cache: "no-store", credentials: "omit" };
+    const asked = { method, headers: sent, cache: "no-store", credentials: "omit" };
     answer = await fetch(path, body === undefined ? asked : { ...asked, body: JSON.stringify(body) });
   } catch {
     lost();

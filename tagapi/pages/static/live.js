@@ -1,14 +1,15 @@
 // The one socket of the page: what is followed, and how it comes back by itself when the service was away.
 
-import { fetched } from "./api.js";
+import { post } from "./api.js";
 import { app, redraw } from "./state.js";
 
 const FIRST = 300; // ms before the first new try; each later one waits longer
 const LONGEST = 5000;
 const AT_ONCE = 100; // jobs that one message may name
-const BEAT = 10000; // ms; a connection can die without a word
-const QUIET = 1, LOST = 2; // beats without a word: then it is asked for one; then nobody is there
-const NOBODY = "00000000-0000-0000-0000-000000000000"; // no job has this id, and that is an answer, too
+const SILENT = 30e3; // ms without a word, after which the service is asked for one
+const ANSWER = 10e3; // ms in which it comes, or nobody is there any more, whatever the socket says
+const LOOK = 5e3; // ms between two looks
+const NO_JOB = "00000000-0000-4000-8000-000000000000"; // asked after it, the service says that there is none
 
 class Live {
   constructor() {
@@ -18,13 +19,20 @@ class Live {
     this.socket = null;
     this.tries = 0;
     this.timer = null;
-    this.silent = 0; // beats
     this.on = false;
-    setInterval(() => this.beat(), BEAT);
-    addEventListener("online", () => this.again(0));
-    document.addEventListener("visibilitychange", () => {
-      if (!document.hidden && app.live === "away") this.again(0);
+    this.heardAt = 0;
+    this.askedAt = null; // when it was asked for a word
+    addEventListener("online", () => {
+      this.heardAt = -SILENT; // of the network before
+      this.again(0);
+      this.look();
     });
+    document.addEventListener("visibilitychange", () => {
+      if (document.hidden) return;
+      if (app.live === "away") this.again(0);
+      this.look();
+    });
+    setInterval(() => this.look(), LOOK);
   }
 
   /** Follow all that this caller may see. */
@@ -67,13 +75,38 @@ class Live {
     if (this.socket?.readyState === WebSocket.OPEN) this.socket.send(JSON.stringify(message));
   }
 
+  /** A socket whose other end is gone may not say so for minutes. */
+  look() {
+    if (this.socket === null) return;
+    const now = performance.now();
+    if (this.askedAt !== null && now - this.askedAt > ANSWER) {
+      this.lose();
+    } else if (this.askedAt === null && now - this.heardAt > SILENT) {
+      this.askedAt = now;
+      this.say({ subscribe: [NO_JOB] });
+    }
+  }
+
+  /** A request was lost: what it was to read is read with the next socket. */
+  doubt() {
+    if (this.socket instanceof WebSocket) this.lose();
+  }
+
+  /** Nobody answers any more, whatever the socket believes. */
+  lose() {
+    const dead = this.socket;
+    this.socket = null;
+    dead.close?.();
+    this.away();
+  }
+
   async connect() {
     clearTimeout(this.timer);
     if (!this.on || this.socket !== null) return;
+    [this.heardAt, this.askedAt] = [performance.now(), null];
     const opening = (this.socket = {});
     try {
-      const answer = await fetched("POST", "/api/tasks/ws/ticket", { signal: AbortSignal.timeout(BEAT) });
-      const told = await answer.json();
+      const { told } = await post("/api/tasks/ws/ticket");
       if (this.socket !== opening) return;
       this.open(new URL(`/api/tasks/ws?ticket=${encodeURIComponent(told.ticket)}`, location.href));
     } catch (error) {
@@ -86,7 +119,6 @@ class Live {
   open(address) {
     address.protocol = address.protocol.replace("http", "ws");
     const socket = (this.socket = new WebSocket(address));
-    this.silent = 0;
     socket.addEventListener("open", () => this.opened());
     socket.addEventListener("message", (event) => this.heard(JSON.parse(event.data)));
     socket.addEventListener("close", () => {
@@ -97,7 +129,7 @@ class Live {
   }
 
   opened() {
-    this.tries = this.silent = 0;
+    this.tries = 0;
     this.say({ subscribe: this.everybody ? "all" : "mine" });
     this.ask([...this.named.keys()]);
     app.live = "open";
@@ -105,23 +137,9 @@ class Live {
     redraw();
   }
 
-  beat() {
-    if (this.silent >= LOST) this.lose();
-    else if (this.silent++ >= QUIET) this.ask([NOBODY]);
-  }
-
-  /** Nobody answers any more, whatever the socket believes. */
-  lose() {
-    if (!(this.socket instanceof WebSocket)) return;
-    const socket = this.socket;
-    this.socket = null;
-    socket.close();
-    this.away();
-  }
-
   heard(message) {
-    this.silent = 0;
-    if (message.task_id === undefined) return;
+    [this.heardAt, this.askedAt] = [performance.now(), null];
+    if (message.task_id === undefined || message.task_id === NO_JOB) return;
     for (const listener of this.listeners) listener.message?.(message);
   }
 

@@ -164,7 +164,7 @@ function toMain(event) {
 
 drawnBy(() => render(frame(), document.querySelector("#app")));
 whenAsked(leave);
-whenLost(() => live.lose());
+whenLost(() => live.doubt());
 addEventListener("hashchange", () => app.who !== null && show());
 setInterval(() => app.who !== null && !document.hidden && redraw(), 1000); // the ages of what is seen
 redraw();
