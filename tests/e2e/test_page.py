@@ -170,6 +170,13 @@ def test_of_progress_after_progress_the_time_line_has_the_last(ann: Page) -> Non
     assert told == ["40 %", "2 %"]
 
 
+def test_what_names_something_is_not_counted(stand_in: Server, ann: Page) -> None:
+    job_id = start(stand_in, 1000, filters={"customer_id": 123456})
+    open_at(ann, stand_in, f"#/jobs/{job_id}")
+    ann.sees("123456")
+    ann.sees("1,000")
+
+
 def test_filters_and_search_are_in_the_address(stand_in: Server, ann: Page) -> None:
     failed, done = start(stand_in, FAILS), start(stand_in, 100)
     for job_id in (failed, done):
