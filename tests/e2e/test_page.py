@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests.e2e.browser import Page
-from tests.e2e.conftest import served, write_tokens
+from tests.e2e.conftest import PRINCIPALS, served, write_tokens
 from tests.e2e.paged import HOSTILE, come_in, open_at, page_of, serious, settled, text_of
 from tests.e2e.scripts import PHASES, RETRIES
 from tests.e2e.server import Client, Server, until
@@ -295,6 +295,21 @@ def test_a_page_recovers_when_its_service_starts_anew(chromium: Page, tmp_path: 
                 page.complaints[:] = [one for one in page.complaints if "ERR_CONNECTION" not in one]
             finally:
                 again.kill()
+        return
+
+
+def test_a_page_whose_token_is_revoked_asks_for_another(chromium: Page, tmp_path: Path) -> None:
+    path = write_tokens(tmp_path / "tokens.yaml")
+    variables, program = {"TAGAPI_AUTH__TOKENS_FILE": str(path)}, ("-m", "tests.e2e.stand_in")
+    for server in served(Server(tmp_path, variables, program=program), ready=False):
+        with page_of(chromium, server, token="ann-token") as page:
+            until(lambda: "live" in text_of(page, ".who"), "it is live")
+            write_tokens(path, {token: one for token, one in PRINCIPALS.items() if token != "ann-token"})
+            page.sees("this one is none that it knows", 30)
+            come_in(page, "bob-token")
+            until(lambda: "live" in text_of(page, ".who"), "it is live again")
+            assert text_of(page, ".who .name") == "bobuser"
+            page.complaints[:] = [one for one in page.complaints if "401" not in one]
         return
 
 

@@ -45,7 +45,7 @@ class Live {
   stop() {
     this.on = false;
     clearTimeout(this.timer);
-    this.socket?.close();
+    this.socket?.close?.(); // one that is about to open cannot be closed
     this.socket = null;
   }
 
