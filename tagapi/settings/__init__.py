@@ -29,10 +29,8 @@ __all__ = [
 ENVIRONMENTS = ("local", "glue-dev", "glue-prod")
 CONFIG = Path(__file__).resolve().parent.parent.parent / "config"
 PREFIX = "TAGAPI_"
-NOT_SETTINGS = (
-    "TAGAPI_URL",
-    "TAGAPI_TOKEN",
-)  # they are for the command and the client, in the same shell as likely as not
+NOT_SETTINGS = ("TAGAPI_URL", "TAGAPI_TOKEN")
+"""They are for the command and the client, in the same shell as likely as not."""
 GLUE_NEEDS = (
     ("storage", "bucket"),
     ("storage", "region"),
