@@ -102,7 +102,13 @@ class Job:
         Goes on behind what is there of an earlier try, and is checked against its SHA-256. The file appears whole.
         """
         path = f"/api/v1/workers/{segment(self.id)}/result/?link=false"  # a link leads to a host that has no token
-        return downloads.download(self._transport, path, Path(to), progress)
+        try:
+            return downloads.download(self._transport, path, Path(to), progress)
+        except NotFound as refused:
+            if (task := self.status().task).startswith("workers."):
+                raise
+            words = f"{task} leaves no file"  # to the workers API, jobs of others are unknown
+            raise NotFound(words, status=refused.status, request_id=refused.request_id) from None
 
 
 def job_from(

@@ -200,8 +200,13 @@ class Transport:
     def _unreachable(self, error: requests.RequestException) -> Unreachable:
         if isinstance(error, requests.Timeout) and not isinstance(error, requests.ConnectTimeout):
             return Unreachable(f"{self.url} took the request and did not answer in time")
+        if isinstance(error, requests.exceptions.ProxyError):
+            return Unreachable(
+                f"the proxy of your environment does not lead to {self.url} (NO_PROXY?): {_cause(error)}"
+            )
         if _distrusted(error):
-            return Unreachable(f"{self.url} cannot be trusted: {_cause(error)}")
+            hint = "; is it an http address?" if "WRONG_VERSION_NUMBER" in str(error) else ""
+            return Unreachable(f"{self.url} cannot be trusted: {_cause(error)}{hint}")
         if _never_sent(error):
             return Unreachable(f"{self.url} cannot be reached: {_cause(error)}")
         return Unreachable(f"the connection to {self.url} was lost: {_cause(error)}")

@@ -29,6 +29,8 @@ __all__ = [
 ENVIRONMENTS = ("local", "glue-dev", "glue-prod")
 CONFIG = Path(__file__).resolve().parent.parent.parent / "config"
 PREFIX = "TAGAPI_"
+NOT_SETTINGS = ("TAGAPI_URL", "TAGAPI_TOKEN")
+"""They are for the command and the client, in the same shell as likely as not."""
 GLUE_NEEDS = (
     ("storage", "bucket"),
     ("storage", "region"),
@@ -83,7 +85,7 @@ def _from_yaml(path: Path) -> dict[str, Any]:
 
 def _override(raw: dict[str, Any], variables: Mapping[str, str]) -> None:
     for variable, text in variables.items():
-        if not variable.startswith(PREFIX):
+        if not variable.startswith(PREFIX) or variable in NOT_SETTINGS:
             continue
         section, separator, key = variable.removeprefix(PREFIX).lower().partition("__")
         if not separator or section not in SECTIONS or key not in _keys(section):

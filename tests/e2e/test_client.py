@@ -346,6 +346,21 @@ def test_a_service_that_ends_before_it_says_who_it_is_is_asked_again() -> None:
     assert len(came) > 1
 
 
+def test_a_proxy_that_leads_nowhere_is_blamed_for_it(said: Said, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
+    with pytest.raises(Unreachable, match="proxy"):
+        Client(said.url, patience=0.1).health()
+    assert said.asked == []
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    said.will(200, {"status": "healthy"})
+    assert Client(said.url).health() == {"status": "healthy"}
+
+
+def test_https_asked_of_an_http_address_says_so(said: Said) -> None:
+    with pytest.raises(Unreachable, match="is it an http address"):
+        Client(said.url.replace("http:", "https:")).health()
+
+
 # -- refusals ------------------------------------------------------------------------------
 
 REFUSALS: dict[str, tuple[Callable[[Client], Any], type[Refused], int, str | None, str | None]] = {
@@ -607,6 +622,8 @@ def test_what_left_no_file_says_why(client: Client, tmp_path: Path) -> None:
     with pytest.raises(Conflict) as refused:
         job.download(tmp_path)
     assert refused.value.code == "NO_RESULT"
+    with pytest.raises(NotFound, match="compute leaves no file"):
+        client.tags.run([1]).download(tmp_path)
     assert [*tmp_path.iterdir()] == []
 
 
@@ -634,6 +651,7 @@ def test_tags_are_run_and_read(tagged: Server, monkeypatch: pytest.MonkeyPatch) 
         assert 1 in client.tags.of(members[0])
         assert next(tag for tag in client.tags.explain(members[0]) if tag["tag_id"] == 1)["member"] is True
         assert client.tags.get(1)["members"] == len(members)
+        assert client.audiences.preview({"all": [1]})["size"] == len(members)
 
 
 def test_a_collector_is_read_once_whatever_breaks_off(tagged: Server, filled: str) -> None:

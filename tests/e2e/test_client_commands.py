@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import shutil
 import signal
 import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 import requests
 from click.testing import CliRunner, Result
@@ -142,7 +145,8 @@ def test_schedules_are_made_paused_and_removed(variables: dict[str, str]) -> Non
 
 def test_a_scan_is_of_what_the_targets_are(variables: dict[str, str]) -> None:
     admin = {**variables, "TAGAPI_TOKEN": "root-token"}
-    scan = told(run(admin, "scan", "198.51.100.0/24", "--option", "port_scan", "--follow", "--json"))
+    port = ("--option", "port_scan_type=custom", "--option", "port_custom=443")
+    scan = told(run(admin, "scan", "198.51.100.0/24", "--option", "port_scan", *port, "--follow", "--json"))
     assert (scan["task"], scan["status"]) == ("celery_task.ip_task", "SUCCESS")
     scan = told(run(admin, "scan", "example.com", "--option", "port_scan_type=test", "--follow", "--json"))
     assert scan["task"] == "celery_task.domain_task"
@@ -307,7 +311,7 @@ def test_a_narrow_terminal_shows_all_of_a_table(variables: dict[str, str], clien
 
 @pytest.mark.parametrize(
     ("answer", "code", "status"),
-    [("cancel\n", FAILED, "REVOKED"), ("\n", INTERRUPTED, "STARTED"), ("\x03", INTERRUPTED, "STARTED")],
+    [("c\n", FAILED, "REVOKED"), ("\n", INTERRUPTED, "STARTED"), ("\x03", INTERRUPTED, "STARTED")],
 )
 def test_an_interrupt_asks_whether_to_cancel_or_to_leave(
     variables: dict[str, str], stand_in: Server, client: Client, answer: str, code: int, status: str
@@ -574,3 +578,22 @@ def _no_registry() -> bool:
         return requests.get(f"{index.rstrip('/')}/hatchling/", timeout=10).status_code >= 400
     except requests.RequestException:
         return True
+
+
+def test_every_command_shows_how_it_is_used(variables: dict[str, str]) -> None:
+    """And the options of its examples are there."""
+    for words, command in _commands(main, ("tagapi",)):
+        shown = run(variables, *words[1:], "--help").stdout.splitlines()
+        examples = [shlex.split(line, posix=True) for line in shown if line.startswith(f"  {' '.join(words)}")]
+        assert examples, f"{' '.join(words)} --help has no example"
+        if not isinstance(command, click.Group):
+            parser = command.make_parser(click.Context(command))
+            for example in examples:
+                parser.parse_args(list(takewhile("|".__ne__, example))[len(words) :])
+
+
+def _commands(command: click.Command, words: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], click.Command]]:
+    yield words, command
+    if isinstance(command, click.Group):
+        for name, inner in command.commands.items():
+            yield from _commands(inner, (*words, name))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,7 +13,7 @@ from typing import Any
 import pytest
 
 from tests.e2e.browser import Page
-from tests.e2e.conftest import served, write_tokens
+from tests.e2e.conftest import PRINCIPALS, served, write_tokens
 from tests.e2e.paged import HOSTILE, come_in, open_at, page_of, serious, settled, text_of
 from tests.e2e.scripts import PHASES, RETRIES
 from tests.e2e.server import Client, Server, until
@@ -151,6 +153,29 @@ def test_phases_and_attempts_are_told(stand_in: Server, ann: Page) -> None:
     open_at(ann, stand_in, f"#/jobs/{retried}")
     ann.sees("Attempts")
     ann.sees("no outcome")
+
+
+def test_of_progress_after_progress_the_time_line_has_the_last(ann: Page) -> None:
+    release = ann.run("document.querySelector('script[src]').src.split('/')[4]")
+    told = ann.run(
+        f"""(async () => {{
+        const {{ timeline }} = await import("/page/{release}/views/story.js");
+        const {{ render }} = await import("/page/{release}/vendor/lit-html/lit-html.js");
+        const event = (event, percentage) => ({{ event, at: "2026-01-01T00:00:00Z", progress: {{ percentage }} }});
+        const place = document.createElement("div");
+        const past = [event("started", 0), event("progress", 1), event("progress", 40), event("retried", 40)];
+        render(timeline([...past, event("progress", 2)]), place);
+        return [...place.querySelectorAll("li .num")].map((one) => one.textContent);
+    }})()"""
+    )
+    assert told == ["40 %", "2 %"]
+
+
+def test_what_names_something_is_not_counted(stand_in: Server, ann: Page) -> None:
+    job_id = start(stand_in, 1000, filters={"customer_id": 123456})
+    open_at(ann, stand_in, f"#/jobs/{job_id}")
+    ann.sees("123456")
+    ann.sees("1,000")
 
 
 def test_filters_and_search_are_in_the_address(stand_in: Server, ann: Page) -> None:
@@ -482,6 +507,45 @@ def test_a_page_of_another_release_says_so(ann: Page) -> None:
     assert "another version" not in text_of(ann, "body")
 
 
+def test_a_page_whose_token_is_revoked_asks_for_another(chromium: Page, tmp_path: Path) -> None:
+    path = write_tokens(tmp_path / "tokens.yaml")
+    variables, program = {"TAGAPI_AUTH__TOKENS_FILE": str(path)}, ("-m", "tests.e2e.stand_in")
+    for server in served(Server(tmp_path, variables, program=program), ready=False):
+        with page_of(chromium, server, token="ann-token") as page:
+            until(lambda: "live" in text_of(page, ".who"), "it is live")
+            write_tokens(path, {token: one for token, one in PRINCIPALS.items() if token != "ann-token"})
+            page.sees("this one is none that it knows", 30)
+            come_in(page, "bob-token")
+            until(lambda: "live" in text_of(page, ".who"), "it is live again")
+            assert text_of(page, ".who .name") == "bobuser"
+            page.complaints[:] = [one for one in page.complaints if "401" not in one]
+        return
+
+
+def test_a_service_that_answers_no_more_is_missed_though_its_connection_stands(chromium: Page, tmp_path: Path) -> None:
+    for server in served(Server(tmp_path, program=("-m", "tests.e2e.stand_in")), ready=False):
+        with page_of(chromium, server) as page:
+            until(lambda: "live" in text_of(page, ".who"), "it is live")
+            os.killpg(server.pid, signal.SIGSTOP)
+            try:
+                page.sees("Not connected to the service", 60)
+            finally:
+                os.killpg(server.pid, signal.SIGCONT)
+            until(lambda: "live" in text_of(page, ".who") and not text_of(page, ".away"), "it is back", 30)
+            page.complaints.clear()
+        return
+
+
+def test_a_view_that_could_not_be_read_is_read_by_itself(stand_in: Server, ann: Page) -> None:
+    """A request is lost, and the socket is not."""
+    ann._call("Network.setBlockedURLs", urls=["*/api/tasks/service*"])
+    open_at(ann, stand_in, "#/service")
+    ann.sees("The service does not answer")
+    ann._call("Network.setBlockedURLs", urls=[])
+    ann.sees("Pool and queue")
+    ann.complaints[:] = [one for one in ann.complaints if "ERR_BLOCKED" not in one]
+
+
 # -- everybody ------------------------------------------------------------------------------
 
 
@@ -524,3 +588,12 @@ def test_everybody_can_use_every_view(stand_in: Server, ann: Page, width: int, d
     ann.click("Sign out")
     ann.sees("This service asks who you are")
     assert serious(ann) == []
+
+
+def test_the_documentation_fits_on_a_phone(chromium: Page, stand_in: Server) -> None:
+    with chromium.another() as page:
+        page.looks(width=390)
+        page.go(f"{stand_in.url}/docs")
+        page.sees("/api/v1/tags/trigger")
+        assert page.run("document.documentElement.scrollWidth") <= 390
+        page.close()

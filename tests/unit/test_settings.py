@@ -54,6 +54,7 @@ def test_an_override_wins_over_a_variable() -> None:
 
 def test_variables_of_others_do_not_matter() -> None:
     assert local(PATH="/bin", TAGAPIX="1", HOME="/").environment == "local"
+    assert local(TAGAPI_URL="https://tagapi.example.org", TAGAPI_TOKEN="tagapi_x") == local()  # the command's
 
 
 @pytest.mark.parametrize("text", ["12", "true", "null", "1e3", "[a]", "{a: 1}", "*x", "0x10"])

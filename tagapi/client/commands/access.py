@@ -51,6 +51,10 @@ def _piped(url: str | None) -> tuple[str, str]:
 @click.command(cls=Command)
 @pass_session
 def logout(session: Session, /) -> None:
-    """Forget the address and the token."""
+    """Forget the address and the token.
+
+    \b
+    tagapi logout
+    """
     stored.forget()
     session.screen.facts({"forgotten": str(stored.path())})

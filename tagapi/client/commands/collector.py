@@ -18,13 +18,23 @@ from tagapi.client.commands.timing import look_on, once
 
 @click.group(cls=Group)
 def collector() -> None:
-    """Queues of documents: make them, fill them, read them."""
+    """Queues of documents: make them, fill them, read them.
+
+    \b
+    tagapi collector create coffee
+    tagapi collector fill coffee --start 2024-01-01 --query coffee
+    tagapi collector read coffee
+    """
 
 
 @collector.command("ls")
 @pass_session
 def list_collectors(session: Session, /) -> None:
-    """Yours."""
+    """Yours.
+
+    \b
+    tagapi collector ls
+    """
     found = session.client.collectors.list()
     session.screen.rows(("collector_id", "state"), ([one["collector_id"], one["state"]] for one in found), found)
 
@@ -49,7 +59,12 @@ def create(session: Session, /, name: str, queries: Sequence[str]) -> None:
 @click.confirmation_option(prompt="It goes with all that it holds. Go on?")
 @pass_session
 def remove(session: Session, /, name: str) -> None:
-    """Delete a collector and all that it holds."""
+    """Delete a collector and all that it holds.
+
+    \b
+    tagapi collector rm coffee
+    tagapi collector rm coffee --yes
+    """
     session.client.collectors.delete(name)
     session.screen.facts({"collector_id": name, "state": "DELETED"})
 

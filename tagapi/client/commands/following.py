@@ -81,13 +81,22 @@ def _asked() -> str:
         return str(
             click.prompt(
                 "\nCancel the job, leave it to itself, or follow it on?",
-                type=click.Choice([CANCEL, LEAVE, ON]),
+                type=_Answer([CANCEL, LEAVE, ON]),
                 default=LEAVE,
                 err=True,
             )
         )
     except click.Abort:
+        click.echo(err=True)  # its line has no end yet
         return LEAVE
+
+
+class _Answer(click.Choice[str]):
+    """One of these words, or how it begins."""
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        meant = [word for word in self.choices if word.startswith(value)]
+        return super().convert(meant[0] if len(meant) == 1 else value, param, ctx)
 
 
 Show = Callable[[values.Progress], None]

@@ -100,7 +100,7 @@ def main(context: click.Context, url: str | None) -> None:
     \b
     Completion, in the file that your shell reads at its start:
       bash  eval "$(_TAGAPI_COMPLETE=bash_source tagapi)"
-      zsh   eval "$(_TAGAPI_COMPLETE=zsh_source tagapi)"
+      zsh   autoload -U compinit; compinit; eval "$(_TAGAPI_COMPLETE=zsh_source tagapi)"
       fish  _TAGAPI_COMPLETE=fish_source tagapi | source
     """
     session_of(context).url = url

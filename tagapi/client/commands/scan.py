@@ -54,7 +54,10 @@ def scan(
     """
     if not targets and task_type is None:
         raise click.UsageError("name targets, or a --type")
-    chosen = pairs(tuple(one if "=" in one else f"{one}=true" for one in options), "--option")
+    named = pairs(tuple(one if "=" in one else f"{one}=true" for one in options), "--option")
+    chosen = {
+        name: value if isinstance(value, bool) else str(value) for name, value in named.items()
+    }  # one port is text
     more: dict[str, Any] = {"target": " ".join(targets) or None, "options": chosen or None, "name": name, "key": key}
     further = texts(data, "--data")
     if own := further.keys() & NOT_DATA:
@@ -80,7 +83,11 @@ def _is_address(text: str) -> bool:
 @click.option("--limit", type=click.IntRange(1))
 @pass_session
 def found(session: Session, /, job_id: str, kind: str | None, limit: int | None) -> None:
-    """What a scan has found."""
+    """What a scan has found.
+
+    \b
+    tagapi found JOB_ID --kind sites
+    """
     _show(session, islice(session.client.scans.found(job_id, kind), limit))
 
 

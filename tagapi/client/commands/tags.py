@@ -16,7 +16,12 @@ from tagapi.client.front import Json
 
 @click.group(cls=Group)
 def tags() -> None:
-    """Compute tags, and see who carries them and why."""
+    """Compute tags, and see who carries them and why.
+
+    \b
+    tagapi tags ls
+    tagapi tags run 1 2 3 --follow
+    """
 
 
 @tags.command()
@@ -71,7 +76,11 @@ def _lines(file: io.TextIOWrapper | None) -> list[str]:
 @tags.command("ls")
 @pass_session
 def list_tags(session: Session, /) -> None:
-    """Which tags there are."""
+    """Which tags there are.
+
+    \b
+    tagapi tags ls
+    """
     found = session.client.tags.available()
     columns = ("tag_id", "task_class", "description")
     session.screen.rows(columns, ([tag[column] for column in columns] for tag in found), found)
@@ -81,7 +90,11 @@ def list_tags(session: Session, /) -> None:
 @click.argument("tag_id", type=int)
 @pass_session
 def show(session: Session, /, tag_id: int) -> None:
-    """A tag's rule, its source, its members, its last run."""
+    """A tag's rule, its source, its members, its last run.
+
+    \b
+    tagapi tags show 1
+    """
     session.screen.facts(session.client.tags.get(tag_id))
 
 
@@ -90,7 +103,11 @@ def show(session: Session, /, tag_id: int) -> None:
 @click.option("--limit", type=click.IntRange(1), help="So many at most.")
 @pass_session
 def members(session: Session, /, tag_id: int, limit: int | None) -> None:
-    """Who carries a tag, a line for each."""
+    """Who carries a tag, a line for each.
+
+    \b
+    tagapi tags members 1 --limit 10
+    """
     for user_id in islice(session.client.tags.members(tag_id), limit):
         if session.json:
             session.screen.document(user_id)

@@ -28,10 +28,16 @@ export const token = {
 };
 
 let shown = () => {};
+let lost = () => {};
 
 /** Have `what` called whenever the service asks for a token, or takes this one no more. */
 export function whenAsked(what) {
   shown = what;
+}
+
+/** Have `what` called whenever nobody answers. */
+export function whenLost(what) {
+  lost = what;
 }
 
 export async function fetched(method, path, { body, headers = {} } = {}) {
@@ -44,6 +50,7 @@ export async function fetched(method, path, { body, headers = {} } = {}) {
     const asked = { method, headers: sent, cache: "no-store", credentials: "omit" };
     answer = await fetch(path, body === undefined ? asked : { ...asked, body: JSON.stringify(body) });
   } catch {
+    lost();
     throw new Unreachable();
   }
   setClock(answer.headers.get("Date"));

@@ -45,7 +45,7 @@ class Live {
   stop() {
     this.on = false;
     clearTimeout(this.timer);
-    this.socket?.close();
+    this.socket?.close?.(); // one that is about to open cannot be closed
     this.socket = null;
   }
 
@@ -80,14 +80,24 @@ class Live {
     if (this.socket === null) return;
     const now = performance.now();
     if (this.askedAt !== null && now - this.askedAt > ANSWER) {
-      const dead = this.socket;
-      this.socket = null;
-      dead.close?.();
-      this.away();
+      this.lose();
     } else if (this.askedAt === null && now - this.heardAt > SILENT) {
       this.askedAt = now;
       this.say({ subscribe: [NO_JOB] });
     }
+  }
+
+  /** A request was lost: what it was to read is read with the next socket. */
+  doubt() {
+    if (this.socket instanceof WebSocket) this.lose();
+  }
+
+  /** Nobody answers any more, whatever the socket believes. */
+  lose() {
+    const dead = this.socket;
+    this.socket = null;
+    dead.close?.();
+    this.away();
   }
 
   async connect() {

@@ -1,6 +1,6 @@
 // Where the page begins: who is here, which view the address names, and the frame around it.
 
-import { Refused, read, token, whenAsked } from "./api.js";
+import { Refused, read, token, whenAsked, whenLost } from "./api.js";
 import { live } from "./live.js";
 import { html, nothing, notice, waiting } from "./parts.js";
 import { href, parse } from "./route.js";
@@ -176,6 +176,7 @@ function toMain(event) {
 drawnBy(() => render(frame(), document.querySelector("#app")));
 whenAsked(leave);
 live.listen({ back: lookAround });
+whenLost(() => live.doubt());
 addEventListener("hashchange", () => app.who !== null && show());
 setInterval(() => app.who !== null && !document.hidden && redraw(), 1000); // the ages of what is seen
 redraw();
