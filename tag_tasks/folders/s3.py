@@ -27,6 +27,7 @@ from tag_tasks.folders.arrow import create, file_system
 from tag_tasks.folders.folder import Entry, Output
 
 READ_AHEAD = 1 << 20  # bytes of a request
+WRITTEN_AHEAD = 32 << 20  # bytes that the bucket may not have yet: as many are in memory
 DELETED_AT_ONCE = 1000
 CONFLICTS = 10  # puts of one key at the same moment that are met in a row
 CONFIG = Config(
@@ -61,8 +62,7 @@ class S3Folder:
         """There is nothing to make."""
 
     def write(self, name: str) -> Output:
-        output: Output = create(self._arrow, f"{self._bucket}/{self._key(name)}")
-        return output
+        return _Output(create(self._arrow, f"{self._bucket}/{self._key(name)}"))
 
     def sync(self, name: str) -> None:
         """It is, once it was closed."""
@@ -133,6 +133,31 @@ class S3Folder:
 
     def _key(self, name: str) -> str:
         return f"{self._prefix}/{name}" if self._prefix else name
+
+
+class _Output:
+    """A file that waits for the bucket now and then: Arrow keeps whatever is not there yet in memory, all of it."""
+
+    def __init__(self, file: Output) -> None:
+        self._file = file
+        self._ahead = 0
+
+    def write(self, data: bytes | memoryview, /) -> int:
+        if self._ahead >= WRITTEN_AHEAD:
+            self.flush()
+        self._ahead += len(data)
+        return self._file.write(data)
+
+    def flush(self) -> None:
+        self._file.flush()
+        self._ahead = 0
+
+    def close(self) -> None:
+        self._file.close()
+
+    @property
+    def closed(self) -> bool:
+        return self._file.closed
 
 
 class _Conflict(Exception):

@@ -7,7 +7,7 @@ import json
 import os
 import threading
 import uuid
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 
 import pytest
 import requests
@@ -17,6 +17,7 @@ from tests.e2e.lossy import lose, lossy
 from tests.s3 import BUCKET, S3
 
 RACERS = 8
+MILLION = 1_000_000
 
 
 @pytest.fixture
@@ -168,3 +169,33 @@ def test_a_lost_answer_is_asked_for_again(bucket: S3, monkeypatch: pytest.Monkey
         assert not folder.create("job/verdict", b"published")
         assert folder.list("job") == [Entry("verdict", 9)]
         assert len(way.asked("PUT /")) == 2
+
+
+def test_a_bucket_that_is_slow_is_waited_for(bucket: S3, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What it does not have yet is in memory: a file that is written faster than it is taken must not be there whole."""
+    written, taken = 0, threading.Event()
+
+    def hold(piece: bytes, before: int) -> tuple[bytes, bool]:
+        taken.wait(10)
+        return piece, True
+
+    with lossy(int(bucket.endpoint.rpartition(":")[2])) as way:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", way.url)
+        file = folder_at(bucket.uri(uuid.uuid4().hex)).write("job/it")
+
+        def write() -> None:
+            nonlocal written
+            for _ in range(30):
+                file.write(bytes(MILLION * 10))
+                written += 10
+            file.close()
+
+        way.spoil("PUT /", *[hold] * 40)
+        with ThreadPoolExecutor(1) as pool:
+            done = pool.submit(write)
+            wait([done], 2)
+            ahead = written
+            taken.set()
+            done.result(60)
+    assert ahead <= 60, "megabytes"
+    assert written == 300
