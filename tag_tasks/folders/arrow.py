@@ -2,15 +2,40 @@
 
 from __future__ import annotations
 
+import os
+from urllib.parse import urlsplit
+
 import pyarrow as pa
-from pyarrow.fs import FileSystem, S3FileSystem
+from pyarrow.fs import AwsStandardS3RetryStrategy, FileSystem, S3FileSystem, resolve_s3_region
+
+from tag_tasks.folders.folder import CONNECT_SECONDS, READ_SECONDS, TRIES
+
+S3 = "s3://"
 
 
 def file_system(uri: str) -> tuple[FileSystem, str]:
     """Where Arrow finds what lies at an absolute path or a URI."""
-    # A small file is put in one request when it is closed, not in the three of an upload in parts.
-    files, path = FileSystem.from_uri(f"{uri}?allow_delayed_open=true" if uri.startswith("s3://") else uri)
-    return files, path
+    if not uri.startswith(S3):
+        files, path = FileSystem.from_uri(uri)
+        return files, path
+    path = uri.removeprefix(S3).rstrip("/")
+    return _bucket(path.partition("/")[0]), path
+
+
+def _bucket(name: str) -> S3FileSystem:
+    """A bucket, found as everybody else finds it: Arrow by itself would do so, but then try each request for minutes."""
+    endpoint = urlsplit(os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL") or "")
+    region = os.environ.get("AWS_REGION") or (None if endpoint.netloc else resolve_s3_region(name))
+    return S3FileSystem(
+        region=region,
+        endpoint_override=endpoint.netloc or None,
+        scheme=endpoint.scheme or None,
+        connect_timeout=CONNECT_SECONDS,
+        request_timeout=READ_SECONDS,
+        retry_strategy=AwsStandardS3RetryStrategy(max_attempts=TRIES),
+        # A small file is put in one request when it is closed, not in the three of an upload in parts.
+        allow_delayed_open=True,
+    )
 
 
 def create(files: FileSystem, path: str) -> pa.NativeFile:

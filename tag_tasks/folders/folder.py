@@ -11,6 +11,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import BinaryIO, Protocol
 
+CONNECT_SECONDS, READ_SECONDS = 5.0, 10.0
+"""For which a bucket is waited for; a disk lets nobody choose."""
+TRIES = 3
+"""Of a request to a bucket that is not answered, or answered that it cannot be now."""
+
 
 @dataclass(frozen=True, slots=True)
 class Entry:

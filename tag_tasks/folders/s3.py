@@ -24,7 +24,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from pyarrow.fs import FileSystem
 
 from tag_tasks.folders.arrow import create, file_system
-from tag_tasks.folders.folder import Entry, Output
+from tag_tasks.folders.folder import CONNECT_SECONDS, READ_SECONDS, TRIES, Entry, Output
 
 READ_AHEAD = 1 << 20  # bytes of a request
 WRITTEN_AHEAD = 32 << 20  # bytes that the bucket may not have yet: as many are in memory
@@ -32,9 +32,9 @@ DELETED_AT_ONCE = 1000
 CONFLICTS = 10  # puts of one key at the same moment that are met in a row
 CONFIG = Config(
     signature_version="s3v4",
-    connect_timeout=5,
-    read_timeout=10,
-    retries={"mode": "standard", "total_max_attempts": 3},
+    connect_timeout=CONNECT_SECONDS,
+    read_timeout=READ_SECONDS,
+    retries={"mode": "standard", "total_max_attempts": TRIES},
 )
 REFUSED = {403: errno.EACCES, 404: errno.ENOENT}
 

@@ -6,18 +6,22 @@ import errno
 import json
 import os
 import threading
+import time
 import uuid
 from concurrent.futures import ThreadPoolExecutor, wait
 
 import pytest
 import requests
+from botocore.config import Config
 
 from tag_tasks.folders import Entry, Folder, folder_at
+from tag_tasks.folders.s3 import CONFIG
 from tests.e2e.lossy import lose, lossy
 from tests.s3 import BUCKET, S3
 
 RACERS = 8
 MILLION = 1_000_000
+GIVEN_UP = 60.0  # seconds
 
 
 @pytest.fixture
@@ -172,7 +176,7 @@ def test_a_lost_answer_is_asked_for_again(bucket: S3, monkeypatch: pytest.Monkey
 
 
 def test_a_bucket_that_is_slow_is_waited_for(bucket: S3, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What it does not have yet is in memory: a file that is written faster than it is taken must not be there whole."""
+    """What it does not have yet is in memory: so a file must not be written much faster than it is taken."""
     written, taken = 0, threading.Event()
 
     def hold(piece: bytes, before: int) -> tuple[bytes, bool]:
@@ -199,3 +203,26 @@ def test_a_bucket_that_is_slow_is_waited_for(bucket: S3, monkeypatch: pytest.Mon
             done.result(60)
     assert ahead <= 60, "megabytes"
     assert written == 300
+
+
+@pytest.mark.parametrize("work", ["open", "write", "list", "create"])
+def test_a_bucket_that_does_not_answer_is_given_up(bucket: S3, monkeypatch: pytest.MonkeyPatch, work: str) -> None:
+    """Arrow by itself goes on for minutes."""
+    monkeypatch.setattr("tag_tasks.folders.arrow.READ_SECONDS", 1)
+    monkeypatch.setattr("tag_tasks.folders.s3.CONFIG", CONFIG.merge(Config(read_timeout=1)))
+    folder = folder_at(bucket.uri(uuid.uuid4().hex))
+    write(folder, "job/it", b"x")
+    assert read(folder, "job/it") == b"x" and folder.list("job")
+    began = time.monotonic()
+    bucket.pause()
+    try:
+        with pytest.raises(OSError):
+            if work == "write":
+                write(folder, "job/other", b"x")
+            elif work == "create":
+                folder.create("job/verdict", b"x")
+            else:
+                getattr(folder, work)("job" if work == "list" else "job/it")
+    finally:
+        bucket.resume()
+    assert time.monotonic() - began < GIVEN_UP
