@@ -23,7 +23,7 @@ def file_system(uri: str) -> tuple[FileSystem, str]:
 
 
 def _bucket(name: str) -> S3FileSystem:
-    """A bucket, found as everybody else finds it: Arrow by itself would do so, but then try each request for minutes."""
+    """A bucket, found as everybody else finds it. Arrow would do so by itself, and then try a request for minutes."""
     endpoint = urlsplit(os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL") or "")
     region = os.environ.get("AWS_REGION") or (None if endpoint.netloc else resolve_s3_region(name))
     return S3FileSystem(

@@ -36,7 +36,7 @@ CONFIG = Config(
     read_timeout=READ_SECONDS,
     retries={"mode": "standard", "total_max_attempts": TRIES},
 )
-REFUSED = {403: errno.EACCES, 404: errno.ENOENT}
+REFUSED = {403: errno.EACCES, 404: errno.ENOENT, 409: errno.EAGAIN, 412: errno.EEXIST}
 
 
 class S3Folder:
@@ -73,9 +73,10 @@ class S3Folder:
                 with _errors():
                     self._put(name, content, IfNoneMatch="*")
                 return True
-            except _Conflict as conflict:
-                if conflict.there:
-                    return False
+            except FileExistsError:
+                return False
+            except BlockingIOError:
+                continue
         raise OSError(errno.EAGAIN, "others put it at the same moment, again and again")
 
     def replace(self, name: str, content: bytes) -> None:
@@ -160,14 +161,6 @@ class _Output:
         return self._file.closed
 
 
-class _Conflict(Exception):
-    """A conditional put was refused."""
-
-    def __init__(self, there: bool) -> None:
-        super().__init__()
-        self.there = there
-
-
 @contextmanager
 def _errors() -> Iterator[None]:
     """Raise boto3's errors as the OSErrors that everybody else's are."""
@@ -175,8 +168,6 @@ def _errors() -> Iterator[None]:
         yield
     except ClientError as error:
         status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-        if status in (409, 412):
-            raise _Conflict(there=status == 412) from error
         raise OSError(REFUSED.get(status, errno.EIO), str(error)) from error
     except BotoCoreError as error:
         raise OSError(errno.EIO, str(error)) from error

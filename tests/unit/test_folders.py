@@ -16,6 +16,7 @@ from botocore.config import Config
 
 from tag_tasks.folders import Entry, Folder, folder_at
 from tag_tasks.folders.s3 import CONFIG
+from tag_tasks.storage import is_hiccup
 from tests.e2e.lossy import lose, lossy
 from tests.s3 import BUCKET, S3
 
@@ -226,3 +227,26 @@ def test_a_bucket_that_does_not_answer_is_given_up(bucket: S3, monkeypatch: pyte
     finally:
         bucket.resume()
     assert time.monotonic() - began < GIVEN_UP
+
+
+def in_conflict(piece: bytes, before: int) -> tuple[bytes, bool]:
+    """S3 says that somebody else is at work on the same thing."""
+    if piece.startswith(b"HTTP/1.1 100"):
+        return piece, True
+    return b"HTTP/1.1 409 Conflict\r\nContent-Length: 0\r\nConnection: close\r\n\r\n", False
+
+
+@pytest.mark.parametrize("work", ["list", "remove", "replace", "create"])
+def test_a_conflict_passes(bucket: S3, monkeypatch: pytest.MonkeyPatch, work: str) -> None:
+    """Who creates asks again, since somebody may be there by then; to everybody else it is a hiccup."""
+    with lossy(int(bucket.endpoint.rpartition(":")[2])) as way:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", way.url)
+        folder = folder_at(bucket.uri(uuid.uuid4().hex))
+        way.spoil("", in_conflict)
+        if work == "create":
+            assert folder.create("job/verdict", b"x")
+            assert folder.list("job") == [Entry("verdict", 1)]
+            return
+        with pytest.raises(OSError) as raised:
+            getattr(folder, work)(*("job", b"x")[: 2 if work == "replace" else 1])
+        assert is_hiccup(raised.value)
