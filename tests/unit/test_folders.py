@@ -244,7 +244,7 @@ def test_a_conflict_passes(bucket: S3, monkeypatch: pytest.MonkeyPatch, work: st
         folder = folder_at(bucket.uri(uuid.uuid4().hex))
         way.spoil("", in_conflict)
         if work == "create":
-            assert folder.create("job/verdict", b"x")
+            assert not folder.create("job/verdict", b"x")
             assert folder.list("job") == [Entry("verdict", 1)]
             return
         with pytest.raises(OSError) as raised:
