@@ -11,6 +11,7 @@ from flask import Flask
 from tag_tasks.assets.family import orders as asset_orders
 from tag_tasks.assets.family import reader as asset_reader
 from tag_tasks.audiences.family import reader as audience_reader
+from tag_tasks.datasets.family import reader as result_reader
 from tag_tasks.datasets.tables import TABLES as DATASETS
 from tag_tasks.documents.family import reader as documents_reader
 from tag_tasks.segments.family import reader as segment_reader
@@ -97,7 +98,7 @@ def _fronts(world: World, settings: Settings) -> Sequence[Front]:
     orders = Orders(world, audience_reader(means, at_once), segment_reader(means, at_once))
     return [
         TagsFront(service, world.scheduling, tag_reader(means, at_once), settings.environment),
-        WorkersFront(service, world.scheduling, filters, means.results),
+        WorkersFront(service, world.scheduling, filters, result_reader(means, at_once)),
         TasksFront(
             service,
             limits,

@@ -7,7 +7,9 @@ from collections.abc import Sequence
 from tag_tasks.datasets.analysis import DataAnalysis, ReportGeneration
 from tag_tasks.datasets.cleanup import DataCleanup
 from tag_tasks.datasets.export import BookingsExport, PaymentsExport, ServicesExport, UsersExport
+from tag_tasks.datasets.reader import ResultReader
 from tag_tasks.means import Means
+from tag_tasks.reads import Reads
 from tagapi.jobs.task import Task
 
 
@@ -20,3 +22,8 @@ def tasks(means: Means) -> Sequence[Task]:
         DataAnalysis(*given),
         ReportGeneration(*given),
     ]
+
+
+def reader(means: Means, at_once: int) -> ResultReader:
+    """`at_once` is how many readings may wait for the storage at the same time."""
+    return ResultReader(means.results, Reads(at_once, part="The storage of results"))

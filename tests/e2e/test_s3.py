@@ -8,6 +8,7 @@ import json
 import shutil
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -21,7 +22,7 @@ from tagapi.client import Client as Library
 from tests.e2e import oracle
 from tests.e2e.conftest import served
 from tests.e2e.export_client import found
-from tests.e2e.server import ROOT, Server, run_python, until
+from tests.e2e.server import ROOT, Client, Server, run_python, until
 from tests.e2e.test_tasks_audiences import sync
 from tests.e2e.test_workers_results import WORKERS, create, done
 from tests.s3 import BUCKET, S3, as_user, s3
@@ -31,6 +32,7 @@ ALL_TAGS = list(range(1, 9))
 MOST_REQUESTS = 12
 """Of the table of memberships, for a job of two users that changes one."""
 SERVICE = "/api/tasks/service"
+DOWNLOADS = 24  # more than there are threads
 AT_ONCE = 1.0  # seconds that an answer may take which waits for nobody
 
 
@@ -125,6 +127,27 @@ def test_no_request_of_a_client_waits_for_the_bucket(in_bucket: Server, s3_serve
     finally:
         s3_server.resume()
     assert in_bucket.wait(new, seconds=110)["status"] == "completed"
+
+
+def test_downloads_that_hang_hold_nobody_else(in_bucket: Server, s3_server: S3) -> None:
+    job = done(in_bucket, "services_export")
+    path = f"{WORKERS}{job['id']}/result/"
+
+    def download(_: int) -> int:
+        with Client(in_bucket.url) as client:
+            return client.get(path).status_code
+
+    with ThreadPoolExecutor(DOWNLOADS) as pool:
+        s3_server.pause()
+        try:
+            answers = [pool.submit(download, number) for number in range(DOWNLOADS)]
+            until(lambda: any(answer.done() for answer in answers), "some are refused", AT_ONCE * 5)
+            took = [seconds(in_bucket, "/health/live") for _ in range(10)]
+            assert max(took) < AT_ONCE, took
+            assert {answer.result(30) for answer in answers} == {503}
+        finally:
+            s3_server.resume()
+    until(lambda: in_bucket.get(path).status_code == 200, "it can be had again")
 
 
 @pytest.mark.parametrize("form", ["csv", "parquet", "xlsx"])
