@@ -19,7 +19,7 @@ from contextlib import contextmanager, suppress
 from typing import BinaryIO
 
 from tag_tasks.datasets.staged import StagedFile
-from tag_tasks.folders import Folder
+from tag_tasks.folders import Entry, Folder
 from tag_tasks.storage import storage_errors
 from tagapi.jobs.errors import Transient
 
@@ -173,20 +173,19 @@ class ResultFolder:
         """
         if last < first:
             return {}
-        told = self._told(job_id)
+        found = self._folder.list(job_id)
+        told, written = _verdicts(found), {entry.name for entry in found if entry.size is None}
         for epoch in range(first, last + 1):
-            if epoch not in told:
+            if new := epoch not in told:
                 self._folder.make(job_id)
                 mine = self._folder.create(_verdict(job_id, epoch), b"")
                 told[epoch] = not mine and self._told(job_id).get(epoch, False)
-            if not told[epoch]:
+            if not told[epoch] and (new or str(epoch) in written):
                 self._folder.remove(f"{job_id}/{epoch}")
         return told
 
     def _told(self, job_id: str) -> dict[int, bool]:
-        """Of each attempt that has a verdict whether it has published, by epoch."""
-        files = [entry for entry in self._folder.list(job_id) if entry.size is not None]
-        return {_epoch_of(entry.name): _epoch_of(entry.name) == EARLIER or entry.size != 0 for entry in files}
+        return _verdicts(self._folder.list(job_id))
 
 
 class Published:
@@ -236,6 +235,12 @@ class Staged:
         """See `ResultFolder.publish`. All files are written, closed and synced."""
         self.asked = True
         self._results.publish(self._name)
+
+
+def _verdicts(found: Iterable[Entry]) -> dict[int, bool]:
+    """Of each attempt that has a verdict in the job's folder whether it has published, by epoch."""
+    files = [entry for entry in found if entry.size is not None]
+    return {_epoch_of(entry.name): _epoch_of(entry.name) == EARLIER or entry.size != 0 for entry in files}
 
 
 def _verdict(job_id: str, epoch: int) -> str:

@@ -6,6 +6,7 @@ import errno
 import hashlib
 import os
 import uuid
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from tag_tasks.datasets.results import STAGING, VERDICT, ResultFolder, Staged, T
 from tag_tasks.folders import Folder, folder_at
 from tag_tasks.folders.s3 import CONFIG
 from tagapi.jobs.errors import TaskFailed, Transient
+from tests.e2e.server import until
 from tests.s3 import S3
 
 JOB = str(uuid.UUID(int=1))
@@ -164,6 +166,18 @@ def test_what_was_published_is_withdrawn_by_a_later_attempt_alone(results: Resul
     assert read(results) is None and left(folder) == []
     publish(results, epoch=2, text="second")
     assert read(results) == "second"
+
+
+def test_what_is_known_of_many_attempts_is_asked_for_once(bucket: S3) -> None:
+    results = ResultFolder(folder_at(bucket.uri(uuid.uuid4().hex)))
+    assert not results.find(JOB, 59)
+    asked = Counter[str]()
+    with bucket.counting(asked):
+        assert not results.find(JOB, 59)
+        publish(results, epoch=60)
+        assert results.find(JOB, 60)
+        until(lambda: any(path.endswith(f"{JOB}/60.verdict") for _, path in bucket.requests()), "it is written down")
+    assert 0 < asked.total() <= 15, asked
 
 
 class Disk:
