@@ -12,6 +12,7 @@ from __future__ import annotations
 import errno
 import io
 import os
+import re
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -36,6 +37,8 @@ CONFIG = Config(
     read_timeout=READ_SECONDS,
     retries={"mode": "standard", "total_max_attempts": TRIES},
 )
+REGIONAL = CONFIG.merge(Config(s3={"addressing_style": "virtual"}))
+AMAZON = re.compile(r"\.amazonaws\.com(\.cn)?$")
 REFUSED = {403: errno.EACCES, 404: errno.ENOENT, 409: errno.EAGAIN, 412: errno.EEXIST}
 
 
@@ -56,7 +59,10 @@ class S3Folder:
     def _client(self) -> Any:
         with self._making:  # sessions of boto3 are not safe to share, its clients are
             # Everybody else reads AWS_REGION; boto3 by itself does not.
-            return boto3.session.Session(region_name=os.environ.get("AWS_REGION")).client("s3", config=CONFIG)
+            session = boto3.session.Session(region_name=os.environ.get("AWS_REGION"))
+            client = session.client("s3", config=CONFIG)
+            # Its links would lead to the host of all regions, which younger ones do not have, nor young buckets.
+            return session.client("s3", config=REGIONAL) if AMAZON.search(client.meta.endpoint_url) else client
 
     def make(self, folder: str) -> None:
         """There is nothing to make."""

@@ -9,6 +9,7 @@ import threading
 import time
 import uuid
 from concurrent.futures import ThreadPoolExecutor, wait
+from urllib.parse import urlsplit
 
 import pytest
 import requests
@@ -21,6 +22,7 @@ from tests.e2e.lossy import lose, lossy
 from tests.s3 import BUCKET, S3
 
 RACERS = 8
+REGIONAL_HOST = "s3.eu-south-2.amazonaws.com"
 MILLION = 1_000_000
 GIVEN_UP = 60.0  # seconds
 
@@ -131,6 +133,15 @@ def test_only_a_bucket_has_links(folder: Folder, place: str) -> None:
     assert (answer.status_code, answer.content) == (206, b",b")
     assert answer.headers["Content-Type"] == "text/csv; charset=utf-8"
     assert answer.headers["Content-Disposition"] == 'attachment; filename="it.csv"'
+
+
+@pytest.mark.parametrize("name", ["lake", "the.lake"])
+def test_a_link_leads_to_the_region_of_the_bucket(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """The host of all regions knows only the old ones, and sends on to others what was signed for itself."""
+    for key, value in {"REGION": "eu-south-2", "ACCESS_KEY_ID": "AKIDEXAMPLE", "SECRET_ACCESS_KEY": "secret"}.items():
+        monkeypatch.setenv(f"AWS_{key}", value)
+    url = folder_at(f"s3://{name}/x").link("it.csv", 60, "it.csv", "text/csv")
+    assert url is not None and urlsplit(url).hostname in (f"{name}.s3.eu-south-2.amazonaws.com", REGIONAL_HOST)
 
 
 def test_a_missing_bucket_and_a_refusal_stay_and_a_hiccup_does_not(bucket: S3, monkeypatch: pytest.MonkeyPatch) -> None:
