@@ -262,6 +262,8 @@ def is_sent_on(server: Server, s3_server: S3, folder: Path) -> None:
     sent_on = server.get(path)
     assert sent_on.status_code == 307 and sent_on.headers["Cache-Control"] == "no-store"
     assert sent_on.headers["Location"].startswith(s3_server.endpoint)
+    head = server.request("HEAD", path)  # a link is signed for GET, and nothing else
+    assert head.status_code == 200 and head.headers["ETag"]
     there = requests.get(sent_on.headers["Location"], timeout=10)
     assert there.headers["Content-Disposition"] == 'attachment; filename="services_export.csv"'
     through = server.get(path, link="false")
@@ -269,3 +271,4 @@ def is_sent_on(server: Server, s3_server: S3, folder: Path) -> None:
     with Library(server.url) as library:
         file = library.jobs.get(job["task_id"]).download(folder / "out.csv")
     assert file.read_bytes() == there.content
+    assert "Signature" not in server.log_file.read_text() + server.output.read_text()

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, BinaryIO, ClassVar, Protocol
 
-from flask import Response
+from flask import Response, request
 
 from tagapi.auth import Principal
 from tagapi.jobs.errors import NotFoundInData
@@ -120,14 +120,14 @@ class WorkersFront(Front):
         return self.service.submit(task, arguments, request_id=request_id(), **asking)
 
     def send_result(self, job: Job, link: bool) -> Response:
-        """The job's file, or a link to where it lies, where there are such and they are wanted.
+        """The job's file, or a link to where it lies, where there are such and they are wanted; links are for GET alone.
 
         Raises ResultNotReady, NoResult, or NotFoundInData where it is gone.
         """
         told = result_file(job)
         name, content_type = told["name"], told["content_type"]
         published = self.results.published(job.id)
-        if published is not None and link and (url := published.link(name, content_type)):
+        if published is not None and link and request.method == "GET" and (url := published.link(name, content_type)):
             return lead_to(url)
         file = None if published is None else published.open(name)
         if file is None:
