@@ -20,7 +20,7 @@ from typing import BinaryIO
 
 from tag_tasks.datasets.staged import StagedFile
 from tag_tasks.folders import Entry, Folder
-from tag_tasks.storage import storage_errors
+from tag_tasks.storage import is_hiccup, storage_errors
 from tagapi.jobs.errors import Transient
 
 log = logging.getLogger(__name__)
@@ -143,11 +143,16 @@ class ResultFolder:
         return None if published is None else published.open(name)
 
     def remove(self, job_ids: Iterable[str]) -> None:
-        """Remove whatever there is of these jobs. A job without files is no error."""
+        """Remove whatever there is of these jobs. A job without files is no error.
+
+        Raises Transient where the storage hesitates: whoever forgets the jobs then leaves files of which nobody knows.
+        """
         for job_id in job_ids:
             try:
                 self._folder.remove(_plain(job_id))
             except (OSError, ValueError) as error:
+                if isinstance(error, OSError) and is_hiccup(error):
+                    raise Transient(reason=f"results cannot be removed: {_reason(error)}") from error
                 log.warning("result_not_removed", extra={"job": job_id, "error": str(error)})
 
     def sweep(self, ended: Callable[[str], bool]) -> None:

@@ -262,6 +262,18 @@ def test_removed_results_are_gone_and_others_are_not(results: ResultFolder) -> N
     results.remove([JOB])
 
 
+def test_what_cannot_be_removed_now_is_told_so_that_its_job_is_not_forgotten(
+    bucket: S3, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = bucket.uri(uuid.uuid4().hex)
+    publish(ResultFolder(folder_at(place)))
+    with monkeypatch.context() as patch:
+        patch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+        with pytest.raises(Transient, match=r"^results cannot be removed: "):
+            ResultFolder(folder_at(place)).remove([JOB, OTHER])
+    assert read(ResultFolder(folder_at(place))) == "a,b"
+
+
 def test_who_publishes_what_was_removed_comes_too_late(tmp_path: Path) -> None:
     results = ResultFolder(folder_at(str(tmp_path)))
     with results.stage(f"{JOB}-1") as staged:

@@ -120,7 +120,7 @@ class WorkersFront(Front):
         return self.service.submit(task, arguments, request_id=request_id(), **asking)
 
     def send_result(self, job: Job, link: bool) -> Response:
-        """The job's file, or a link to where it lies, where there are such and they are wanted; links are for GET alone.
+        """The job's file, or a link to where it lies, where there are such and they are wanted, and it is a GET.
 
         Raises ResultNotReady, NoResult, or NotFoundInData where it is gone.
         """
