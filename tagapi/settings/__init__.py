@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -139,8 +140,8 @@ def _fill_registry(registry: dict[str, Any], folder: Any) -> None:
 
 
 def absolute(path: str) -> str:
-    """A path as everyone may use it, wherever they stand; a URI as it is."""
-    return path if "://" in path else str(Path(path).absolute())
+    """A path as everyone may use it, wherever they stand; a URI as it is, but for slashes at its end."""
+    return re.sub(r"(?<=[^:/])/+\Z", "", path) if "://" in path else str(Path(path).absolute())
 
 
 def _first_problem(where: str, messages: Any) -> str:

@@ -36,6 +36,9 @@ URL = r"(https://[^\s/?#@]+|http://(127\.0\.0\.1|localhost|\[::1\])(:\d+)?)(/[^\
 """Tokens go there: only what stays on this machine may be unencrypted."""
 ADDRESS = "an https address, or an http one of this machine"
 SERVERS = r"([0-9.]+|\[[0-9A-Fa-f:.]+\])?(:\d{1,5})?(, ?([0-9.]+|\[[0-9A-Fa-f:.]+\])(:\d{1,5})?)*"
+PREFIXED = r"s3://[A-Za-z0-9.-]+(/[A-Za-z0-9!_.'()=+-]+)"
+"""Whatever else a name has, some of those who read and write there take it for something else."""
+PLACE = "a folder, or s3://bucket/prefix of letters, digits and !_.'()=+- between single slashes"
 LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 MEMORY = "memory://"
 SQLITE = "sqlite:///"
@@ -129,9 +132,9 @@ SECTIONS: Mapping[str, fields.Nested] = {
     ),
     "data": _section(
         Data,
-        dir=_text(),
-        user_tags=_text(),
-        results=_form(r"(?!.*://).+|s3://[^/]+/.+", "a folder, local or shared, or s3://bucket/prefix"),
+        dir=_form(rf"(?!s3://).+|{PREFIXED}*", PLACE),
+        user_tags=_form(rf"(?!s3://).+|{PREFIXED}+", PLACE),
+        results=_form(rf"(?!.*://).+|{PREFIXED}+", PLACE),
         sources=fields.Dict(_text(), _TABLE, required=True),
     ),
     "logs": _section(

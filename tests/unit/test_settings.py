@@ -85,6 +85,22 @@ def test_results_may_lie_in_a_bucket_below_a_prefix() -> None:
         assert "data.results" in refusal(TAGAPI_DATA__RESULTS=elsewhere)
 
 
+def test_a_prefix_is_one_that_everybody_who_reads_there_takes_for_the_same() -> None:
+    jobs = {"TAGAPI_REGISTRY__URL": "redis://redis"}
+    data = local(TAGAPI_DATA__DIR="s3://bucket/tags/", TAGAPI_DATA__RESULTS="s3://bucket/a/b=c/", **jobs).data
+    assert (data.dir, data.user_tags, data.results) == (
+        "s3://bucket/tags",
+        "s3://bucket/tags/user_tags",
+        "s3://bucket/a/b=c",
+    )
+    for odd in ("a//b", "a b", "a%20b", "\u00fc", "a?b=c", "a#b", "/a"):
+        for key in ("DIR", "USER_TAGS", "RESULTS"):
+            told = refusal(**{f"TAGAPI_DATA__{key}": f"s3://bucket/{odd}", **jobs})
+            assert told.startswith(f"data.{key.lower()}: must be a folder, or s3://"), told
+    for nowhere in ("s3://", "s3:///", "s3:///tags"):
+        assert refusal(TAGAPI_DATA__DIR=nowhere, **jobs).startswith("data.dir: must be")
+
+
 def test_another_s3_is_told_to_whoever_speaks_to_it() -> None:
     storage = local(TAGAPI_STORAGE__REGION="eu-west-1", TAGAPI_STORAGE__ENDPOINT="http://127.0.0.1:9000").storage
     told = {"AWS_REGION": "eu-west-1", "AWS_ENDPOINT_URL": "http://127.0.0.1:9000", "AWS_ALLOW_HTTP": "true"}
