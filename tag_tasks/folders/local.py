@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import uuid
@@ -13,6 +14,7 @@ from typing import BinaryIO
 from tag_tasks.folders.folder import Entry, Output
 
 BUFFER = 1 << 20  # bytes collected before they are written
+WITHOUT_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS)
 PARTIAL = ".partial-"  # begins the names of files that are not whole yet
 
 
@@ -25,7 +27,11 @@ class LocalFolder:
     def make(self, folder: str) -> None:
         path = self._path / folder
         path.mkdir(parents=True, exist_ok=True)
-        _sync(path.parent)
+        while path != self._path:  # also what somebody else has just made: they may have died before this
+            path = path.parent
+            _sync(path)
+        with suppress(PermissionError):  # what it lies in may be somebody else's
+            _sync(self._path.parent)
 
     def write(self, name: str) -> Output:
         return (self._path / name).open("wb", BUFFER)
@@ -41,6 +47,10 @@ class LocalFolder:
             target.hardlink_to(partial)
         except FileExistsError:
             return False
+        except OSError as error:
+            if error.errno in WITHOUT_LINKS:
+                raise OSError(error.errno, "hard links are not permitted there, or not known") from error
+            raise
         finally:
             partial.unlink(missing_ok=True)
             _sync(target.parent)  # also of somebody else's: they may have died before this
@@ -48,7 +58,12 @@ class LocalFolder:
 
     def replace(self, name: str, content: bytes) -> None:
         target = self._path / name
-        self._partial(target, content).replace(target)
+        partial = self._partial(target, content)
+        try:
+            partial.replace(target)
+        except OSError:
+            partial.unlink(missing_ok=True)
+            raise
         _sync(target.parent)
 
     def open(self, name: str) -> BinaryIO | None:
@@ -85,10 +100,14 @@ class LocalFolder:
     def _partial(target: Path, content: bytes) -> Path:
         """A file beside the target, with this content, on disk."""
         partial = target.with_name(f"{PARTIAL}{uuid.uuid4().hex}")
-        with partial.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
+        try:
+            with partial.open("wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError:
+            partial.unlink(missing_ok=True)
+            raise
         return partial
 
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import errno
 import json
 import os
+import resource
 import threading
 import time
 import uuid
 from concurrent.futures import ThreadPoolExecutor, wait
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
@@ -261,3 +263,52 @@ def test_a_conflict_passes(bucket: S3, monkeypatch: pytest.MonkeyPatch, work: st
         with pytest.raises(OSError) as raised:
             getattr(folder, work)(*("job", b"x")[: 2 if work == "replace" else 1])
         assert is_hiccup(raised.value)
+
+
+@pytest.mark.parametrize("work", ["create", "replace"])
+def test_a_full_disk_keeps_nothing_of_what_it_could_not_take(tmp_path: Path, work: str) -> None:
+    folder = folder_at(str(tmp_path))
+    bounds = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10, bounds[1]))
+    try:
+        with pytest.raises(OSError) as raised:
+            getattr(folder, work)("it", bytes(100))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, bounds)
+    assert raised.value.errno == errno.EFBIG
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_cannot_be_put_in_its_place_goes_away(tmp_path: Path) -> None:
+    folder = folder_at(str(tmp_path))
+    folder.make("it")
+    with pytest.raises(IsADirectoryError):
+        folder.replace("it", b"x")
+    assert [path.name for path in tmp_path.iterdir()] == ["it"]
+
+
+@pytest.mark.parametrize("code", [errno.EPERM, errno.EOPNOTSUPP])
+def test_a_disk_without_hard_links_is_told_as_such(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int) -> None:
+    def link(*_: object, **__: object) -> None:
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(os, "link", link)
+    with pytest.raises(OSError, match="hard links are not permitted there") as raised:
+        folder_at(str(tmp_path)).create("it", b"x")
+    assert raised.value.errno == code and list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_outlasts_a_power_cut_with_those_that_it_is_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A name is kept by the folder that it is in, so that has to be synced."""
+    synced = set[str]()
+    fsync = os.fsync
+
+    def watched(handle: int) -> None:
+        synced.add(str(Path(f"/proc/self/fd/{handle}").readlink()))
+        fsync(handle)
+
+    monkeypatch.setattr(os, "fsync", watched)
+    folder_at(str(tmp_path / "results")).make("job/1")
+    assert synced == {str(path) for path in (tmp_path, tmp_path / "results", tmp_path / "results" / "job")}
