@@ -102,7 +102,8 @@ class Job:
             raise
 
     def retry(self, *, force: bool = False, key: str | None = None) -> Job:
-        """The job that does the same again, of one that did not succeed; with `force`, of any. It has one such job."""
+        """The job that does the same again, of one that did not succeed: it has one such job. With `force`, of one that
+        did, too: that has one for each key."""
         path = f"/api/tasks/retry/{segment(self.id)}"
         return job_from(self._transport, path, None, key, params={"force": force or None})
 
