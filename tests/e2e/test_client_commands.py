@@ -90,6 +90,22 @@ def test_an_export_is_fetched(variables: dict[str, str], tmp_path: Path) -> None
     assert out.read_bytes() == content_of("bookings_export.xlsx")
 
 
+def test_of_two_downloads_to_one_place_the_second_says_so(
+    variables: dict[str, str], client: Client, tmp_path: Path
+) -> None:
+    job, out, second = client.workers.run("bookings_export"), tmp_path / "bookings.csv", []
+    job.wait()
+
+    def begun(done: int, of: int) -> None:
+        if not second:
+            second.append(run(variables, "jobs", "download", job.id, "--out", str(out)))
+
+    assert job.download(out, begun) == out
+    assert (second[0].exit_code, second[0].stderr) == (BROKEN, f"another download writes {out} just now\n")
+    assert out.read_bytes() == content_of("bookings_export.csv")
+    assert [one.name for one in tmp_path.iterdir()] == [out.name]
+
+
 def test_a_report_is_opened(variables: dict[str, str], tmp_path: Path) -> None:
     seen = tmp_path / "seen"
     viewer = tmp_path / "viewer"
