@@ -72,7 +72,7 @@ $(VENV)/dev.stamp: requirements/dev.lock | $(VENV)/uv.stamp
 # The command line, of this folder as it is: nothing is copied, so nothing has to be installed again.
 $(BIN)/tagapi: Makefile | $(VENV)/run.stamp
 	@printf '#!%s\n%s\n' "$(abspath $(BIN))/python" \
-	  'import sys; sys.path.insert(0, "$(CURDIR)"); from tagapi.client.commands.main import main; main()' > $@
+	  'import sys; sys.path.insert(0, "$(CURDIR)"); from tagapi.client.__main__ import main; main()' > $@
 	@chmod +x $@
 
 define install

@@ -7,11 +7,13 @@ import ipaddress
 import logging
 import math
 import os
+import resource
 import signal
 import socket
 import sys
 import warnings
 from collections.abc import Sequence
+from contextlib import suppress
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
@@ -27,6 +29,7 @@ from tagapi.serving.limits import Limits
 from tagapi.settings import ENVIRONMENTS, Settings, SettingsError, load_settings
 
 LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
+MOST_FILES = 65_536  # enough, and some libraries make a table of as many as may be
 LEAVING_SECONDS = 15  # after the drain, to let go of what still runs; then the worker is killed
 
 
@@ -132,10 +135,20 @@ def main(
         configure_logs(Path(settings.logs.dir), settings.logs.level, settings.logs.max_bytes)
     except OSError as error:
         raise click.ClickException(f"logs.dir: cannot be written: {error}") from None
+    _open_as_many_files_as_allowed()
     if debug:
         _serve_debug(settings, host, port)
     else:
         Server(settings, host, port).run()
+
+
+def _open_as_many_files_as_allowed() -> None:
+    """Connections and deliveries together may pass the 1024 that are usual, and may be raised by whoever starts it."""
+    enough, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = MOST_FILES if most == resource.RLIM_INFINITY else min(most, MOST_FILES)
+    if enough != resource.RLIM_INFINITY and enough < wanted:
+        with suppress(OSError, ValueError):  # some systems say that there is no limit, and have one
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, most))
 
 
 def _check(settings: Settings) -> None:

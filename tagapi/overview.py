@@ -36,17 +36,21 @@ class Overview:
     """Attempts at once, by lane, of each process."""
     facts: Callable[[], Mapping[str, Any]]
     """Of this process: `version`, `spark`, `registry`."""
+    processes: int
+    """On this machine; of others, those are known that run something."""
     credits: Callable[[str], Mapping[str, Any]] | None
     """What an owner has used of the month's credits: `used`, `total` and `next`; None where there is no limit."""
 
     def now(self, owner: str | None, caller: str) -> Mapping[str, Any]:
         """As this process sees it. `owner` is whose schedules are meant; None for everybody's."""
         active = self.registry.active()
+        workers = Counter(job.worker for job in active if job.worker is not None)
         return {
             **self.facts(),
             "at": self.registry.now(),
             "lanes": [self._lane(lane, slots, active) for lane, slots in self.lanes.items()],
-            "workers": Counter(job.worker for job in active if job.worker is not None),
+            "workers": workers,
+            "processes": max(self.processes, len(workers)),
             "schedules": self._schedules(owner),
             "pushes": {"open": self.pushes.open, "most": self.pushes.most},
             "credits": self._credits(caller),

@@ -136,7 +136,13 @@ class World:
         """What there is to see of it."""
         lanes, limited = _lanes(self.settings.jobs), self.settings.export.credits_monthly > 0
         return Overview(
-            self.registry, self.scheduling, self.hub, lanes, self.facts, credits=credits if limited else None
+            self.registry,
+            self.scheduling,
+            self.hub,
+            lanes,
+            self.facts,
+            self.settings.server.workers,
+            credits=credits if limited else None,
         )
 
     def facts(self) -> Mapping[str, Any]:

@@ -17,6 +17,7 @@ from typing import BinaryIO
 
 import requests
 
+from tagapi.client.alone import is_alone
 from tagapi.client.errors import DownloadBroken, Stranger, Unreachable
 from tagapi.client.transport import Pauses, Transport
 
@@ -47,11 +48,16 @@ def download(transport: Transport, path: str, to: Path, progress: Tell | None = 
         raise FileExistsError(f"{target} is there, and is no file")
     target = target.resolve() if target.is_symlink() else target
     part = target.with_name(f".{target.name}.{remote.sha256[:16]}.part")
-    for _ in range(ROUNDS):
-        _fetch(transport, remote, part, progress or (lambda done, of: None))
-        if _sha256(part) == remote.sha256:
-            part.replace(target)
-            return target
+    with part.open("ab") as file:
+        if not is_alone(file, part):
+            raise BlockingIOError(f"another download writes {target} just now")
+        for _ in range(ROUNDS):
+            _fetch(transport, remote, file, progress or (lambda done, of: None))
+            if _sha256(part) == remote.sha256:
+                part.replace(target)
+                return target
+            file.truncate(0)
+            file.seek(0)
         part.unlink()
     raise DownloadBroken(f"{remote.name} arrived {ROUNDS} times with another SHA-256 than {remote.sha256}")
 
@@ -82,22 +88,21 @@ def _name(disposition: str) -> str:
     return plain.lstrip(".") or "result"
 
 
-def _fetch(transport: Transport, remote: Remote, part: Path, progress: Tell) -> None:
+def _fetch(transport: Transport, remote: Remote, file: BinaryIO, progress: Tell) -> None:
     """Until all bytes are there. Patience is measured from the last one that came."""
     pauses, before = Pauses(transport.patience), -1
-    with part.open("ab") as file:
-        while (have := file.tell()) != remote.size:
-            if have > remote.size:
-                file.truncate(0)
-                file.seek(0)
-                continue
-            if have > before:
-                pauses, before = Pauses(transport.patience), have
-            else:
-                pauses.wait(Unreachable(f"the download of {remote.name} breaks off again and again"))
-            _fetch_some(transport, remote, file, progress)
-        file.flush()
-        os.fsync(file.fileno())
+    while (have := file.tell()) != remote.size:
+        if have > remote.size:
+            file.truncate(0)
+            file.seek(0)
+            continue
+        if have > before:
+            pauses, before = Pauses(transport.patience), have
+        else:
+            pauses.wait(Unreachable(f"the download of {remote.name} breaks off again and again"))
+        _fetch_some(transport, remote, file, progress)
+    file.flush()
+    os.fsync(file.fileno())
 
 
 def _fetch_some(transport: Transport, remote: Remote, file: BinaryIO, progress: Tell) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 from tagapi.client import downloads
 from tagapi.client.errors import Conflict, JobCancelled, JobFailed, JobNotFinished, NotFound
 from tagapi.client.following import TimeIsUp, follow
-from tagapi.client.transport import REPLAYED, Transport, new_key, segment
+from tagapi.client.transport import REPLAYED, Transport, Trouble, new_key, segment
 from tagapi.client.values import FAILURE, REVOKED, SUCCESS, Event, JobStatus, Progress
 
 
@@ -55,22 +55,32 @@ class Job:
             raise JobCancelled("the job was cancelled", status)
         raise JobNotFinished(f"the job is {status.status}", status)
 
-    def wait(self, progress: Callable[[Progress], object] | None = None, timeout: float | None = None) -> Any:
+    def wait(
+        self,
+        progress: Callable[[Progress], object] | None = None,
+        timeout: float | None = None,
+        trouble: Trouble | None = None,
+    ) -> Any:
         """What came of it, once it has ended; `progress` is called with each change on the way.
 
-        Goes on across restarts of the service. Raises JobFailed, JobCancelled; JobNotFinished after `timeout` seconds.
+        Goes on across restarts of the service: `trouble` is called with what went wrong before each further try, and
+        with None once it answers again. Raises JobFailed, JobCancelled; JobNotFinished after `timeout` seconds.
         """
+        with self._transport.telling(trouble):
+            try:
+                self._told(progress, timeout)
+            except TimeIsUp:
+                status = self.status()
+                if not status.finished:
+                    raise JobNotFinished(f"the job is {status.status} after {timeout:g} s", status) from None
+            return self.result
+
+    def _told(self, progress: Callable[[Progress], object] | None, timeout: float | None) -> None:
         seen = Progress()
-        try:
-            for event in self._follow(0, timeout):
-                seen = seen.after(event)
-                if progress is not None:
-                    progress(seen)
-        except TimeIsUp:
-            status = self.status()
-            if not status.finished:
-                raise JobNotFinished(f"the job is {status.status} after {timeout:g} s", status) from None
-        return self.result
+        for event in self._follow(0, timeout):
+            seen = seen.after(event)
+            if progress is not None:
+                progress(seen)
 
     def events(self, after: int = 0) -> Iterator[Event]:
         """What happened to it and what happens, each event once, to the last; from the one behind number `after` on."""
@@ -92,7 +102,8 @@ class Job:
             raise
 
     def retry(self, *, force: bool = False, key: str | None = None) -> Job:
-        """The job that does the same again, of one that did not succeed; with `force`, of any. It has one such job."""
+        """The job that does the same again, of one that did not succeed: it has one such job. With `force`, of one that
+        did, too: that has one for each key."""
         path = f"/api/tasks/retry/{segment(self.id)}"
         return job_from(self._transport, path, None, key, params={"force": force or None})
 

@@ -11,7 +11,8 @@ import re
 import ssl
 import time
 import uuid
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, urlsplit
@@ -59,12 +60,17 @@ def segment(text: object) -> str:
     return quote(str(text), safe="")
 
 
+Trouble = Callable[[Refused | Unreachable | None], object]
+"""Called before each further try with what went wrong, and with None once the service has answered after all."""
+
+
 class Pauses:
     """How long to wait before the next try; raises what went wrong once patience is at its end."""
 
-    def __init__(self, seconds: float) -> None:
+    def __init__(self, seconds: float, tell: Trouble = lambda error: None) -> None:
         self._until = time.monotonic() + seconds
         self._tries = 0
+        self._tell = tell
 
     def wait(self, error: Refused | Unreachable, at_least: float | None = None) -> None:
         pause = min(LONGEST_PAUSE, FIRST_PAUSE * 2**self._tries) * random.uniform(0.5, 1.0)
@@ -72,6 +78,7 @@ class Pauses:
         self._tries += 1
         if time.monotonic() + pause > self._until:
             raise error
+        self._tell(error)
         time.sleep(pause)
 
 
@@ -104,11 +111,27 @@ class Transport:
         self.url = url.rstrip("/")
         self.patience = patience
         self._answered = False
+        self._tell: Trouble | None = None
+        self._troubled = False
         self._session = requests.Session()
         self._auth = Bearer(token)
 
     def close(self) -> None:
         self._session.close()
+
+    @contextmanager
+    def telling(self, tell: Trouble | None) -> Iterator[None]:
+        """Meanwhile, who wants to know hears when the service does not answer, and when it does again."""
+        before, self._tell, self._troubled = self._tell, tell, False
+        try:
+            yield
+        finally:
+            self._tell, self._troubled = before, False
+
+    def _trouble(self, error: Refused | Unreachable | None) -> None:
+        if self._tell is not None and (error is not None or self._troubled):
+            self._tell(error)
+        self._troubled = error is not None
 
     def read(self, method: str, path: str, **more: Any) -> Json:
         """The JSON object of an answer that went well."""
@@ -143,7 +166,7 @@ class Transport:
             requests.Request(method, f"{self.url}{path}", json=body, params=_given(params), headers=given)
         )
         patience = min(patience, self.patience)
-        pauses = Pauses(patience if self._answered else min(patience, FIRST_PATIENCE))
+        pauses = Pauses(patience if self._answered else min(patience, FIRST_PATIENCE), self._trouble)
         lost = False
         while True:
             answer = self._once(asked, stream, read_seconds)
@@ -154,12 +177,14 @@ class Transport:
                 pauses.wait(answer.error)
                 continue
             if not self._answered:
-                self._answered, pauses = True, Pauses(patience)
+                self._answered, pauses = True, Pauses(patience, self._trouble)
             if answer.status_code < 300:
+                self._trouble(None)
                 return answer
             refused = self._refused(answer)
             refused.after_loss = lost
             if not again or answer.status_code not in TRIED_AGAIN or refused.code in at_once:
+                self._trouble(None)
                 raise refused
             pauses.wait(refused, refused.retry_after)
 

@@ -112,8 +112,13 @@ class JobService:
         except (QueueFull, OwnerQueueFull):  # a known key comes before the bounds
             return None
 
-    def retry(self, job_id: str, *, by: str, force: bool = False, request_id: str | None = None) -> Added:
-        """Do a finished job again, as a new job of whoever asks. A job is done again once: later ones hear of the same.
+    def retry(
+        self, job_id: str, *, by: str, force: bool = False, key: str | None = None, request_id: str | None = None
+    ) -> Added:
+        """Do a finished job again, as a new job of whoever asks.
+
+        One that did not succeed is done again once: whoever asks later hears of the same. One that did is done again
+        once for each key.
 
         Raises JobNotFound; NotRetryable for a job that has not finished, or has succeeded and is not to be forced;
         and what `submit` raises.
@@ -132,7 +137,10 @@ class JobService:
             retry_of=job_id,
             kept_before=None if job.state is JobState.SUCCEEDED else job.kept or job.request.kept_before,
         )
-        return self._admit(request, IdempotencyKey(owner="", route="retry", value=job_id))  # no principal has no name
+        scoped = IdempotencyKey(owner="", route="retry", value=job_id)  # no principal has no name
+        if key is not None and job.state is JobState.SUCCEEDED:
+            scoped = IdempotencyKey(owner=by, route=f"retry/{job_id}", value=key)
+        return self._admit(request, scoped)
 
     def _admit(self, request: Request, key: IdempotencyKey | None) -> Added:
         if not self.accepting:

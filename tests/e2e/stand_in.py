@@ -302,7 +302,9 @@ class World:
         self.live = Live(self._hub, self._watch)
         facts = {"version": "0", "spark": "ready", "registry": registry.describe()}
         nobody = NoDocuments().credits
-        self.overview = Overview(registry, self.scheduling, self._hub, lanes, lambda: facts, nobody)
+        self.overview = Overview(
+            registry, self.scheduling, self._hub, lanes, lambda: facts, settings.server.workers, nobody
+        )
         self._executor.start()
         self._watch.start()
         self._hub.start()

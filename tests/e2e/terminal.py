@@ -44,6 +44,16 @@ class Terminal:
         """Ctrl-C."""
         self._process.send_signal(signal.SIGINT)
 
+    def interrupt_until(self, text: str) -> None:
+        """The same, once more where nobody heard: Python may just be about to wait for a line."""
+        deadline = time.monotonic() + PATIENCE
+        while text not in self.shown:
+            if time.monotonic() > deadline:
+                raise Late(f"{text!r} is not shown, but {self.shown!r}")
+            self.interrupt()
+            while text not in self.shown and select.select([self._handle], [], [], 1.0)[0] and self._read():
+                pass
+
     def end(self) -> int:
         """The exit code, once everything was shown."""
         while self._read():

@@ -24,7 +24,7 @@ import tagapi
 import tagapi.client
 from tagapi.client import Client
 from tagapi.client.commands.main import main
-from tests.e2e.said import saying
+from tests.e2e.said import Said, saying
 from tests.e2e.scripts import PHASES
 from tests.e2e.server import ROOT, Server, until
 from tests.e2e.stand_in import FAILS, REASON, RUNS, content_of
@@ -88,6 +88,22 @@ def test_an_export_is_fetched(variables: dict[str, str], tmp_path: Path) -> None
     result = run(variables, "export", "bookings", "--format", "xlsx", "--filter", "status=confirmed", "--out", str(out))
     assert (result.exit_code, result.stdout) == (DONE, f"{out}\n")
     assert out.read_bytes() == content_of("bookings_export.xlsx")
+
+
+def test_of_two_downloads_to_one_place_the_second_says_so(
+    variables: dict[str, str], client: Client, tmp_path: Path
+) -> None:
+    job, out, second = client.workers.run("bookings_export"), tmp_path / "bookings.csv", []
+    job.wait()
+
+    def begun(done: int, of: int) -> None:
+        if not second:
+            second.append(run(variables, "jobs", "download", job.id, "--out", str(out)))
+
+    assert job.download(out, begun) == out
+    assert (second[0].exit_code, second[0].stderr) == (BROKEN, f"another download writes {out} just now\n")
+    assert out.read_bytes() == content_of("bookings_export.csv")
+    assert [one.name for one in tmp_path.iterdir()] == [out.name]
 
 
 def test_a_report_is_opened(variables: dict[str, str], tmp_path: Path) -> None:
@@ -323,7 +339,8 @@ def test_an_interrupt_asks_whether_to_cancel_or_to_leave(
         seen.interrupt()
         seen.until("Cancel the job")
         if answer == "\x03":
-            seen.interrupt()
+            seen.until("[leave]: ")
+            seen.interrupt_until("left: the job goes on")
         else:
             seen.type(answer)
         assert seen.end() == code
@@ -331,6 +348,57 @@ def test_an_interrupt_asks_whether_to_cancel_or_to_leave(
     assert job.status().status == status
     if status == "STARTED":
         job.cancel()
+
+
+def _event(number: int, done: int, **more: Any) -> dict[str, Any]:
+    progress = {"done": done, "total": 100, "percentage": done}
+    return {"number": number, "event": "progress", "at": None, "status": "STARTED", "progress": progress, **more}
+
+
+def _goes_away(said: Said) -> None:
+    """The service of a job: at 50 %, then away for three tries, and at 75 % from then on."""
+    said.will(200, {"events": []})
+    said.will(200, {"events": [_event(1, 50)]})
+    for _ in range(4):  # the first breaks off a stream
+        said.will(200, b"{", Content_Length="99", Connection="close")
+    said.will(200, {"events": [_event(1, 50), _event(2, 75)]})
+
+
+def test_a_bar_says_that_the_service_is_away_and_takes_it_back(variables: dict[str, str]) -> None:
+    with saying() as said:
+        _goes_away(said)
+        with terminal([*COMMAND, "jobs", "watch", "x"], {**variables, "TAGAPI_URL": said.url}) as seen:
+            seen.until("STARTED: the service does not answer, trying again")
+            shown = seen.until("75%")
+            seen.interrupt()
+            seen.until("Cancel the job")
+            seen.type("leave\n")
+            assert seen.end() == INTERRUPTED
+    assert "trying again" not in shown[: shown.index("75%")].rpartition("STARTED")[2]
+
+
+def test_a_pipe_is_told_once_that_the_service_is_away(variables: dict[str, str]) -> None:
+    with saying() as said:
+        _goes_away(said)
+        said.will(200, {"events": [_event(3, 75, status="REVOKED", event="finished", final=True)]})
+        said.will(200, {"found": False, "result": "gone"})
+        result = run({**variables, "TAGAPI_URL": said.url}, "jobs", "watch", "x")
+    lines = ["STARTED 50% (50/100)", "the service does not answer, trying again", "STARTED 75% (75/100)"]
+    assert result.stderr.splitlines()[:3] == lines
+    assert "trying again" not in "".join(result.stderr.splitlines()[3:])
+
+
+def test_who_leaves_an_export_hears_how_to_have_its_file(variables: dict[str, str]) -> None:
+    with saying() as said:
+        said.will(201, {"task_id": "x-1"})
+        said.will(200, {"events": [_event(1, 50)]})
+        with terminal([*COMMAND, "export", "bookings"], {**variables, "TAGAPI_URL": said.url}) as seen:
+            seen.until("50%")
+            seen.interrupt()
+            seen.until("Cancel the job")
+            seen.type("leave\n")
+            assert seen.end() == INTERRUPTED
+    assert "Go on with: tagapi jobs watch x-1, then: tagapi jobs download x-1" in seen.shown.replace("\r\n", " ")
 
 
 def _seen_by_ann(stand_in: Server) -> Any:
@@ -496,7 +564,9 @@ def test_a_reader_that_has_seen_enough_ends_the_reading(filled: dict[str, str], 
 # -- as it is installed --------------------------------------------------------------------
 
 
-def test_setup_makes_the_command_with_its_completion(variables: dict[str, str], tmp_path: Path) -> None:
+@pytest.fixture
+def made(tmp_path: Path) -> Path:
+    """The command as `make setup` makes it."""
     bin_ = tmp_path / "venv" / "bin"
     bin_.mkdir(parents=True)
     (bin_ / "python").symlink_to(sys.executable)
@@ -514,9 +584,12 @@ def test_setup_makes_the_command_with_its_completion(variables: dict[str, str], 
     assert made.returncode == 0, made.stderr
     script = (bin_ / "tagapi").read_text("utf-8").replace(f"{bin_}/python", sys.executable)
     (bin_ / "tagapi").write_text(script, "utf-8")  # the link leads to no environment of its own
+    return bin_ / "tagapi"
 
+
+def test_setup_makes_the_command_with_its_completion(variables: dict[str, str], made: Path, tmp_path: Path) -> None:
     def ask(*arguments: str, **more: str) -> str:
-        command = [str(bin_ / "tagapi"), *arguments]
+        command = [str(made), *arguments]
         ran = subprocess.run(
             command,
             env={**variables, **more},
@@ -531,6 +604,41 @@ def test_setup_makes_the_command_with_its_completion(variables: dict[str, str], 
     assert ask("--version").strip() == f"tagapi, version {tagapi.client.__version__}"
     assert "_TAGAPI_COMPLETE=bash_complete" in ask(_TAGAPI_COMPLETE="bash_source")
     assert ask(_TAGAPI_COMPLETE="bash_complete", COMP_WORDS="tagapi jo", COMP_CWORD="1") == "plain,jobs\n"
+
+
+INTERRUPTING = "import os, signal\nos.kill(os.getpid(), signal.SIGINT)\nraise SystemExit('it went on')\n"
+"""A library during whose import somebody presses Ctrl-C."""
+
+
+@pytest.mark.parametrize("library", ["click", "requests", "rich"])
+@pytest.mark.parametrize("how", ["module", "setup", "wheel"])
+def test_an_interrupt_while_python_reads_the_libraries_ends_quietly(
+    variables: dict[str, str], made: Path, tmp_path: Path, how: str, library: str
+) -> None:
+    client = tomllib.loads((ROOT / "tagapi" / "client" / "pyproject.toml").read_text("utf-8"))
+    module, _, function = client["project"]["scripts"]["tagapi"].partition(":")
+    installed = f"import sys; from {module} import {function}; sys.exit({function}())"  # as installers write it
+    commands = {"module": COMMAND, "setup": [str(made)], "wheel": [sys.executable, "-c", installed]}
+    (tmp_path / "late").mkdir()
+    (tmp_path / "late" / f"{library}.py").write_text(INTERRUPTING, "utf-8")
+    ran = subprocess.run(
+        [*commands[how], "jobs"],
+        env={**variables, "PYTHONPATH": f"{tmp_path}/late"},
+        cwd=ROOT,
+        capture_output=True,
+        encoding="utf-8",
+        timeout=60,
+        check=False,
+        preexec_fn=hear_interrupts,
+    )
+    assert (ran.returncode, ran.stdout, ran.stderr) == (INTERRUPTED, "", "")
+
+
+def test_the_client_has_every_name_it_promises() -> None:
+    named = "from tagapi.client import *; import tagapi.client as c; assert {*c.__all__} <= {*dir(c)} & {*dir()}"
+    subprocess.run([sys.executable, "-c", named], cwd=ROOT, check=True)
+    assert {getattr(tagapi.client, name).__name__ for name in tagapi.client.__all__} == {*tagapi.client.__all__}
+    assert not hasattr(tagapi.client, "Transport")
 
 
 def test_the_client_has_the_versions_of_the_service() -> None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import shutil
 import socket
 import subprocess
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 from tests.e2e.conftest import StartServer
@@ -188,6 +190,18 @@ def test_a_job_that_fails_is_logged_once_as_an_error(start_server: StartServer) 
     errors = [record for record in records if record["level"] == "error"]
     assert [(one["event"], one["job_id"], one["reason"]) for one in errors] == [("attempt_ended", task_id, error)]
     assert len([record for record in records if "exception" in record]) <= 1
+
+
+def test_as_many_files_may_be_open_as_whoever_starts_it_may_allow(start_still_server: StartServer) -> None:
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(1000, before[0]), before[1]))
+    try:
+        server = start_still_server()
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+    allowed = [one.rlimit(psutil.RLIMIT_NOFILE) for one in server.processes()]
+    assert len(allowed) > 1
+    assert set(allowed) == {(min(before[1], 65_536), before[1])}
 
 
 # -- stopping ------------------------------------------------------------------------------

@@ -294,6 +294,47 @@ def test_a_lost_answer_begins_no_second_run_of_a_tag(stand_in: Server, ann: Page
         assert client.read("/api/tasks", task="tags.compute")["total"] == before + 1
 
 
+LOST = """window.plain = window.fetch; window.fetch = async (address, asked) => {
+    const answer = await window.plain(address, asked);
+    if (asked.method === "POST") { window.fetch = window.plain; throw new TypeError("lost"); }
+    return answer;
+}; 1"""
+"""Of the next thing that is asked to be done, the answer does not arrive."""
+
+
+def test_a_job_is_run_again_each_time_that_somebody_says_so(stand_in: Server, ann: Page) -> None:
+    def runs() -> int:
+        with Client(stand_in.url, "ann-token") as client:
+            told = client.read("/api/tasks", task="workers.bookings_export", page_size=100)["tasks"]
+        return sum(one["retry_of"] == job_id for one in told)
+
+    def press() -> None:
+        ann.click("Run again")
+        ann.click("Yes, run again")
+
+    def opened_anew() -> None:
+        open_at(ann, stand_in, "#/jobs")
+        ann.sees(job_id[:8])
+        open_at(ann, stand_in, f"#/jobs/{job_id}")
+
+    job_id = start(stand_in, 100)
+    open_at(ann, stand_in, f"#/jobs/{job_id}")
+    for number in (1, 2):
+        press()
+        until(lambda number=number: runs() == number, "it is run again")
+        ann.sees("A new job does it again")
+    opened_anew()
+    ann.run(LOST)
+    press()
+    ann.sees("does not answer")
+    opened_anew()
+    press()
+    ann.sees("It had been repeated before")
+    assert runs() == 3, "whose answer was lost is run once"
+    press()
+    until(lambda: runs() == 4, "and once more")
+
+
 def test_what_was_begun_for_a_tag_is_not_shown_for_another(stand_in: Server, ann: Page) -> None:
     open_at(ann, stand_in, "#/tags/1")
     ann.sees("Show what a run would change")
@@ -333,6 +374,28 @@ def test_the_focus_stays_where_something_is_asked(stand_in: Server, ann: Page) -
     ann.press("Enter", 13, "\r")
     until(lambda: ann.run("document.activeElement.textContent.trim()") == "Cancel", "the question is gone")
     cancel(stand_in, job_id)
+
+
+def test_the_focus_stays_where_a_run_is_looked_at(stand_in: Server, ann: Page) -> None:
+    open_at(ann, stand_in, "#/tags/1")
+    ann.sees("Show what a run would change")
+    ann.run("document.querySelector('.actions button:last-of-type').focus()")
+    for then in ("Write it", "Leave it"):
+        ann.press("Enter", 13, "\r")
+        ann.sees("Nothing is written yet.")
+        assert focus(ann) == "Show what a run would change"
+        place = "first" if then == "Write it" else "last"
+        ann.run(f"document.querySelector('.difference ~ .choices button:{place}-of-type').focus()")
+        assert focus(ann) == then
+        ann.press("Enter", 13, "\r")
+        until(lambda: "Nothing is written yet." not in text_of(ann, "main"), "it is gone")
+        assert focus(ann) == "Show what a run would change", f"after {then}"
+
+
+def focus(page: Page) -> str:
+    """What has it, once all is drawn."""
+    page.run("new Promise((go) => requestAnimationFrame(() => requestAnimationFrame(go)))")
+    return str(page.run("document.activeElement.textContent.trim()"))
 
 
 def test_nobody_is_no_bar(stand_in: Server, ann: Page) -> None:
@@ -544,6 +607,28 @@ def test_a_view_that_could_not_be_read_is_read_by_itself(stand_in: Server, ann: 
     ann._call("Network.setBlockedURLs", urls=[])
     ann.sees("Pool and queue")
     ann.complaints[:] = [one for one in ann.complaints if "ERR_BLOCKED" not in one]
+
+
+@pytest.mark.parametrize(
+    ("processes", "running", "said"),
+    [
+        (1, 1, "though there is room"),
+        (1, 2, "more come than are done"),
+        (3, 5, "though there is room"),
+        (3, 6, "more come than are done"),
+    ],
+)
+def test_room_is_that_of_all_processes(stand_in: Server, ann: Page, processes: int, running: int, said: str) -> None:
+    lane = {"lane": "spark", "slots": 2, "running": running, "waiting": 1, "oldest_seconds": 1000}
+    ann.run(f"""window.plain = window.fetch; window.fetch = async (address, asked) => {{
+        const answer = await window.plain(address, asked);
+        if (address !== "/api/tasks/service") return answer;
+        return Response.json({{ ...(await answer.json()), processes: {processes}, lanes: [{json.dumps(lane)}] }});
+    }}; 1""")
+    open_at(ann, stand_in, "#/service")
+    ann.sees(said)
+    told = ann.run("document.querySelector('.slots .dots').ariaLabel")
+    assert told == f"{running} of {2 * processes}"
 
 
 # -- everybody ------------------------------------------------------------------------------

@@ -393,6 +393,7 @@ def test_a_job_that_failed_is_done_again_as_a_new_one(ann: Client) -> None:
 def test_asking_again_answers_with_the_same_retry(ann: Client, root: Client) -> None:
     task_id = ended(ann, started(ann, FAILS))["task_id"]
     first = retry(ann, task_id)
+    assert retry(ann, task_id, new_key(), "?force=true").json() == first.json(), "it has one, with any key"
     for client in (ann, root):
         again = retry(client, task_id)
         assert (again.status_code, again.json()) == (202, first.json())
@@ -441,6 +442,8 @@ def test_a_job_that_succeeded_is_repeated_only_by_force_with_a_key(ann: Client) 
     made = retry(ann, task_id, key, "?force=true")
     assert made.status_code == 202
     assert retry(ann, task_id, key, "?force=true").json() == made.json()
+    another = retry(ann, task_id, new_key(), "?force=true").json()
+    assert another["task_id"] != made.json()["task_id"] and another["retry_of"] == task_id
     told = ended(ann, made.json()["task_id"])
     first = status(ann, task_id)["result"]["external_campaign_id"]
     assert told["status"] == "SUCCESS" and told["result"]["external_campaign_id"] != first

@@ -63,7 +63,7 @@ class NoPushes:
 def overview_of(world: World) -> Overview:
     """Of a world with one thread and no pushes."""
     facts = {"version": "0", "spark": "ready", "registry": world.registry.describe()}
-    return Overview(world.registry, world.scheduling, NoPushes(), {"spark": 1}, lambda: facts, None)
+    return Overview(world.registry, world.scheduling, NoPushes(), {"spark": 1}, lambda: facts, 1, None)
 
 
 TASKS = ("tags.compute", "workers.bookings_export")

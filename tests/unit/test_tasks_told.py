@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -93,8 +94,20 @@ def test_the_service_at_a_glance(client: FlaskClient, world: World) -> None:
     assert lane == {"lane": "spark", "slots": 1, "running": 0, "waiting": 2, "oldest_seconds": 42.0}
     assert seen["workers"] is None, "which processes there are is the admin's to see"
     assert of_admin["workers"] == []
+    assert seen["processes"] == 1
     assert (seen["spark"], seen["store"]["kind"], seen["parked"], seen["credits"]) == ("ready", "memory", 0, None)
     assert seen["schedules"] == {"total": 0, "paused": 0, "next": None}
+
+
+def test_the_processes_are_those_of_this_machine_and_any_that_run_something(world: World) -> None:
+    def processes(here: int) -> int:
+        seen = Overview(world.registry, world.scheduling, NoPushes(), {"spark": 1}, dict, here, None)
+        return int(seen.now(None, "ann")["processes"])
+
+    for number, _ in enumerate("abc"):
+        world.submit()
+        assert world.registry.claim(f"worker-{number}", timedelta(seconds=60)) is not None
+    assert (processes(1), processes(4)) == (3, 4)
 
 
 def test_schedules_are_counted_as_their_owner_sees_them(client: FlaskClient, world: World) -> None:
@@ -112,7 +125,7 @@ def test_of_many_schedules_the_next_is_found_and_each_paused_one_counted(world: 
     timings = [Every(seconds=60 if number == 1 else 3600) for number in range(MANY)]
     paused, first, *_ = [world.scheduling.schedule("tags.compute", {}, one, owner="ann").schedule for one in timings]
     world.scheduling.pause(paused.id, by="ann")
-    seen = Overview(world.registry, world.scheduling, NoPushes(), {}, dict, lambda _: {"total": 0}).now(None, "ann")
+    seen = Overview(world.registry, world.scheduling, NoPushes(), {}, dict, 1, lambda _: {"total": 0}).now(None, "ann")
     assert (seen["schedules"]["total"], seen["schedules"]["paused"]) == (MANY, 1)
     assert seen["schedules"]["next"].id == first.id
 
@@ -121,7 +134,7 @@ def test_credits_that_cannot_be_read_hide_nothing_else(world: World) -> None:
     def unread(owner: str) -> Any:
         raise NotReady(part="the storage", retry_after=5)
 
-    seen = Overview(world.registry, world.scheduling, NoPushes(), {"spark": 1}, dict, unread).now(None, "ann")
+    seen = Overview(world.registry, world.scheduling, NoPushes(), {"spark": 1}, dict, 1, unread).now(None, "ann")
     assert seen["credits"] == {"used": None, "total": None, "next": None}
     assert [one["lane"] for one in seen["lanes"]] == ["spark"]
 

@@ -21,7 +21,7 @@ def fetched(session: Session, job: Job, out: Path) -> Path:
         with _shown(session.screen) as show:
             path = job.download(out, show)
     except KeyboardInterrupt:
-        raise Left(job, "what has come of the file is kept", "download") from None
+        raise Left(job, ("download",), "what has come of the file is kept") from None
     if session.json:
         session.screen.document({"task_id": job.id, "file": str(path), "size": path.stat().st_size})
     else:

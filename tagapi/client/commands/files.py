@@ -90,5 +90,5 @@ def _run(
         started(session, job, follow=False)
         return None
     session.screen.note(f"job {job.id}")
-    waited(session, job)
+    waited(session, job, ("watch", "download"))
     return fetched(session, job, out)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import click
@@ -14,7 +14,7 @@ from tagapi.client import values
 from tagapi.client.commands.results import show_result
 from tagapi.client.commands.screen import Screen, clean
 from tagapi.client.commands.session import Session
-from tagapi.client.errors import Conflict, Unreachable
+from tagapi.client.errors import Conflict, Refused, Unreachable
 from tagapi.client.job import Job
 
 LINE_EVERY = 10.0  # percentage points, in a pipe
@@ -24,9 +24,14 @@ CANCEL, LEAVE, ON = "cancel", "leave", "follow"
 class Left(Exception):
     """Nobody looks any more."""
 
-    def __init__(self, job: Job, what: str = "the job goes on", how: str = "watch") -> None:
-        super().__init__(f"left: {what}. Go on with: tagapi jobs {how} {job.id}")
+    def __init__(self, job: Job, how: Sequence[str] = ("watch",), what: str = "the job goes on") -> None:
+        super().__init__(f"left: {what}. Go on with: {_on(job, how)}")
         self.job_id = job.id
+
+
+def _on(job: Job, how: Sequence[str]) -> str:
+    """The commands that go on with it, one after the other."""
+    return ", then: ".join(f"tagapi jobs {word} {job.id}" for word in how)
 
 
 def started(session: Session, job: Job, *, follow: bool) -> None:
@@ -49,25 +54,25 @@ def ended(session: Session, job: Job) -> None:
     show_result(session.screen, job.status())
 
 
-def waited(session: Session, job: Job) -> None:
-    """The same, without a word of what came of it."""
+def waited(session: Session, job: Job, how: Sequence[str] = ("watch",)) -> None:
+    """The same, without a word of what came of it. `how` somebody who has left it goes on."""
     while True:
         try:
             with shown(session.screen) as show:
-                job.wait(progress=show)
+                job.wait(progress=show.progress, trouble=show.trouble)
             return
         except KeyboardInterrupt:
-            _interrupted(session.screen, job)
+            _interrupted(session.screen, job, how)
         except Unreachable:
-            session.screen.note(f"the job may go on: tagapi jobs watch {job.id}")
+            session.screen.note(f"the job may go on: {_on(job, how)}")
             raise
 
 
-def _interrupted(screen: Screen, job: Job) -> None:
+def _interrupted(screen: Screen, job: Job, how: Sequence[str]) -> None:
     """Raises Left, unless the job is to be looked at further."""
     choice = _asked() if screen.bars and sys.stdin is not None and sys.stdin.isatty() else LEAVE
     if choice == LEAVE:
-        raise Left(job) from None
+        raise Left(job, how) from None
     if choice == CANCEL:
         try:
             stopped = job.cancel().status == values.REVOKED
@@ -99,23 +104,24 @@ class _Answer(click.Choice[str]):
         return super().convert(meant[0] if len(meant) == 1 else value, param, ctx)
 
 
-Show = Callable[[values.Progress], None]
+class Shown:
+    """What is told of a job that is followed; here nothing."""
+
+    def progress(self, progress: values.Progress) -> None:
+        """It went on."""
+
+    def trouble(self, error: Refused | Unreachable | None) -> None:
+        """The service does not answer, and is asked again; None once it has answered."""
 
 
 @contextmanager
-def shown(screen: Screen) -> Iterator[Show]:
-    """What to call with each change."""
+def shown(screen: Screen) -> Iterator[Shown]:
+    """What to tell each change to."""
     if screen.json:
-        yield lambda progress: None
+        yield Shown()
     elif screen.bars:
         with _bar() as bar:
-            task = bar.add_task("job", total=None)
-
-            def show(progress: values.Progress) -> None:
-                total = None if progress.total is None else 100
-                bar.update(task, description=_what(progress), total=total, completed=progress.percentage)
-
-            yield show
+            yield _Bar(bar)
     else:
         yield _Lines()
 
@@ -129,13 +135,36 @@ def _what(progress: values.Progress) -> str:
     return clean(progress.status if progress.phase is None else f"{progress.status} {progress.phase}")
 
 
-class _Lines:
+def _why(error: Refused | Unreachable) -> str:
+    answers = "cannot do it now" if isinstance(error, Refused) else "does not answer"
+    return f"the service {answers}, trying again"
+
+
+class _Bar(Shown):
+    """A line that changes."""
+
+    def __init__(self, bar: Progress) -> None:
+        self._bar, self._what = bar, "job"
+        self._task = bar.add_task(self._what, total=None)
+
+    def progress(self, progress: values.Progress) -> None:
+        self._what = _what(progress)
+        total = None if progress.total is None else 100
+        self._bar.update(self._task, description=self._what, total=total, completed=progress.percentage)
+
+    def trouble(self, error: Refused | Unreachable | None) -> None:
+        told = self._what if error is None else f"{self._what}: {_why(error)}"
+        self._bar.update(self._task, description=told)
+
+
+class _Lines(Shown):
     """A line for each change that is worth one."""
 
     def __init__(self) -> None:
         self._said = ("", 0.0)
+        self._trouble = ""
 
-    def __call__(self, progress: values.Progress) -> None:
+    def progress(self, progress: values.Progress) -> None:
         what = _what(progress)
         before, said = self._said
         if before == what and abs(progress.percentage - said) < LINE_EVERY:
@@ -143,3 +172,9 @@ class _Lines:
         self._said = (what, progress.percentage)
         numbers = "" if progress.total is None else f" {progress.percentage:g}% ({progress.done}/{progress.total})"
         click.echo(f"{what}{numbers}", err=True)
+
+    def trouble(self, error: Refused | Unreachable | None) -> None:
+        told = "" if error is None else _why(error)
+        if told and not self._trouble:
+            click.echo(told, err=True)
+        self._trouble = told

@@ -13,8 +13,7 @@ from typing import Any, BinaryIO
 
 import click
 
-if sys.platform != "win32":
-    import fcntl
+from tagapi.client.alone import is_alone
 
 
 @contextmanager
@@ -25,12 +24,8 @@ def alone(state: Path | None) -> Iterator[None]:
         return
     lock = state.with_name(f".{state.name}.lock")
     with lock.open("w", encoding="utf-8") as held:
-        try:
-            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if os.fstat(held.fileno()).st_ino != lock.stat().st_ino:  # of a command that has just ended
-                raise FileNotFoundError
-        except (BlockingIOError, FileNotFoundError):
-            raise click.UsageError(f"another command keeps its place in {state}") from None
+        if not is_alone(held, lock):
+            raise click.UsageError(f"another command keeps its place in {state}")
         try:
             yield
         finally:

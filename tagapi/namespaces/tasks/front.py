@@ -118,7 +118,7 @@ class TasksFront(Front):
         for front in self.fronts:
             if front.name == job.request.namespace:
                 front.recheck(job, caller)
-        return self.service.retry(job.id, by=caller.name, force=force, request_id=request_id())
+        return self.service.retry(job.id, by=caller.name, force=force, key=key, request_id=request_id())
 
     def seen(self, caller: Principal) -> dict[str, Any]:
         """The service as the caller may see it."""

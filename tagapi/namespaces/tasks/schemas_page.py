@@ -123,6 +123,7 @@ class ServiceResponse(Schema):
     spark = fields.String(metadata={"enum": ["ready", "starting"]})
     store = fields.Raw(metadata={"type": "object"})
     lanes = fields.List(fields.Nested(ServiceLane))
+    processes = fields.Integer(metadata={"description": "al menos: los de esta máquina, o cuantos ejecutan algo"})
     workers = fields.List(
         fields.Nested(ServiceWorker), metadata={**NULLABLE, "description": "los que ejecutan algo (administradores)"}
     )
@@ -138,6 +139,7 @@ class ServiceResponse(Schema):
         "spark": "ready",
         "store": {"kind": "sqlite"},
         "lanes": [{"lane": "spark", "slots": 3, "running": 1, "waiting": 2, "oldest_seconds": 4.2}],
+        "processes": 1,
         "workers": [{"worker": "host-1234", "running": 1}],
         "schedules": {"total": 2, "paused": 1, "next": {"task": "tags.compute", "at": EXAMPLE_TIME}},
         "pushes": {"open": 3, "most": 100},

@@ -56,6 +56,7 @@ def render_service(seen: Mapping[str, Any], parked: int, accepting: bool, *, adm
         "spark": seen["spark"],
         "store": dict(seen["registry"]),
         "lanes": [_lane(one, seen["at"]) for one in seen["lanes"]],
+        "processes": seen["processes"],
         "workers": _workers(seen["workers"]) if admin else None,
         "schedules": _schedules(seen["schedules"]),
         "pushes": dict(seen["pushes"]),

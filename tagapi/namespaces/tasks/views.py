@@ -91,7 +91,9 @@ class JobRetry(TasksResource):
         path=TASK_ID,
         query=shapes.RetryQuery,
         headers={KEY: "Obligatoria con force=true"},
-        answers={202: Answer("La tarea nueva; repetirla otra vez da la misma", shapes.TaskAccepted)},
+        answers={
+            202: Answer("La tarea nueva; otra vez, la misma (con force=true, una por clave)", shapes.TaskAccepted)
+        },
         errors=(
             Invalid(KEY, "es obligatoria con force=true"),
             PermissionDenied(what="do this"),

@@ -86,6 +86,17 @@ export async function post(path, body, headers = {}) {
   return { told: await answer.json(), status: answer.status, replayed: answer.headers.has("Idempotency-Replayed") };
 }
 
+const unanswered = new Map(); // keys by path
+
+/** The same, as something that is begun: asked again after its answer was lost, it is still one thing. */
+export async function once(path) {
+  const key = unanswered.get(path) ?? newKey();
+  unanswered.set(path, key);
+  const answer = await post(path, undefined, { "Idempotency-Key": key });
+  unanswered.delete(path);
+  return answer;
+}
+
 /** Each of the APIs has a shape of its own for what went wrong. */
 function said(body) {
   if (typeof body.error === "object" && body.error !== null) {

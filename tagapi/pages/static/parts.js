@@ -64,6 +64,13 @@ export const panel = (title, body, more = nothing) =>
     ${body}
   </section>`;
 
+/** What was pressed has gone, or could not be pressed for a moment: its place is here, unless somebody went elsewhere. */
+export function refocus(selector) {
+  requestAnimationFrame(() => {
+    if (document.activeElement === document.body) document.querySelector(selector)?.focus();
+  });
+}
+
 const NO_COUNT = /(^|_)(ids?|port|status)$/; // numbers that name something
 
 /** Any JSON value, readable; `name` is what it is called. */

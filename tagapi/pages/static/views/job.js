@@ -1,8 +1,8 @@
 // A job's own page: what was asked, how it goes, what happened, what came of it, and what can be done about it.
 
-import { newKey, post, read } from "../api.js";
+import { once, post, read } from "../api.js";
 import { live } from "../live.js";
-import { badge, copy, empty, html, notice, nothing, panel, waiting } from "../parts.js";
+import { badge, copy, empty, html, notice, nothing, panel, refocus, waiting } from "../parts.js";
 import { href } from "../route.js";
 import { merged, paced } from "../rows.js";
 import { app, redraw } from "../state.js";
@@ -15,7 +15,7 @@ let status, progress, events, asked, error; // what was read of it
 let pace; // how fast it goes
 let begun, shown; // readings: the newest that was begun, and the one that is shown
 let newest; // of what was pushed of it
-let deed, sure, busy, key; // what was done about it, and what is about to be
+let deed, sure, busy; // what was done about it, and what is about to be
 let unlisten;
 
 function open(route) {
@@ -24,7 +24,6 @@ function open(route) {
   events = [];
   begun = shown = 0;
   busy = false;
-  key = newKey();
   unlisten = live.listen({ message: heard, back });
   live.follow(id);
   load();
@@ -96,7 +95,7 @@ async function act(what, said) {
   if (deed?.failure?.status === 409 && deed.failure.code === "already_finished") deed.text = tooLate();
   busy = false;
   redraw();
-  if (document.activeElement === document.body) focus();
+  focus();
 }
 
 const tooLate = () =>
@@ -118,8 +117,7 @@ const cancel = () =>
 
 const retry = (force) =>
   act(
-    () =>
-      post(`/api/tasks/retry/${id}${force ? "?force=true" : ""}`, undefined, force ? { "Idempotency-Key": key } : {}),
+    () => (force ? once(`/api/tasks/retry/${id}?force=true`) : post(`/api/tasks/retry/${id}`)),
     ({ told, replayed }) => ({
       tone: "good",
       text: replayed
@@ -136,9 +134,7 @@ function ask(whether) {
 }
 
 /** The button that was pressed has gone: the safe one of those in its place. */
-function focus() {
-  requestAnimationFrame(() => document.querySelector(".actions button:last-of-type")?.focus());
-}
+const focus = () => refocus(".actions button:last-of-type");
 
 function actions() {
   if (!status.found) return nothing;

@@ -70,7 +70,7 @@ function wrongs() {
   for (const lane of seen.lanes) {
     if (lane.oldest_seconds > LONG)
       told.push(
-        `In “${LANES[lane.lane] ?? lane.lane}” a job has waited for ${seconds(waited(lane))}${lane.running < lane.slots ? ", though there is room: what it needs may be away" : ": more come than are done"}.`,
+        `In “${LANES[lane.lane] ?? lane.lane}” a job has waited for ${seconds(waited(lane))}${lane.running < room(lane) ? ", though there is room: what it needs may be away" : ": more come than are done"}.`,
       );
   }
   if (seen.pushes.open >= seen.pushes.most)
@@ -84,6 +84,8 @@ function wrongs() {
   return told;
 }
 
+/** For how many attempts at once there is room, in all processes. */
+const room = (lane) => lane.slots * seen.processes;
 const waited = (lane) => lane.oldest_seconds + (Date.now() - taken) / 1000;
 
 function draw() {
@@ -188,9 +190,9 @@ function lanes() {
 }
 
 const slots = (lane) =>
-  html`<span class="dots" role="img" aria-label=${`${lane.running} of ${lane.slots} of a process`}
+  html`<span class="dots" role="img" aria-label=${`${lane.running} of ${room(lane)}`}
     >${Array.from(
-      { length: Math.min(16, Math.max(lane.slots, lane.running)) },
+      { length: Math.min(16, Math.max(room(lane), lane.running)) },
       (_, place) => html`<span class=${place < lane.running ? "on" : ""}></span>`,
     )}</span
   >`;

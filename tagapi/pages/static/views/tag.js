@@ -5,11 +5,12 @@ import { line } from "../chart.js";
 import { number, percent } from "../format.js";
 import { history, tagName } from "../known.js";
 import { live } from "../live.js";
-import { at, bar, empty, facts, html, notice, nothing, panel, since, waiting } from "../parts.js";
+import { at, bar, empty, facts, html, notice, nothing, panel, refocus, since, waiting } from "../parts.js";
 import { href } from "../route.js";
 import { redraw } from "../state.js";
 
 const MEMBERS = 60; // shown at once
+const LOOK = ".actions button:last-of-type"; // the harmless one
 const NONE = -1; // the number of no tag
 
 let id = null,
@@ -71,7 +72,7 @@ async function settle(run) {
   redraw();
 }
 
-/** `how` is `dry_run` or `diff`. Null where another tag is shown by now. */
+/** `how` is `dry_run` or `diff`. */
 async function begin(how) {
   const [of, run] = [id, { id: null, percentage: 0, result: null, error: null }];
   busy = true;
@@ -84,24 +85,21 @@ async function begin(how) {
   } catch (failure) {
     run.error = failure.message;
   }
-  if (of !== id) return null;
+  if (of !== id) return;
   busy = false;
   if (run.id !== null) keys[how] = newKey();
-  return run;
+  if (how === "diff") show(null, run);
+  else show(run, null);
 }
 
-async function look() {
-  const run = await begin("dry_run");
-  if (run === null) return;
-  [dry, real] = [run, null];
-  settle(run);
-}
+const look = () => begin("dry_run");
+const write = () => begin("diff");
 
-async function write() {
-  const run = await begin("diff");
-  if (run === null) return;
-  [dry, real] = [null, run];
-  settle(run);
+function show(looked, written) {
+  [dry, real] = [looked, written];
+  redraw();
+  refocus(LOOK);
+  settle(looked ?? written);
 }
 
 async function more() {
@@ -114,8 +112,10 @@ async function more() {
   } catch (failure) {
     if (of === id) error = failure;
   }
-  if (of === id) busy = false;
+  if (of !== id) return;
+  busy = false;
   redraw();
+  refocus(cursor ? ".members + .choices button" : ".members a:last-of-type");
 }
 
 function draw() {
@@ -192,15 +192,7 @@ function difference(run, written) {
         : html`<p class="told">Nothing is written yet.</p>
             <div class="choices">
               <button ?disabled=${busy} @click=${write}>Write it</button
-              ><button
-                class="quiet"
-                @click=${() => {
-                  dry = null;
-                  redraw();
-                }}
-              >
-                Leave it
-              </button>
+              ><button class="quiet" @click=${() => show(null, null)}>Leave it</button>
             </div>`}`,
   );
 }
