@@ -11,6 +11,7 @@ import time
 from collections.abc import Mapping
 
 from tagapi.executors.heartbeat import Heartbeat, guarded
+from tagapi.jobs.model import Job
 from tagapi.jobs.registry import JobRegistry
 from tagapi.jobs.runner import JobRunner
 
@@ -53,9 +54,9 @@ class ThreadPoolExecutor:
             thread.start()
         self._heartbeat.start()
 
-    def wake(self, lane: str, job_id: str) -> None:
-        if lane in self._news:
-            self._news[lane].tell()
+    def wake(self, job: Job) -> None:
+        if job.lane in self._news:
+            self._news[job.lane].tell()
 
     def cancel(self, job_id: str) -> None:
         self._runner.cancel(job_id)

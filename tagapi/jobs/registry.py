@@ -142,14 +142,15 @@ class JobRegistry(ABC):
             sent.job_id = None
             return None
 
-    def due_in(self, lane: str, before: datetime, limit: int) -> Sequence[str]:
-        """Ids of jobs of the lane that have been due since `before` or longer: the one that has been so longest, and
-        those among the `limit` oldest that wait."""
-        numbers = self._above(waiting(None, lane), 0, limit)
-        jobs = self.get_all([self.id_of(number) for number in numbers])
-        found = [job.id for job in jobs if (since := due(job)) is not None and since <= before]
+    def due_in(self, lane: str, before: datetime, limit: int) -> Sequence[Job]:
+        """Jobs of the lane that have been due since `before` or longer: the one that has been so longest, and those
+        among the `limit` oldest that wait. One that leaves meanwhile may be among them."""
         first = self._next_due(before, lane)
-        return list(dict.fromkeys([*([] if first is None else [first]), *found]))
+        if first is None:
+            return []
+        ids = [self.id_of(number) for number in self._above(waiting(None, lane), 0, limit)]
+        jobs = self.get_all(list(dict.fromkeys([first, *ids])))
+        return [job for job in jobs if (since := due(job)) is not None and since <= before]
 
     def find(self, query: Query) -> Page:
         """One page of a list, newest first, and the total."""
