@@ -6,10 +6,9 @@ do not survive a fork.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import timedelta
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -79,7 +78,7 @@ def _means(settings: Settings, listening: Sequence[tuple[str, int]]) -> Means:
         segments=SegmentTable(data.user_segments),
         collectors=CollectorTable(data.collectors),
         assets=AssetTable(data.assets),
-        guarding=_guarding(settings.assets, partial(_own, tuple(listening), settings.registry.url, spark)),
+        guarding=_guarding(settings.assets, _own(listening, settings, spark)),
         fofa=_fofa(settings.fofa),
         github=None if settings.github.token is None else GitHubAccount(**_facts(settings.github)),
         late=timedelta(seconds=settings.tags.late_seconds),
@@ -101,8 +100,19 @@ def _guarding(assets: Assets, own: Callable[[], Sequence[Own]]) -> Guarding:
     )
 
 
-def _own(listening: tuple[tuple[str, int], ...], registry_url: str, spark: Spark) -> Sequence[Own]:
-    return own_sockets(listening, registry_url, spark.address or "")
+def _own(listening: Sequence[tuple[str, int]], settings: Settings, spark: Spark) -> Callable[[], Sequence[Own]]:
+    sockets, urls = (*listening, *_told(settings.assets.own)), _urls(settings)
+    return lambda: own_sockets(sockets, *urls, spark.address or "")
+
+
+def _told(sockets: Sequence[str]) -> Iterator[tuple[str, int]]:
+    for host, _, port in (one.rpartition(":") for one in sockets):
+        yield host.strip("[]"), int(port)
+
+
+def _urls(settings: Settings) -> tuple[str, ...]:
+    """Of the services that this one needs, and no scan may reach."""
+    return tuple(url for url in (settings.registry.url, settings.executor.broker) if url is not None)
 
 
 def _fofa(account: Fofa) -> FofaAccount | None:

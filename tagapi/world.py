@@ -20,7 +20,8 @@ from tag_tasks.means import Means
 from tag_tasks.platforms.countries import NUMBERS
 from tag_tasks.spark.session import Spark
 from tagapi import __version__, timetable
-from tagapi.engine import build_engine, lanes_of, not_set
+from tagapi.engine import Engine, build_engine, lanes_of, not_set
+from tagapi.executors.pool import Pool
 from tagapi.executors.thread_pool import ThreadPoolExecutor
 from tagapi.jobs.errors import StoreUnavailable
 from tagapi.jobs.lists import Bounds, Query, task_label
@@ -67,7 +68,7 @@ class World:
     scheduling: Scheduling
     notifying: Notifying
     sender: Sender
-    executor: ThreadPoolExecutor
+    executor: Pool
     upkeep: Upkeep
     metrics: Metrics
     settings: Settings
@@ -115,7 +116,8 @@ class World:
         """What health says."""
         return {
             "version": __version__,
-            "spark": "ready" if self.means.spark.is_up() else "starting",
+            "spark": "ready" if self.means.spark.ready() else "starting",
+            "executor": self.executor.describe(),
             "registry": self.registry.describe(),
             "queued": self.registry.queued(),
             "running": len(self.registry.active()),
@@ -141,7 +143,7 @@ def build(settings: Settings, outside: Outside = Outside(), listening: Sequence[
     jobs, worker = settings.jobs, f"{socket.gethostname()}-{os.getpid()}"
     engine = build_engine(settings, worker, listening)
     means, tasks, registry, lanes = engine.means, engine.tasks, engine.registry, engine.lanes
-    executor = ThreadPoolExecutor(engine.runner, registry, lanes)
+    executor = _executor(settings, engine, worker)
     bounds = Bounds(queued=jobs.max_queued, queued_per_owner=jobs.max_queued_per_user)
     service = JobService(registry, executor, bounds, {name: task.lane for name, task in tasks.items()})
     scheduling = Scheduling(registry, service, timetable.next_of, timetable.check, may=outside.may_begin)
@@ -162,6 +164,7 @@ def build(settings: Settings, outside: Outside = Outside(), listening: Sequence[
         begin_due=scheduling.begin_due,
         pause_orphans=lambda: _pause_orphans(scheduling, notifying),
         tidy_webhooks=notifying.tidy,
+        send_again=executor.send_again,
     )
     watch, hub = Watch(registry), Hub(settings.server.max_pushes)
     metrics = _metrics(means.spark, hub, registry, tasks, lanes)
@@ -172,12 +175,21 @@ def build(settings: Settings, outside: Outside = Outside(), listening: Sequence[
     )
 
 
+def _executor(settings: Settings, engine: Engine, worker: str) -> Pool:
+    """Celery is imported only where it is chosen: without it, nobody needs to have it."""
+    if (broker := settings.executor.broker) is None:
+        return ThreadPoolExecutor(engine.runner, engine.registry, engine.lanes)
+    from tagapi.executors.celery import CeleryExecutor
+
+    return CeleryExecutor(broker, engine.registry, engine.lanes, worker)
+
+
 def _metrics(spark: Spark, hub: Hub, registry: JobRegistry, tasks: Iterable[str], lanes: Collection[str]) -> Metrics:
     threads = BoundedThreads("metrics-store", most=2, seconds=METRICS_SECONDS, patience=METRICS_SECONDS / 2)
 
     def look() -> State:
         sums = {"spark_restarts": spark.lost, "store_errors": registry.errors}
-        return State(pushes=hub.open, spark_up=spark.is_up(), sums=sums)
+        return State(pushes=hub.open, spark_up=spark.ready(), sums=sums)
 
     def ask() -> asked.Stored | None:
         try:

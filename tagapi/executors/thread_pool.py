@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Mapping
+from typing import Any
 
 from tagapi.executors.heartbeat import Heartbeat, guarded
 from tagapi.jobs.model import Job
@@ -35,6 +36,8 @@ class _News:
 
 class ThreadPoolExecutor:
     """Runs up to so many attempts of each lane at once, from `start` to `stop`."""
+
+    send_again = None
 
     def __init__(self, runner: JobRunner, registry: JobRegistry, lanes: Mapping[str, int]) -> None:
         """`lanes` has the number of threads by the name of the lane."""
@@ -75,6 +78,9 @@ class ThreadPoolExecutor:
         self._runner.release_all()
         self._join(RELEASE_SECONDS)
         self._heartbeat.stop()
+
+    def describe(self) -> Mapping[str, Any]:
+        return {"kind": "threads"}
 
     def _join(self, seconds: float) -> None:
         until = time.monotonic() + seconds

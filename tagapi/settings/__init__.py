@@ -11,11 +11,12 @@ import yaml
 from marshmallow import Schema, ValidationError, fields
 
 from tagapi.settings.shapes import MEMORY, SECTIONS, SQLITE
-from tagapi.settings.values import Assets, Fofa, GitHub, Google, Jobs, Meta, Settings
+from tagapi.settings.values import Assets, Executor, Fofa, GitHub, Google, Jobs, Meta, Settings
 
 __all__ = [
     "ENVIRONMENTS",
     "Assets",
+    "Executor",
     "Fofa",
     "GitHub",
     "Google",
@@ -29,6 +30,10 @@ __all__ = [
 ENVIRONMENTS = ("local", "glue-dev", "glue-prod")
 CONFIG = Path(__file__).resolve().parent.parent.parent / "config"
 PREFIX = "TAGAPI_"
+PROFILE = "TAGAPI_ENVIRONMENT"
+"""Which environment, for programs without an option for it."""
+
+SHORT = {"TAGAPI_EXECUTOR": ("executor", "url")}
 GLUE_NEEDS = (
     ("storage", "bucket"),
     ("storage", "region"),
@@ -68,6 +73,8 @@ def load_settings(
     settings = Settings(environment=environment, **loaded)
     if settings.server.workers > 1 and settings.registry.url == MEMORY:
         raise SettingsError(f"server.workers: only one can use {MEMORY}, which no other process sees; set registry.url")
+    if settings.executor.broker and settings.registry.url == MEMORY:
+        raise SettingsError(f"executor.url: workers of Celery cannot see {MEMORY}; set registry.url")
     return settings
 
 
@@ -83,10 +90,11 @@ def _from_yaml(path: Path) -> dict[str, Any]:
 
 def _override(raw: dict[str, Any], variables: Mapping[str, str]) -> None:
     for variable, text in variables.items():
-        if not variable.startswith(PREFIX):
+        if not variable.startswith(PREFIX) or variable == PROFILE:
             continue
-        section, separator, key = variable.removeprefix(PREFIX).lower().partition("__")
-        if not separator or section not in SECTIONS or key not in _keys(section):
+        section, _, key = variable.removeprefix(PREFIX).lower().partition("__")
+        section, key = SHORT.get(variable, (section, key))
+        if section not in SECTIONS or key not in _keys(section):
             raise SettingsError(f"{variable}: no such setting")
         is_text = isinstance(_keys(section)[key], fields.String)
         try:
