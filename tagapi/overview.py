@@ -39,7 +39,7 @@ class Overview:
     lanes: Mapping[str, int]
     """Attempts at once, by lane, of each process."""
     facts: Callable[[], Mapping[str, Any]]
-    """Of this process: `version`, `spark`, `registry`."""
+    """Of this process: `version`, `spark`, `executor`, `registry`."""
     credits: Callable[[str], Mapping[str, Any]]
     """What an owner has used of the month's credits: `used`, `total` and `next`."""
 

@@ -310,7 +310,7 @@ class World:
         self.limits = {name: task.max_attempts for name, task in tasks.items()}
         self._watch, self._hub = Watch(registry), Hub(settings.server.max_pushes)
         self.live = Live(self._hub, self._watch)
-        facts = {"version": "0", "spark": "ready", "registry": registry.describe()}
+        facts = {"version": "0", "spark": "ready", "executor": {"kind": "threads"}, "registry": registry.describe()}
         nobody = NoDocuments().credits
         self.overview = Overview(registry, self.scheduling, self._hub, lanes, lambda: facts, nobody)
         self._executor.start()
@@ -323,7 +323,8 @@ class World:
         self._executor.stop(0.1)
 
     def facts(self) -> Mapping[str, Any]:
-        return {"version": "0", "spark": "ready", "queued": 0, "running": self.runner.running()}
+        facts = {"version": "0", "spark": "ready", "executor": {"kind": "threads"}}
+        return {**facts, "queued": 0, "running": self.runner.running()}
 
 
 class StandIn(Server):
