@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
+import socket
 import threading
 import traceback
 from collections.abc import Callable
@@ -40,6 +41,10 @@ LEFT_BEHIND = 70
 """The exit code where an attempt's thread did not leave in time; its lease lapses."""
 
 
+BuildEngine = Callable[[Settings, str], Engine]
+"""By the settings, and Celery's name of the worker, which jobs tell."""
+
+
 def __getattr__(name: str) -> Any:
     """`app`, as Celery asks for it."""
     if name != "app":
@@ -61,7 +66,7 @@ def _settings() -> Settings:
     return settings
 
 
-def make_app(settings: Settings) -> Celery:
+def make_app(settings: Settings, build: BuildEngine = build_engine) -> Celery:
     """What Celery's commands work with. Only its worker runs attempts, and is built when there is one."""
     lanes = lanes_of(settings.jobs)
     app = celery_app(str(settings.executor.broker), lanes)
@@ -73,7 +78,7 @@ def make_app(settings: Settings) -> Celery:
         worker_enable_prefetch_count_reduction=False,
     )
     signals.setup_logging.connect(partial(_set_up_logs, settings), weak=False)
-    signals.worker_init.connect(partial(_begin_or_end, settings, app), weak=False)
+    signals.worker_init.connect(partial(_begin_or_end, settings, app, build), weak=False)
     return app
 
 
@@ -83,21 +88,21 @@ def _set_up_logs(settings: Settings, **_: object) -> None:
         logging.getLogger(name).setLevel(level)
 
 
-def _begin_or_end(settings: Settings, app: Celery, sender: Any, **_: object) -> None:
+def _begin_or_end(settings: Settings, app: Celery, build: BuildEngine, sender: Any, **_: object) -> None:
     """Celery goes on without whoever raises here."""
     try:
-        _begin(settings, app, sender)
+        _begin(settings, app, build, sender)
     except Exception as error:
         traceback.print_exc()
         raise SystemExit("Error: the worker could not be started") from error
 
 
-def _begin(settings: Settings, app: Celery, sender: Any) -> None:
+def _begin(settings: Settings, app: Celery, build: BuildEngine, sender: Any) -> None:
     """Before Celery's worker connects: refuse what cannot work, and bring up what runs attempts."""
     if problem := _wrong_options(settings, sender) or _unusable_registry(settings):
         raise SystemExit(f"Error: {problem}")
     _set_up_logs(settings)
-    worker = AttemptWorker(settings, app, sender.hostname)
+    worker = AttemptWorker(settings, app, build(settings, sender.hostname))
     if settings.executor.metrics is not None and (problem := worker.serve_metrics(settings.executor.metrics)):
         raise SystemExit(f"Error: executor.metrics: {problem}")
     worker.start()
@@ -122,17 +127,16 @@ def _unusable_registry(settings: Settings) -> str | None:
 class AttemptWorker:
     """What runs attempts in this process, from `start` until Celery has stopped."""
 
-    def __init__(self, settings: Settings, app: Celery, hostname: str) -> None:
-        """`hostname` is Celery's name of the worker: jobs tell it."""
+    def __init__(self, settings: Settings, app: Celery, engine: Engine) -> None:
         self._settings = settings
-        self._engine = engine = build_engine(settings, hostname)
+        self._engine = engine
         self._messages = Messages(app, engine.lanes)
         room = Room(engine.lanes, engine.runner.ready)
         register(app, engine.tasks, Carrier(engine.runner, engine.registry, self._messages, room))
         app.steps["consumer"].add(lane_consumers(room))
         self._metrics = WorkerMetrics(engine.tasks, partial(_state, engine))
         engine.registry.observed_by(self._metrics.jobs)
-        again = Again(engine.registry, self._messages, engine.lanes, f"{hostname}-{os.getpid()}")
+        again = Again(engine.registry, self._messages, engine.lanes, f"celery-{socket.gethostname()}-{os.getpid()}")
         self._heartbeat = Heartbeat(engine.runner)
         self._rounds = Rounds()
         self._rounds.every(
@@ -152,12 +156,16 @@ class AttemptWorker:
         return None
 
     def start(self) -> None:
+        signals.worker_ready.connect(self._tell_ready, weak=False)
         signals.worker_shutting_down.connect(self._leave, weak=False)
         signals.worker_shutdown.connect(self._stop, weak=False)
         self._engine.means.spark.start()
         self._heartbeat.start()
         self._messages.start()
         self._rounds.start()
+
+    def _tell_ready(self, **_: object) -> None:
+        """The broker has answered."""
         log.info("worker_started", extra={"environment": self._settings.environment, "lanes": dict(self._engine.lanes)})
 
     def _leave(self, how: str = "Warm", **_: object) -> None:

@@ -143,7 +143,7 @@ def build(settings: Settings, outside: Outside = Outside(), listening: Sequence[
     jobs, worker = settings.jobs, f"{socket.gethostname()}-{os.getpid()}"
     engine = build_engine(settings, worker, listening)
     means, tasks, registry, lanes = engine.means, engine.tasks, engine.registry, engine.lanes
-    executor = _executor(settings, engine, worker)
+    executor = executor_of(settings, engine, worker)
     bounds = Bounds(queued=jobs.max_queued, queued_per_owner=jobs.max_queued_per_user)
     service = JobService(registry, executor, bounds, {name: task.lane for name, task in tasks.items()})
     scheduling = Scheduling(registry, service, timetable.next_of, timetable.check, may=outside.may_begin)
@@ -175,7 +175,7 @@ def build(settings: Settings, outside: Outside = Outside(), listening: Sequence[
     )
 
 
-def _executor(settings: Settings, engine: Engine, worker: str) -> Pool:
+def executor_of(settings: Settings, engine: Engine, worker: str) -> Pool:
     """Celery is imported only where it is chosen: without it, nobody needs to have it."""
     if (broker := settings.executor.broker) is None:
         return ThreadPoolExecutor(engine.runner, engine.registry, engine.lanes)
