@@ -135,6 +135,8 @@ def unreachable(settings: Settings) -> str | None:
     remote = settings.spark.remote
     if remote.startswith("local[") and importlib.util.find_spec("py4j") is None:
         return f"spark.remote: {remote} needs JVM Spark, which is not installed"
+    if settings.executor.broker is not None and not _installed("celery"):
+        return "executor.url: needs Celery, which is not installed: make celery"
     if remote.startswith("sc://"):
         host, _, port = remote.removeprefix("sc://").partition("/")[0].partition(";")[0].partition(":")
         try:
@@ -145,6 +147,13 @@ def unreachable(settings: Settings) -> str | None:
         return problem
     problem = unusable(settings.registry.url)
     return problem and f"registry.url: {_without_password(settings.registry.url)} {problem}"
+
+
+def _installed(package: str) -> bool:
+    try:
+        return importlib.util.find_spec(package) is not None
+    except ValueError:  # it is kept out
+        return False
 
 
 def _without_password(url: str) -> str:

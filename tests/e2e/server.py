@@ -206,7 +206,7 @@ class Server(Client):
         self.output = output or folder / "output.txt"
         super().__init__(f"http://127.0.0.1:{self.port}")
         variables = dict(variables or {})
-        self.worker = self._carrier(folder, variables, program)
+        self.worker = self._carrier(variables, program)
         command = [sys.executable, *program, "--host", "127.0.0.1", "--port", str(self.port)]
         with self.output.open("ab") as told:
             self._process = subprocess.Popen(
@@ -219,8 +219,7 @@ class Server(Client):
                 start_new_session=True,
             )
 
-    @staticmethod
-    def _carrier(folder: Path, variables: dict[str, str], program: Sequence[str]) -> Worker | None:
+    def _carrier(self, variables: dict[str, str], program: Sequence[str]) -> Worker | None:
         """The worker of Celery that runs its attempts, where that is asked for; the settings say so then."""
         from tests.e2e import carried
 
@@ -229,7 +228,8 @@ class Server(Client):
         if app is None or not carried.carried(variables):
             return None
         variables["TAGAPI_EXECUTOR"] = f"celery://{carried.new_broker()}"
-        return carried.Worker(folder, variables, app=app)
+        known = {"TAGAPI_ASSETS__OWN": f'["127.0.0.1:{self.port}"]'}  # so that no scan of the worker's goes there
+        return carried.Worker(self.folder, {**variables, **known}, app=app)
 
     @property
     def sources(self) -> Path:

@@ -305,6 +305,11 @@ def lanes_of(settings: Settings) -> Mapping[str, int]:
     return {DEFAULT_LANE: settings.jobs.max_concurrent, "platforms": settings.jobs.max_publishing}
 
 
+def limits_of(settings: Settings) -> RunnerLimits:
+    lease = settings.jobs.lease_seconds
+    return RunnerLimits(lease=lease, renew_every=lease / 6)
+
+
 class NoSpark:
     """Nobody needs it."""
 
@@ -329,7 +334,7 @@ class World:
         self.results = results_of(settings)
         tasks = tasks_of(self.results)
         registry = open_registry(settings.registry.url)
-        self.runner = JobRunner(registry, tasks, f"stand-in-{os.getpid()}", RunnerLimits())
+        self.runner = JobRunner(registry, tasks, f"stand-in-{os.getpid()}", limits_of(settings))
         lanes = lanes_of(settings)
         self._executor = executor_of(settings, Engine(NO_MEANS, tasks, registry, self.runner, lanes), "stand-in")
         bounds = Bounds(queued=jobs.max_queued, queued_per_owner=jobs.max_queued_per_user)
