@@ -145,6 +145,7 @@ class AttemptWorker:
         self._rounds.every(SEND_AGAIN_EVERY, again.send, SEND_AGAIN_EVERY)
         self._stop_metrics: Callable[[], None] = lambda: None
         self._left = threading.Event()
+        self._leaving = False
 
     def serve_metrics(self, address: str) -> str | None:
         """Why they cannot be told there, if so."""
@@ -171,6 +172,9 @@ class AttemptWorker:
     def _leave(self, how: str = "Warm", **_: object) -> None:
         """Celery waits for what runs, for ever: so the attempts get their time, and go back to the queue then."""
         self._engine.runner.refuse_new()
+        if self._leaving:
+            return
+        self._leaving = True
         drain = self._settings.jobs.drain_seconds if how == "Warm" else 0.0
         threading.Thread(target=self._give_back, args=(drain,), name="drain", daemon=True).start()
 

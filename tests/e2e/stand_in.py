@@ -344,9 +344,8 @@ class World:
         self.limits = {name: task.max_attempts for name, task in tasks.items()}
         self._watch, self._hub = Watch(registry), Hub(settings.server.max_pushes)
         self.live = Live(self._hub, self._watch)
-        facts = {"version": "0", "spark": "ready", "executor": {"kind": "threads"}, "registry": registry.describe()}
-        nobody = NoDocuments().credits
-        self.overview = Overview(registry, self.scheduling, self._hub, lanes, lambda: facts, nobody)
+        self._registry, nobody = registry, NoDocuments().credits
+        self.overview = Overview(registry, self.scheduling, self._hub, lanes, self.facts, nobody)
         self._executor.start()
         self._rounds = Rounds()
         if self._executor.send_again is not None:
@@ -362,8 +361,9 @@ class World:
         self._executor.stop(0.1)
 
     def facts(self) -> Mapping[str, Any]:
-        facts = {"version": "0", "spark": "ready", "executor": {"kind": "threads"}}
-        return {**facts, "queued": 0, "running": self.runner.running()}
+        facts = {"version": "0", "spark": "ready", "registry": self._registry.describe()}
+        facts |= {"executor": self._executor.describe(), "queued": self._registry.queued()}
+        return {**facts, "running": self.runner.running()}
 
 
 class StandIn(Server):
