@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PORT ?= 5000
 
-.PHONY: help run test celery setup sample check bench chaos lab lock vendor clean
+.PHONY: help run test testcelery celery setup sample check bench chaos lab lock vendor clean
 
 help:  ## this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -24,6 +24,9 @@ celery: setup $(VENV)/celery.stamp  ## install Celery, for a service and workers
 
 test: $(VENV)/dev.stamp  ## run every test
 	@$(BIN)/python -m pytest
+
+testcelery: $(VENV)/dev.stamp  ## run every front's tests once more, with attempts in workers of Celery (half an hour)
+	@TAGAPI_TEST_EXECUTOR=celery $(BIN)/python -m pytest tests/e2e
 
 check: $(VENV)/dev.stamp  ## lint, types, import contracts
 	@$(BIN)/ruff check .

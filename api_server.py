@@ -24,7 +24,7 @@ from tagapi.metrics.processes import SharedFolder
 from tagapi.registries import unusable
 from tagapi.serving.framing import MOST_LINE
 from tagapi.serving.limits import Limits
-from tagapi.settings import ENVIRONMENTS, Settings, SettingsError, load_settings
+from tagapi.settings import ENVIRONMENTS, PROFILE, Settings, SettingsError, load_settings
 from tagapi.tokens import TokensError, TokensFile
 
 LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
@@ -93,6 +93,7 @@ class Server(BaseApplication):  # type: ignore[misc]
     "environment",
     type=click.Choice(ENVIRONMENTS),
     default="local",
+    envvar=PROFILE,
     show_default=True,
     help="Which config/<env>.yaml to use; TAGAPI_<SECTION>__<KEY> overrides a key.",
 )

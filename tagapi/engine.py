@@ -101,12 +101,15 @@ def _guarding(assets: Assets, own: Callable[[], Sequence[Own]]) -> Guarding:
 
 
 def _own(listening: Sequence[tuple[str, int]], settings: Settings, spark: Spark) -> Callable[[], Sequence[Own]]:
-    sockets, urls = (*listening, *_told(settings.assets.own)), _urls(settings)
+    sockets, urls = (*listening, *_told(settings)), _urls(settings)
     return lambda: own_sockets(sockets, *urls, spark.address or "")
 
 
-def _told(sockets: Sequence[str]) -> Iterator[tuple[str, int]]:
-    for host, _, port in (one.rpartition(":") for one in sockets):
+def _told(settings: Settings) -> Iterator[tuple[str, int]]:
+    """Where the service listens, as a worker of Celery is told, and where that tells its numbers."""
+    metrics = settings.executor.metrics
+    for one in (*settings.assets.own, *([] if metrics is None else [metrics])):
+        host, _, port = one.rpartition(":")
         yield host.strip("[]"), int(port)
 
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
 from apscheduler.schedulers.background import BackgroundScheduler
 
 from tagapi.jobs import changes
-from tagapi.jobs.errors import JobError, JobNotFound
+from tagapi.jobs.errors import JobError, JobNotFound, StoreUnavailable
 from tagapi.jobs.model import JobState, new_token
 from tagapi.jobs.registry import JobRegistry
 
@@ -53,6 +54,12 @@ def _guarded(step: Callable[[], None]) -> None:
         log.warning("upkeep_postponed", extra={"why": str(error)})
     except Exception:
         log.exception("upkeep_failed")
+
+
+def unless_away(step: Callable[[], None]) -> None:
+    """For what is run so often that others tell that the store is away."""
+    with suppress(StoreUnavailable):
+        step()
 
 
 def recover(registry: JobRegistry, max_recoveries: int) -> None:

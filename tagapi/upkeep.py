@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 
 from tagapi.jobs import changes
-from tagapi.jobs.errors import JobError, JobNotFound, StoreUnavailable
+from tagapi.jobs.errors import JobError, JobNotFound
 from tagapi.jobs.lists import Query, task_label
 from tagapi.jobs.model import DEFAULT_LANE, EventKind, Job, JobState
 from tagapi.jobs.registry import JobRegistry
 from tagapi.jobs.task import Task
-from tagapi.rounds import RECOVER_EVERY, Rounds, recover
+from tagapi.rounds import RECOVER_EVERY, Rounds, recover, unless_away
 
 log = logging.getLogger(__name__)
 
@@ -94,7 +93,7 @@ class Upkeep:
         rounds.every(ORPHANS_EVERY, self.pause_orphans, ORPHANS_EVERY)
         rounds.every(WEBHOOKS_EVERY, self.tidy_webhooks, WEBHOOKS_EVERY)
         if send_again is not None:
-            rounds.every(SEND_AGAIN_EVERY, partial(_unless_away, send_again), SEND_AGAIN_EVERY)
+            rounds.every(SEND_AGAIN_EVERY, partial(unless_away, send_again), SEND_AGAIN_EVERY)
 
     def start(self) -> None:
         self._rounds.start()
@@ -164,7 +163,7 @@ class Upkeep:
 
         That the store is away is told by what runs less often.
         """
-        _unless_away(self._begin_due)
+        unless_away(self._begin_due)
 
     def pause_orphans(self) -> None:
         """Pause the schedules and webhooks of those who are gone, where no other process does."""
@@ -190,8 +189,3 @@ class Upkeep:
             log.warning("tables_not_tended", extra={"parked": parked})
         elif self._registry.lock("tables", self._worker, TABLES_HELD):
             self._tend_tables()
-
-
-def _unless_away(step: Callable[[], None]) -> None:
-    with suppress(StoreUnavailable):
-        step()

@@ -28,7 +28,7 @@ from tagapi.logs import configure_logs
 from tagapi.metrics.elsewhere import WorkerMetrics
 from tagapi.metrics.sampled import State
 from tagapi.registries import unusable
-from tagapi.rounds import RECOVER_EVERY, Rounds, recover
+from tagapi.rounds import RECOVER_EVERY, Rounds, recover, unless_away
 from tagapi.settings import PROFILE, Settings, SettingsError, load_settings
 from tagapi.upkeep import SEND_AGAIN_EVERY
 
@@ -142,7 +142,7 @@ class AttemptWorker:
         self._rounds.every(
             RECOVER_EVERY, partial(recover, engine.registry, settings.jobs.max_recoveries), RECOVER_EVERY
         )
-        self._rounds.every(SEND_AGAIN_EVERY, again.send, SEND_AGAIN_EVERY)
+        self._rounds.every(SEND_AGAIN_EVERY, partial(unless_away, again.send), SEND_AGAIN_EVERY)
         self._stop_metrics: Callable[[], None] = lambda: None
         self._left = threading.Event()
         self._leaving = False
