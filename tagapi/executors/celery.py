@@ -265,7 +265,7 @@ class CeleryExecutor:
         return {"kind": "celery", "broker": self._broker.partition(":")[0], "up": bool(self._messages.up)}
 
 
-def send_result(registry: JobRegistry, messages: Messages, job_id: str) -> None:
+def send_if_waiting(registry: JobRegistry, messages: Messages, job_id: str) -> None:
     """After an attempt: where its job waits for another one, say so as soon as that can begin."""
     try:
         found = registry.get_all([job_id])

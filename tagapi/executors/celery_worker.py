@@ -11,12 +11,13 @@ import logging
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from typing import Any
 
 from celery import Celery, bootsteps, signals
 from kombu import Consumer
 
-from tagapi.executors.celery import Messages, lane_of, send_result
+from tagapi.executors.celery import Messages, lane_of, send_if_waiting
 from tagapi.executors.heartbeat import guarded
 from tagapi.jobs.registry import JobRegistry
 from tagapi.jobs.runner import JobRunner
@@ -39,21 +40,23 @@ class Room:
         self._slots = slots
         self._ready = ready
         self._lock = threading.Lock()
-        self._lanes: dict[str, str] = {}
+        self._here: dict[str, list[str]] = {}
+        """The lanes of messages that have come in, by their ids: a broker may deliver one again."""
         self._taken: Counter[str] = Counter()
 
     def enter(self, message_id: str, lane: str) -> None:
-        """A message has come in; it is here until it leaves, however often that is said."""
+        """A message has come in: it is here until it leaves."""
         with self._lock:
-            if message_id not in self._lanes:
-                self._lanes[message_id] = lane
-                self._taken[lane] += 1
+            self._here.setdefault(message_id, []).append(lane)
+            self._taken[lane] += 1
 
     def leave(self, message_id: str) -> None:
+        """One that never came in may leave, too."""
         with self._lock:
-            lane = self._lanes.pop(message_id, None)
-            if lane is not None:
-                self._taken[lane] -= 1
+            if lanes := self._here.get(message_id):
+                self._taken[lanes.pop()] -= 1
+                if not lanes:
+                    del self._here[message_id]
 
     def holds(self, lane: str) -> bool:
         """What has come in can all run."""
@@ -91,7 +94,7 @@ class Carrier:
             return ASIDE
         ran = self._runner.run(job_id, lane)
         if ran:
-            send_result(self._registry, self._messages, job_id)
+            send_if_waiting(self._registry, self._messages, job_id)
         return RAN if ran else TAKEN
 
     def _put_back(self, job_id: str) -> None:
@@ -159,7 +162,8 @@ class LaneConsumers(bootsteps.StartStopStep):  # type: ignore[misc]
         self._loop = None
         consumers, self._consumers = self._consumers, {}
         for one in consumers.values():
-            guarded(one.close)
+            with suppress(Exception):  # whatever a driver raises of a connection that is gone
+                one.close()
 
     def shutdown(self, consumer: Any) -> None:
         self.stop(consumer)

@@ -189,21 +189,30 @@ def test_a_store_that_is_away_is_no_error_of_the_worker(desk: Desk, registry: Re
     assert desk.carry("a") == RAN
 
 
-def test_room_counts_each_message_once(desk: Desk) -> None:
+def test_room_is_counted_by_lane(desk: Desk) -> None:
     room = desk.room
-    for _ in range(5):
-        room.enter("a", DEFAULT_LANE)
+    room.enter("a", DEFAULT_LANE)
     assert room.takes(DEFAULT_LANE)
     room.enter("b", DEFAULT_LANE)
     assert (room.takes(DEFAULT_LANE), room.holds(DEFAULT_LANE)) == (False, True)
     room.enter("c", DEFAULT_LANE)
     assert not room.holds(DEFAULT_LANE)
     assert room.takes("platforms"), "the others' room is their own"
-    for _ in range(2):
-        for name in ("a", "b", "c", "unknown"):
-            room.leave(name)
+    for name in ("a", "b", "c", "c", "unknown"):
+        room.leave(name)
     assert room.takes(DEFAULT_LANE)
     assert not room.takes("no such lane")
+
+
+def test_a_message_that_is_delivered_again_frees_no_room_while_the_first_one_runs(desk: Desk) -> None:
+    room = desk.room
+    for name in ("a", "a"):
+        room.enter(name, DEFAULT_LANE)
+    room.leave("a")
+    room.enter("b", DEFAULT_LANE)
+    assert not room.takes(DEFAULT_LANE)
+    room.leave("a")
+    assert room.takes(DEFAULT_LANE)
 
 
 def test_a_task_that_cannot_say_whether_it_is_ready_takes_no_message(desk: Desk) -> None:
