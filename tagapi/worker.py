@@ -101,6 +101,7 @@ def _begin(settings: Settings, app: Celery, build: BuildEngine, sender: Any) -> 
     """Before Celery's worker connects: refuse what cannot work, and bring up what runs attempts."""
     if problem := _wrong_options(settings, sender) or _unusable_registry(settings):
         raise SystemExit(f"Error: {problem}")
+    sender.options.update(without_gossip=True, without_mingle=True)  # its workers have nothing to tell each other
     _set_up_logs(settings)
     worker = AttemptWorker(settings, app, build(settings, sender.hostname))
     if settings.executor.metrics is not None and (problem := worker.serve_metrics(settings.executor.metrics)):
