@@ -20,44 +20,43 @@ from tests.valkey import Valkey
 
 AT_ONCE = 300  # jobs
 LOOK = 0.002  # seconds
+POOL = "pool"
 PROGRAM = ("-m", "tests.e2e.stand_in")
 
 
 def run(folder: Path, users: int, jobs: int) -> None:
-    title(f"executors: jobs that do next to nothing, one after the other (N = {jobs}), and {AT_ONCE} at once")
-    pool = _measure(folder, None, jobs)
-    figure("pool of threads, from POST to its end: p50", pool[0] * 1000, "ms")
-    figure("the same, at once", pool[1], "/s")
-    for kind in BROKERS:
-        if kind == "rabbitmq" and NO_RABBIT:
-            print(f"  {NO_RABBIT}")
-            continue
-        carried = _measure(folder, kind, jobs)
-        figure(f"Celery over {kind}: p50 above the pool's", (carried[0] - pool[0]) * 1000, "ms")
-        figure("the same, at once, speed / the pool's", carried[1] / pool[1], "×")
-
-
-def _measure(folder: Path, kind: str | None, jobs: int) -> tuple[float, float]:
-    """The median of seconds that a job takes, and how many a second are done of many."""
-    with _server(folder / "executors", kind) as server:
-        for _ in range(10):
-            ended(server, started(server))
-        return percentile([_one(server) for _ in range(jobs)], 0.5), _many(server)
+    title(f"executors: jobs that do next to nothing, by turns (N = {jobs}), and {AT_ONCE} at once")
+    if NO_RABBIT:
+        print(f"  {NO_RABBIT}")
+    kinds = [POOL, *(kind for kind in BROKERS if kind != "rabbitmq" or not NO_RABBIT)]
+    with ExitStack() as until_end:
+        servers = {kind: until_end.enter_context(_server(folder / f"executors-{kind}", kind)) for kind in kinds}
+        for server in servers.values():
+            for _ in range(10):
+                ended(server, started(server))
+        turns = [{kind: _one(server) for kind, server in servers.items()} for _ in range(jobs)]
+        many = {kind: _many(server) for kind, server in servers.items()}
+    middle = {kind: percentile([turn[kind] for turn in turns], 0.5) * 1000 for kind in kinds}
+    figure("pool of threads, from POST to its end: p50", middle[POOL], "ms")
+    figure("the same, at once", many[POOL], "/s")
+    for kind in kinds[1:]:
+        figure(f"Celery over {kind}: p50 above the pool's", middle[kind] - middle[POOL], "ms")
+        figure("the same, at once, speed / the pool's", many[kind] / many[POOL], "×")
 
 
 @contextmanager
-def _server(folder: Path, kind: str | None) -> Iterator[Server]:
+def _server(folder: Path, kind: str) -> Iterator[Server]:
     shutil.rmtree(folder, ignore_errors=True)
     with ExitStack() as until_end:
         store = until_end.enter_context(Valkey(appendfsync="everysec"))
         settings = {"TAGAPI_JOBS__MAX_CONCURRENT": "3", "TAGAPI_LOGS__LEVEL": "WARNING"}
         settings["TAGAPI_REGISTRY__URL"] = store.url
-        if kind is not None:
+        if kind != POOL:
             settings["TAGAPI_EXECUTOR"] = f"celery://{until_end.enter_context(broker(kind)).url}"
         server = Server(folder, settings, program=PROGRAM)
         until_end.callback(server.kill)
         server.wait_alive()
-        if kind is not None:
+        if kind != POOL:
             until_end.callback(Worker(folder, settings, app="tests.e2e.stand_in_worker").kill)
         yield server
 
