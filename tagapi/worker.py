@@ -20,7 +20,8 @@ from celery import Celery, signals
 from celery.concurrency.thread import TaskPool
 
 from tagapi.engine import Engine, build_engine, lanes_of
-from tagapi.executors.celery import Again, Messages, celery_app
+from tagapi.executors.celery import Again
+from tagapi.executors.celery_messages import Messages, celery_app
 from tagapi.executors.celery_worker import Carrier, Room, lane_consumers, register
 from tagapi.executors.heartbeat import Heartbeat
 from tagapi.executors.thread_pool import RELEASE_SECONDS

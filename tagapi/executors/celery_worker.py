@@ -17,7 +17,8 @@ from typing import Any
 from celery import Celery, bootsteps, signals
 from kombu import Consumer
 
-from tagapi.executors.celery import Messages, lane_of, send_if_waiting
+from tagapi.executors.celery import send_if_waiting
+from tagapi.executors.celery_messages import Messages, lane_of
 from tagapi.executors.heartbeat import guarded
 from tagapi.jobs.registry import JobRegistry
 from tagapi.jobs.runner import JobRunner

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from celery import Celery
 
-from tagapi.executors.celery import celery_app, queue_of
+from tagapi.executors.celery_messages import celery_app, queue_of
 from tests.brokers import Broker, broker
 from tests.chaos.ground import Arena, Ground
 from tests.chaos.process import SETTINGS, ChaosServer, Store, open_store

@@ -13,7 +13,7 @@ import pytest
 import requests
 from celery import Celery
 
-from tagapi.executors.celery import celery_app, queue_of
+from tagapi.executors.celery_messages import celery_app, queue_of
 from tests.brokers import BROKERS, NO_RABBIT, Broker, broker
 from tests.e2e.assets_client import ROOT as ASSETS
 from tests.e2e.carried import VARIABLE, Worker

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from tagapi.engine import build_engine
-from tagapi.executors.celery import SENT_AGAIN_AFTER, Again, CeleryExecutor, Messages, celery_app, public
+from tagapi.executors.celery import SENT_AGAIN_AFTER, Again, CeleryExecutor
+from tagapi.executors.celery_messages import Messages, celery_app, public
 from tagapi.executors.celery_worker import ASIDE, LOST, RAN, TAKEN, Carrier, Room
 from tagapi.jobs.errors import StoreUnavailable
 from tagapi.jobs.lists import Bounds
