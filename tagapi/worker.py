@@ -22,7 +22,7 @@ from celery.concurrency.thread import TaskPool
 from tagapi.engine import Engine, build_engine, lanes_of
 from tagapi.executors.celery import Again
 from tagapi.executors.celery_messages import Messages, celery_app
-from tagapi.executors.celery_worker import Carrier, Room, lane_consumers, register
+from tagapi.executors.celery_worker import Carrier, Room, Threads, lane_consumers, register
 from tagapi.executors.heartbeat import Heartbeat
 from tagapi.executors.thread_pool import RELEASE_SECONDS
 from tagapi.logs import configure_logs
@@ -72,7 +72,7 @@ def make_app(settings: Settings, build: BuildEngine = build_engine) -> Celery:
     lanes = lanes_of(settings.jobs)
     app = celery_app(str(settings.executor.broker), lanes)
     app.conf.update(
-        worker_pool="threads",
+        worker_pool=f"{Threads.__module__}:{Threads.__name__}",
         worker_concurrency=sum(lanes.values()),
         worker_prefetch_multiplier=1,
         worker_cancel_long_running_tasks_on_connection_loss=True,  # those whose message is acknowledged late: none
@@ -112,7 +112,7 @@ def _begin(settings: Settings, app: Celery, build: BuildEngine, sender: Any) -> 
 
 def _wrong_options(settings: Settings, worker: Any) -> str | None:
     """Threads alone: Spark's client and delta-rs do not survive a fork, and one thread would let every lane wait."""
-    if worker.pool_cls not in ("threads", TaskPool):
+    if worker.pool_cls not in (Threads, TaskPool):
         return "only the pool of threads runs attempts (-P threads, or no -P)"
     if worker.concurrency != sum(lanes_of(settings.jobs).values()) or worker.options.get("autoscale"):
         return "how many attempts run at once is said by lane, in the settings jobs.max_…: leave -c and --autoscale out"
@@ -147,7 +147,7 @@ class AttemptWorker:
         self._rounds.every(SEND_AGAIN_EVERY, partial(unless_away, again.send), SEND_AGAIN_EVERY)
         self._stop_metrics: Callable[[], None] = lambda: None
         self._left = threading.Event()
-        self._leaving = False
+        self._told_to_leave: set[str] = set()
 
     def serve_metrics(self, address: str) -> str | None:
         """Why they cannot be told there, if so."""
@@ -174,10 +174,10 @@ class AttemptWorker:
     def _leave(self, how: str = "Warm", **_: object) -> None:
         """Celery waits for what runs, for ever: so the attempts get their time, and go back to the queue then."""
         self._engine.runner.refuse_new()
-        if self._leaving:
+        if how in self._told_to_leave:
             return
-        self._leaving = True
-        drain = self._settings.jobs.drain_seconds if how == "Warm" else 0.0
+        self._told_to_leave.add(how)
+        drain = self._settings.jobs.drain_seconds if how == "Warm" else 0.0  # who asks twice does not want to wait
         threading.Thread(target=self._give_back, args=(drain,), name="drain", daemon=True).start()
 
     def _give_back(self, drain: float) -> None:

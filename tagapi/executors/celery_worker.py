@@ -15,6 +15,7 @@ from contextlib import suppress
 from typing import Any
 
 from celery import Celery, bootsteps, signals
+from celery.concurrency.thread import TaskPool
 from kombu import Consumer
 
 from tagapi.executors.celery import send_if_waiting
@@ -72,6 +73,13 @@ def guarded_ready(ready: Callable[[str], bool], lane: str) -> bool:
     """A task that cannot say whether it is ready is not."""
     answers: list[bool] = []
     return guarded(lambda: answers.append(ready(lane))) and answers == [True]
+
+
+class Threads(TaskPool):  # type: ignore[misc]
+    """Celery's own, whose attempts leave by themselves once they are told to."""
+
+    def terminate_job(self, pid: object, signal: object = None) -> None:
+        """Whoever stops the worker in a hurry has told them already."""
 
 
 class Carrier:
