@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import importlib.util
 import ipaddress
 import logging
 import math
@@ -11,6 +10,7 @@ import os
 import signal
 import socket
 import sys
+import warnings
 from collections.abc import Sequence
 from ipaddress import ip_network
 from pathlib import Path
@@ -19,17 +19,15 @@ from typing import Any
 import click
 from gunicorn.app.base import BaseApplication
 
+from tagapi.checking import Finding, reached, tried
 from tagapi.logs import configure_logs
-from tagapi.metrics.processes import SharedFolder
-from tagapi.registries import unusable
+from tagapi.metrics.processes import SharedFolder, free_place, take
 from tagapi.serving.framing import MOST_LINE
 from tagapi.serving.limits import Limits
 from tagapi.settings import ENVIRONMENTS, PROFILE, Settings, SettingsError, load_settings
-from tagapi.tokens import TokensError, TokensFile
 
 LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 LEAVING_SECONDS = 15  # after the drain, to let go of what still runs; then the worker is killed
-REACH_SECONDS = 3.0  # for a server that a profile needs to answer at the start
 
 
 class Server(BaseApplication):  # type: ignore[misc]
@@ -75,7 +73,9 @@ class Server(BaseApplication):  # type: ignore[misc]
             "errorlog": "-",
             "loglevel": "warning",
             "proc_name": "tagapi",
-            "child_exit": lambda _server, worker: self._numbers.forget(worker.pid),
+            "pre_fork": _place,
+            "post_fork": lambda _server, worker: take(worker.place),
+            "child_exit": lambda _server, worker: self._numbers.forget(worker.place),
             "on_exit": lambda _server: self._numbers.remove(),
         }
         for name, value in options.items():
@@ -85,6 +85,11 @@ class Server(BaseApplication):  # type: ignore[misc]
         from tagapi.app import create_app
 
         return create_app(self._settings, self.listening)
+
+
+def _place(server: Any, worker: Any) -> None:
+    """What a worker is among those that live, by a number that is free again when it is gone."""
+    worker.place = free_place(one.place for one in server.WORKERS.values())
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
@@ -102,7 +107,10 @@ class Server(BaseApplication):  # type: ignore[misc]
 @click.option("--debug", is_flag=True, help="Reloading development server; only in local, on a loopback address.")
 @click.option("--workers", type=click.IntRange(1, 64), help="Worker processes, instead of server.workers.")
 @click.option("--log-level", type=click.Choice(LEVELS, case_sensitive=False), help="Instead of logs.level.")
-def main(environment: str, host: str, port: int, debug: bool, workers: int | None, log_level: str | None) -> None:
+@click.option("--check", is_flag=True, help="Try what the settings name, tell all that cannot be used, and end.")
+def main(
+    environment: str, host: str, port: int, debug: bool, workers: int | None, log_level: str | None, check: bool
+) -> None:
     """Serve the tag API: jobs over HTTP, computed with PySpark. Documentation is at /docs."""
     logging.getLogger().addHandler(logging.NullHandler())  # until there are logs, one line says what is wrong
     try:
@@ -114,7 +122,12 @@ def main(environment: str, host: str, port: int, debug: bool, workers: int | Non
         raise click.ClickException(str(error)) from None
     if debug and (environment != "local" or not _is_loopback(host)):
         raise click.UsageError("--debug is only for --env local on a loopback address, such as --host 127.0.0.1")
-    if problem := unreachable(settings) or _unusable_address(host, port):
+    os.environ.update(settings.storage.variables())
+    if check:
+        _check(settings)
+        return
+    unreachable = next((str(finding) for finding in reached(settings) if finding.problem), None)
+    if problem := unreachable or _unusable_address(host, port):
         raise click.ClickException(problem)
     try:
         configure_logs(Path(settings.logs.dir), settings.logs.level, settings.logs.max_bytes)
@@ -126,52 +139,15 @@ def main(environment: str, host: str, port: int, debug: bool, workers: int | Non
         Server(settings, host, port).run()
 
 
-def unreachable(settings: Settings) -> str | None:
-    """What the settings name and this machine cannot use, in one line."""
-    if (tokens := settings.auth.tokens_file) is not None:
-        try:
-            TokensFile(Path(tokens))
-        except TokensError as error:
-            return f"auth.tokens_file: {tokens}: {error}"
-    remote = settings.spark.remote
-    if remote.startswith("local[") and importlib.util.find_spec("py4j") is None:
-        return f"spark.remote: {remote} needs JVM Spark, which is not installed"
-    if settings.executor.broker is not None and not _installed("celery"):
-        return "executor.url: needs Celery, which is not installed: make celery"
-    if remote.startswith("sc://"):
-        host, _, port = remote.removeprefix("sc://").partition("/")[0].partition(";")[0].partition(":")
-        try:
-            socket.create_connection((host, int(port or 15002)), REACH_SECONDS).close()
-        except (OSError, ValueError) as error:
-            return f"spark.remote: {remote} cannot be reached: {error}"
-    if settings.data.dir.startswith("s3://") and (problem := _unreachable_bucket(settings)):
-        return problem
-    problem = unusable(settings.registry.url)
-    return problem and f"registry.url: {_without_password(settings.registry.url)} {problem}"
-
-
-def _installed(package: str) -> bool:
-    try:
-        return importlib.util.find_spec(package) is not None
-    except ValueError:  # it is kept out
-        return False
-
-
-def _without_password(url: str) -> str:
-    before, at, after = url.rpartition("@")
-    return f"{before.partition('://')[0]}://…@{after}" if at else url
-
-
-def _unreachable_bucket(settings: Settings) -> str | None:
-    from pyarrow.fs import FileType, S3FileSystem
-
-    bucket, region = settings.storage.bucket, settings.storage.region
-    try:
-        storage = S3FileSystem(region=region, connect_timeout=REACH_SECONDS, request_timeout=REACH_SECONDS)
-        found = storage.get_file_info(str(bucket)).type != FileType.NotFound
-    except OSError as error:
-        return f"storage.bucket: {bucket} in {region} cannot be reached: {str(error).splitlines()[0]}"
-    return None if found else f"storage.bucket: {bucket} in {region} does not exist"
+def _check(settings: Settings) -> None:
+    """Try everything that the settings name, and tell of each. Raises ClickException where something is missing."""
+    warnings.simplefilter("ignore")  # a line for each says enough
+    found: list[Finding] = []
+    for finding in tried(settings):
+        found.append(finding)
+        click.echo(f"{'ok' if finding.problem is None else 'NO' if finding.needed else '--'}  {finding}")
+    if wrong := [finding for finding in found if finding.problem and finding.needed]:
+        raise click.ClickException(f"{len(wrong)} of {len(found)} cannot be used")
 
 
 def _unusable_address(host: str, port: int) -> str | None:

@@ -28,6 +28,7 @@ from tag_tasks.datasets.export import BookingsExport
 from tag_tasks.datasets.results import ResultFolder
 from tag_tasks.datasets.sample import write_sample
 from tag_tasks.datasets.tables import BOOKINGS, TABLES
+from tag_tasks.folders import folder_at
 from tag_tasks.spark.endpoint import spark_endpoint
 from tag_tasks.spark.session import Spark
 from tag_tasks.spark.sources import Source, Sources
@@ -126,7 +127,7 @@ def measure(results: Path, sources: Path, form: str) -> dict[str, float]:
         while not spark.ready():
             time.sleep(0.05)
         tables = Sources({name: Source(str(sources / name)) for name in TABLES})
-        task = BookingsExport(spark, tables, ResultFolder(results))
+        task = BookingsExport(spark, tables, ResultFolder(folder_at(str(results))))
         asked = {"batch_size": 1000, "filters": {}, "date_from": None, "date_to": None, "format": form}
         idle = _memory(os.getpid(), "VmRSS")
         began = time.perf_counter()

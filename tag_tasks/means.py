@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -16,6 +16,7 @@ from tag_tasks.datasets.results import ResultFolder
 from tag_tasks.datasets.tables import TABLES as BUSINESS
 from tag_tasks.documents.collectors import CollectorTable
 from tag_tasks.documents.source import DOCUMENTS
+from tag_tasks.documents.source import SCHEMA as DOCUMENT
 from tag_tasks.platforms.fofa import FofaAccount
 from tag_tasks.platforms.github import GitHubAccount
 from tag_tasks.platforms.google import GoogleAccount
@@ -28,8 +29,12 @@ from tag_tasks.tags import TABLES as USERS
 from tag_tasks.tags.table import MembershipTable
 
 LATE = timedelta(hours=1)
-KNOWN_SOURCES = frozenset({*USERS, *BUSINESS, DOCUMENTS})
-"""The tables that the work reads."""
+KNOWN_SOURCES: Mapping[str, frozenset[str]] = {
+    **{name: frozenset({"user_id", "updated_time"}) for name in USERS},
+    **{name: frozenset(table.columns) for name, table in BUSINESS.items()},
+    DOCUMENTS: frozenset(DOCUMENT.names),
+}
+"""The tables that the work reads, with columns that each has to have."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

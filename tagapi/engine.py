@@ -23,6 +23,7 @@ from tag_tasks.audiences.sent import SentTable
 from tag_tasks.datasets.cleaned import CleanedTables
 from tag_tasks.datasets.results import ResultFolder
 from tag_tasks.documents.collectors import CollectorTable
+from tag_tasks.folders import folder_at
 from tag_tasks.means import KNOWN_SOURCES, Means
 from tag_tasks.platforms.fofa import FofaAccount
 from tag_tasks.platforms.github import GitHubAccount
@@ -66,12 +67,12 @@ def build_engine(settings: Settings, worker: str, listening: Sequence[tuple[str,
 
 def _means(settings: Settings, listening: Sequence[tuple[str, int]]) -> Means:
     data, spark = settings.data, Spark(spark_endpoint(settings.spark.remote))
-    tables = {name: data.source(name) for name in KNOWN_SOURCES | data.sources.keys()}
+    tables = {name: data.source(name) for name in KNOWN_SOURCES.keys() | data.sources.keys()}
     return Means(
         spark=spark,
         sources=Sources({name: Source(table.path, table.format) for name, table in tables.items()}),
         members=MembershipTable(data.user_tags),
-        results=ResultFolder(data.results),
+        results=ResultFolder(folder_at(data.results), settings.storage.link_seconds),
         cleaned=CleanedTables(data.cleaned),
         sent=SentTable(data.sent),
         models=ModelTable(data.models),

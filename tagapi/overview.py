@@ -13,11 +13,7 @@ from typing import Any, Protocol
 from tagapi.jobs.errors import JobError
 from tagapi.jobs.model import Job
 from tagapi.jobs.registry import JobRegistry
-from tagapi.jobs.schedule_registry import ScheduleQuery
 from tagapi.jobs.scheduling import Scheduling
-
-SCHEDULES_SEEN = 100
-"""The newest of them; of more, only how many there are is known here."""
 
 
 class Pushes(Protocol):
@@ -40,8 +36,8 @@ class Overview:
     """Attempts at once, by lane, of each process."""
     facts: Callable[[], Mapping[str, Any]]
     """Of this process: `version`, `spark`, `executor`, `registry`."""
-    credits: Callable[[str], Mapping[str, Any]]
-    """What an owner has used of the month's credits: `used`, `total` and `next`."""
+    credits: Callable[[str], Mapping[str, Any]] | None
+    """What an owner has used of the month's credits: `used`, `total` and `next`; None where there is no limit."""
 
     def now(self, owner: str | None, caller: str) -> Mapping[str, Any]:
         """As this process sees it. `owner` is whose schedules are meant; None for everybody's."""
@@ -67,16 +63,15 @@ class Overview:
         }
 
     def _schedules(self, owner: str | None) -> Mapping[str, Any]:
-        found = self.scheduling.find(ScheduleQuery(owner=owner, limit=SCHEDULES_SEEN))
-        running = {due: one for one in found.schedules if (due := one.due_at) is not None}
+        found = [*self.scheduling.every(owner)]
+        running = {due: one for one in found if (due := one.due_at) is not None}
         first = running[min(running)] if running else None
-        paused = sum(one.paused is not None for one in found.schedules)
-        return {"total": found.total, "paused": paused, "next": first}
+        paused = sum(one.paused is not None for one in found)
+        return {"total": len(found), "paused": paused, "next": first}
 
     def _credits(self, caller: str) -> Mapping[str, Any] | None:
-        """None where there is no limit. A storage that does not answer hides nothing else."""
+        """None where there is no limit: then nobody has to wait for a storage. One that is away hides nothing else."""
         try:
-            told = self.credits(caller)
+            return None if self.credits is None else self.credits(caller)
         except JobError:
             return {"used": None, "total": None, "next": None}
-        return told if told["total"] else None

@@ -109,8 +109,10 @@ class World:
 
     def overview(self, credits: Callable[[str], Mapping[str, Any]]) -> Overview:  # noqa: A002 (as users say)
         """What there is to see of it."""
-        lanes = lanes_of(self.settings.jobs)
-        return Overview(self.registry, self.scheduling, self.hub, lanes, self.facts, credits)
+        lanes, limited = lanes_of(self.settings.jobs), self.settings.export.credits_monthly > 0
+        return Overview(
+            self.registry, self.scheduling, self.hub, lanes, self.facts, credits=credits if limited else None
+        )
 
     def facts(self) -> Mapping[str, Any]:
         """What health says."""

@@ -5,12 +5,12 @@ A job of any size needs the memory of a batch, and of a digest for each thing th
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from pathlib import Path
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import pyarrow as pa
@@ -18,7 +18,9 @@ import pyarrow.parquet as pq
 
 from tag_tasks.assets import found
 from tag_tasks.assets.found import Found, Kind
-from tag_tasks.datasets.results import StagedFile
+from tag_tasks.datasets.results import UNWRITABLE
+from tag_tasks.datasets.staged import StagedFile
+from tag_tasks.folders import Folder
 from tag_tasks.storage import storage_errors
 
 SCHEMA = pa.schema([("key", pa.string()), ("facts", pa.string()), ("place", pa.int64()), ("asset", pa.bool_())])
@@ -26,14 +28,15 @@ SCHEMA = pa.schema([("key", pa.string()), ("facts", pa.string()), ("place", pa.i
 GROUP = 1000  # rows of a row group: what is in memory at once, or fewer where they are large
 GROUP_BYTES = 4 * 1024 * 1024
 CONTENT_TYPE = "application/vnd.apache.parquet"
-UNWRITABLE = "the result cannot be written"
 
 
 class Rows:
-    """Rows in files of a folder, while they are written. To be used by one thread at a time."""
+    """Rows in files of a folder, one for each kind, while they are written. To be used by one thread at a time."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Folder, path: str) -> None:
+        """`path` begins the names of its files in the folder."""
         self._folder = folder
+        self._path = path
         self._seen: set[bytes] = set()
         """Digests of the kinds and keys."""
         self._files: dict[Kind, _KindFile] = {}
@@ -48,7 +51,7 @@ class Rows:
         self._seen.add(digest)
         if (file := self._files.get(row.kind)) is None:
             with self._here():
-                file = self._files[row.kind] = _KindFile(self._folder / file_name(row.kind))
+                file = self._files[row.kind] = _KindFile(StagedFile(self._folder, self._name(row.kind), CONTENT_TYPE))
         file.add(key, facts_text(row.facts), is_asset(row))
         self._counts[row.facts["check"] if not_done(row) else row.kind.value] += 1
         return True
@@ -66,11 +69,24 @@ class Rows:
 
     def groups(self, kind: Kind) -> Iterator[pa.Table]:
         """All rows of a kind, so many at a time, in order: once the files are closed."""
-        path = self._folder / file_name(kind)
-        if path.exists():
-            with pq.ParquetFile(path) as file:
-                for group in range(file.num_row_groups):
-                    yield file.read_row_group(group)
+        if kind not in self._files:
+            return
+        with self._here():
+            source = self._folder.open(self._name(kind))
+            if source is None:
+                raise FileNotFoundError(errno.ENOENT, "rows that were kept apart are gone")
+        with source, pq.ParquetFile(source) as file:
+            for group in range(file.num_row_groups):
+                yield file.read_row_group(group)
+
+    def remove(self) -> None:
+        """What was written goes away, as far as the storage lets it."""
+        with suppress(OSError):
+            for kind in self._files:
+                self._folder.remove(self._name(kind))
+
+    def _name(self, kind: Kind) -> str:
+        return f"{self._path}{file_name(kind)}"
 
     @contextmanager
     def _here(self) -> Iterator[None]:
@@ -81,11 +97,11 @@ class Rows:
 class _KindFile:
     """The file of a kind."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, target: StagedFile) -> None:
         self.rows = 0
         self._size = 0
         self._waiting: list[tuple[str, str, int, bool]] = []
-        self._target = StagedFile(path, CONTENT_TYPE)
+        self._target = target
         self._writer = pq.ParquetWriter(self._target, SCHEMA, compression="zstd", use_dictionary=False)
 
     def add(self, key: str, facts: str, asset: bool) -> None:

@@ -25,6 +25,7 @@ from tag_tasks.assets.rows import rows_between
 from tag_tasks.delta import commits, files
 from tag_tasks.delta.files import DataFile
 from tag_tasks.delta.table import JobTable
+from tag_tasks.folders.arrow import create
 from tag_tasks.storage import answered
 from tagapi.jobs.errors import Contended
 
@@ -205,8 +206,7 @@ class AssetTable(JobTable):
         self.discard_folders([f"{SCRATCH}/{attempt}" for attempt in left if ended(attempt.rpartition("-")[0])])
 
     def _created(self, name: str) -> pa.NativeFile:
-        self._files.create_dir(f"{self._root}/{name.rpartition('/')[0]}")
-        return self._files.open_output_stream(f"{self._root}/{name}")
+        return create(self._files, f"{self._root}/{name}")
 
     def commit(self, job_id: str, at: Assets, come: Sequence[AssetFile], go: Sequence[AssetFile]) -> None:
         """Raises Contended where one of the places has changed since `at`, or the job's commit was asked for: then

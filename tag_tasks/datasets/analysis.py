@@ -16,7 +16,7 @@ from tag_tasks.datasets.faults import CHECKS, without_duplicates
 from tag_tasks.datasets.profile import profile
 from tag_tasks.datasets.progress import Steps
 from tag_tasks.datasets.report import HTML, LANGUAGES, page
-from tag_tasks.datasets.results import ResultFolder, StagedFile
+from tag_tasks.datasets.results import ResultFolder
 from tag_tasks.datasets.select import Selection, rows_of, selected
 from tag_tasks.datasets.tables import TABLES, Table
 from tag_tasks.spark.session import Spark
@@ -49,15 +49,15 @@ class Analysis(Task):
         return job.result if self._results.find(job.id, job.epoch) else None
 
     def run(self, context: TaskContext) -> Json:
-        with self._results.stage(context.attempt_name) as folder:
+        with self._results.stage(context.attempt_name) as staged:
             with self._spark.session(context) as session:
                 figures = self._figures(session, context)
-            with StagedFile(folder / self.file, self.content_type) as file:
+            with staged.file(self.file, self.content_type) as file:
                 file.write(self.rendered(figures, context.arguments))
             file.sync()
             result = _headline(figures) | {"file": file.described()}
             context.begin_commit(result)
-            self._results.publish(context.attempt_name, context.job_id)
+            staged.publish()
         return result
 
     def _figures(self, session: SparkSession, context: TaskContext) -> Mapping[str, Any]:

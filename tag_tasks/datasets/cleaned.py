@@ -20,13 +20,14 @@ from typing import Any
 import pyarrow as pa
 from deltalake import DeltaTable, Schema, Transaction
 from deltalake.exceptions import CommitFailedError
-from pyarrow.fs import FileSelector, FileSystem, FileType
+from pyarrow.fs import FileSelector, FileType
 from pyspark.sql import DataFrame, SparkSession
 
 from tag_tasks.bounded import BoundedThreads
 from tag_tasks.delta import commits, files
 from tag_tasks.delta.files import DataFile
 from tag_tasks.delta.table import SECONDS, VACUUM_SECONDS
+from tag_tasks.folders.arrow import file_system
 from tag_tasks.spark.stream import arrow_schema
 from tag_tasks.storage import answered, storage_errors
 from tagapi.jobs.errors import Contended, TaskFailed, Transient
@@ -80,7 +81,7 @@ class CleanedTables:
         still happen, unless another was made meanwhile; it carries its job's id, so that it happens once.
         """
         self._folder = folder
-        self._files, self._root = FileSystem.from_uri(folder)
+        self._files, self._root = file_system(folder)
         self._threads = BoundedThreads("cleaned", THREADS, seconds)
         self._vacuuming = BoundedThreads("vacuum", 1, VACUUM_SECONDS)
 

@@ -2,9 +2,9 @@
 
 A dry run leaves a report. Otherwise eight tables change as well, `<table>` and
 `<table>_removed` for each of the four, and no file system commits to all of them at once. So
-whatever can be refused is found out first. The decision is one rename, that of the report's
-folder, which also holds the list of what is to be committed; the commits follow, each taken
-once. Whoever finds the folder finishes what is left of the list: the job that was interrupted
+whatever can be refused is found out first. The decision is the verdict that publishes the report,
+beside which lies the list of what is to be committed; the commits follow, each taken
+once. Whoever finds that finishes what is left of the list: the job that was interrupted
 there is done, never undone.
 """
 
@@ -15,7 +15,6 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 from typing import Any, ClassVar
 
 from pyspark.sql import DataFrame, SparkSession, Window
@@ -25,11 +24,13 @@ from tag_tasks.datasets.cleaned import CleanedTables, Staged
 from tag_tasks.datasets.documents import JSON, to_json
 from tag_tasks.datasets.faults import CHECKS, REASON, REASONS, Checks, flagged
 from tag_tasks.datasets.progress import Steps
-from tag_tasks.datasets.results import ResultFolder, StagedFile, TakenOver
+from tag_tasks.datasets.results import UNREADABLE, ResultFolder, TakenOver
+from tag_tasks.datasets.results import Staged as StagedFiles
 from tag_tasks.datasets.select import Selection, rows_of, selected
 from tag_tasks.datasets.tables import Table
 from tag_tasks.spark.session import Spark
 from tag_tasks.spark.sources import Sources
+from tag_tasks.storage import storage_errors
 from tagapi.jobs.model import Job, Json
 from tagapi.jobs.task import Task, TaskContext
 
@@ -72,17 +73,17 @@ class DataCleanup(Task):
 
     def run(self, context: TaskContext) -> Json:
         dry = bool((context.arguments.get("filters") or {}).get("dry_run", True))
-        with self._results.stage(context.attempt_name) as folder, ExitStack() as undo:
+        with self._results.stage(context.attempt_name) as files, ExitStack() as undo:
             staged: list[Staged] = []
             with self._spark.session(context) as session:
                 found = self._look(session, context, None if dry else staged, undo)
-            result = self._report(folder, context, found, dry)
+            result = self._report(files, context, found, dry)
             if staged:
-                self._plan(folder / PLAN, staged)
+                self._plan(files, staged)
             context.begin_commit(result)
             kept = undo.pop_all()  # from here on the plan may be there, and refer to what was staged
             try:
-                self._results.publish(context.attempt_name, context.job_id)
+                files.publish()
             except TakenOver:  # it is not, and never will be
                 kept.close()
                 raise
@@ -132,7 +133,7 @@ class DataCleanup(Task):
 
     # -- committing --------------------------------------------------------------------------
 
-    def _report(self, folder: Path, context: TaskContext, found: Mapping[str, Found], dry: bool) -> Json:
+    def _report(self, files: StagedFiles, context: TaskContext, found: Mapping[str, Found], dry: bool) -> Json:
         report = {
             "dry_run": dry,
             "date_from": context.arguments.get("date_from"),
@@ -143,7 +144,7 @@ class DataCleanup(Task):
             },
         }
         total, removed = sum(one.rows for one in found.values()), sum(one.removed for one in found.values())
-        with StagedFile(folder / NAME, JSON) as file:
+        with files.file(NAME, JSON) as file:
             file.write(to_json(report))
         file.sync()
         return {
@@ -154,20 +155,22 @@ class DataCleanup(Task):
             "dry_run": dry,
         }
 
-    def _plan(self, path: Path, staged: Sequence[Staged]) -> None:
+    def _plan(self, files: StagedFiles, staged: Sequence[Staged]) -> None:
         """Write the list of what is to be committed, once it is sure that every table on it can be."""
         for one in staged:
             self._cleaned.check(one)
-        with StagedFile(path, JSON) as file:
+        with files.file(PLAN, JSON) as file:
             file.write(to_json([one.to_json() for one in staged]))
         file.sync()
 
     def _carry_out(self, job_id: str, submitted_at: datetime) -> None:
         """Commit whatever of the job's plan is not committed yet."""
-        plan = self._results.path(job_id, PLAN)
-        if plan is None:  # a dry run
+        file = self._results.open(job_id, PLAN)
+        if file is None:  # a dry run
             return
-        for told in json.loads(plan.read_text(encoding="utf-8")):
+        with file, storage_errors(UNREADABLE):
+            plan = json.load(file)
+        for told in plan:
             self._cleaned.commit(Staged.from_json(told), job_id, submitted_at)
 
 

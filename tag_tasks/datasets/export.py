@@ -19,8 +19,9 @@ from pyspark.sql import functions as F
 from tag_tasks.datasets.files import FORMATS, ExportFile, Format
 from tag_tasks.datasets.order import break_ties
 from tag_tasks.datasets.progress import Steps
-from tag_tasks.datasets.results import ResultFolder, StagedFile
+from tag_tasks.datasets.results import ResultFolder
 from tag_tasks.datasets.select import Selection, rows_of, selected
+from tag_tasks.datasets.staged import StagedFile
 from tag_tasks.datasets.tables import BOOKINGS, PAYMENTS, SERVICES, USERS, Table
 from tag_tasks.spark.session import Spark
 from tag_tasks.spark.sources import Sources
@@ -51,13 +52,13 @@ class Export(Task):
         form = FORMATS[context.arguments.get("format") or "csv"]
         name = f"{self.table.name}_export.{form.suffix}"
         with self._results.stage(context.attempt_name) as staged:
-            with StagedFile(staged / name, form.content_type) as target:
+            with staged.file(name, form.content_type) as target:
                 count = self._write(target, form, context)
             result = {"file": target.described(), "total_records": count, "processed_records": count}
             context.check()
             target.sync()
             context.begin_commit(result)
-            self._results.publish(context.attempt_name, context.job_id)
+            staged.publish()
         return result
 
     def _write(self, target: StagedFile, form: Format, context: TaskContext) -> int:

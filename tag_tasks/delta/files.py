@@ -13,6 +13,8 @@ import pyarrow.parquet as pq
 from deltalake.transaction import AddAction, RemoveAction
 from pyarrow.fs import FileSelector, FileSystem, FileType
 
+from tag_tasks.folders.arrow import create
+
 
 @dataclass(frozen=True, slots=True)
 class DataFile:
@@ -39,16 +41,18 @@ def found(files: FileSystem, root: str, folder: str) -> tuple[DataFile, ...]:
     wanted = FileSelector(f"{root}/{folder}", recursive=True, allow_not_found=True)
     infos = [info for info in files.get_file_info(wanted) if info.type == FileType.File]
     names = sorted((info.path.removeprefix(root).lstrip("/"), info.size) for info in infos)
-    described = [_described(files, root, name, size) for name, size in names if name.endswith(".parquet")]
+    parts = [(name, size) for name, size in names if name.endswith(".parquet")]
+    described = [_described(name, size, _footer(files, f"{root}/{name}")) for name, size in parts]
     return tuple(file for file in described if file.rows)
 
 
 def write(files: FileSystem, root: str, name: str, rows: pa.Table, **how: Any) -> DataFile:
     """Write one file of the table at `root`; `how` is what pyarrow.parquet.write_table takes."""
-    files.create_dir(f"{root}/{name.rpartition('/')[0]}")
-    with files.open_output_stream(f"{root}/{name}") as target:
-        pq.write_table(rows, target, compression="zstd", **how)
-    return _described(files, root, name, files.get_file_info(f"{root}/{name}").size)
+    footers: list[pq.FileMetaData] = []
+    with create(files, f"{root}/{name}") as target:
+        pq.write_table(rows, target, compression="zstd", metadata_collector=footers, **how)
+        size = target.tell()
+    return _described(name, size, footers[0])
 
 
 def remove_folder(files: FileSystem, root: str, folder: str) -> None:
@@ -56,10 +60,13 @@ def remove_folder(files: FileSystem, root: str, folder: str) -> None:
         files.delete_dir(f"{root}/{folder}")
 
 
-def _described(files: FileSystem, root: str, name: str, size: int) -> DataFile:
+def _footer(files: FileSystem, path: str) -> pq.FileMetaData:
+    with files.open_input_file(path) as source:
+        return pq.read_metadata(source)
+
+
+def _described(name: str, size: int, footer: pq.FileMetaData) -> DataFile:
     """With the row count and the bounds from its footer (which may be shortened, but stay bounds)."""
-    with files.open_input_file(f"{root}/{name}") as source:
-        footer = pq.read_metadata(source)
     bounds = [footer.row_group(group).column(0).statistics for group in range(footer.num_row_groups)]
     if all(bound is not None and bound.has_min_max for bound in bounds) and bounds:
         low, high = min(bound.min for bound in bounds), max(bound.max for bound in bounds)

@@ -18,12 +18,12 @@ from typing import Any, TypeVar
 import pyarrow as pa
 from deltalake import DeltaTable, Transaction
 from deltalake.transaction import AddAction, RemoveAction
-from pyarrow.fs import FileSystem
 
 from tag_tasks.bounded import BoundedThreads
 from tag_tasks.delta import commits, files
 from tag_tasks.delta.files import DataFile
 from tag_tasks.delta.handle import TableHandle
+from tag_tasks.folders.arrow import file_system
 from tag_tasks.storage import answered
 from tagapi.jobs.errors import Contended, TaskFailed, Transient
 
@@ -51,7 +51,7 @@ class JobTable:
         `seconds` is for how long anything that the storage is asked for may take.
         """
         self.path = path
-        self._files, self._root = FileSystem.from_uri(path)
+        self._files, self._root = file_system(path)
         self._threads = BoundedThreads("table", THREADS, seconds)
         self._vacuuming = BoundedThreads("vacuum", 1, VACUUM_SECONDS)
         self._unusable, self._unwritable = (f"the {self.named} cannot be {done}" for done in ("used", "written"))

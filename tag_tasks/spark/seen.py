@@ -22,6 +22,7 @@ from functools import cached_property
 from pyarrow.fs import FileInfo, FileSelector, FileSystem
 
 from tag_tasks.bounded import BoundedThreads
+from tag_tasks.folders.arrow import create
 from tag_tasks.spark.sources import SourceFile
 from tag_tasks.storage import answered, storage_errors
 from tagapi.jobs.errors import TaskFailed, Transient
@@ -82,8 +83,7 @@ class SeenStore:
 
     def _save(self, seen: Seen) -> None:
         aside = f"{self._folder}/{uuid.uuid4().hex}.new"
-        self._files.create_dir(self._folder)
-        with self._files.open_output_stream(aside, compression=None) as target:
+        with create(self._files, aside) as target:
             target.write(gzip.compress(seen.encoded, mtime=0))
         self._files.move(aside, self._path(seen.reference))
 

@@ -127,7 +127,8 @@ class ComputeTags(Task):
                         return _result(draft, nothing, draft.snapshot.version)
                     alone.enter_context(self._table.writing(context.check))
                     base = self._table.snapshot()
-                    if not self._table.touched_since(draft.snapshot.version, draft.touched):
+                    # Not a fresh one: what came after `base` refuses the commit, and another look is another request.
+                    if not self._table.touched_since(draft.snapshot.version, draft.touched, fresh=False):
                         return self._finish(order, draft, base, context, session, undo)
             raise Contended(reason="other jobs changed the same memberships again and again")
 

@@ -82,9 +82,12 @@ class MembershipTable(JobTable):
 
     # -- writing ---------------------------------------------------------------------------
 
-    def touched_since(self, version: int, wanted: Touched) -> bool:
-        """Whether a commit after `version` touched any of what is `wanted`, as far as can be told: else yes."""
-        return self.use(partial(_touched_since, version=version, wanted=wanted))
+    def touched_since(self, version: int, wanted: Touched, fresh: bool = True) -> bool:
+        """Whether a commit after `version` touched any of what is `wanted`, as far as can be told: else yes.
+
+        Not `fresh`, it is asked of the table as the last snapshot found it.
+        """
+        return self.use(partial(_touched_since, version=version, wanted=wanted), fresh)
 
     def commit(
         self,

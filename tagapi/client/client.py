@@ -12,6 +12,7 @@ from tagapi.client.outside import Audiences, Campaigns, Segments
 from tagapi.client.scans import Scans, Schedules
 from tagapi.client.tags import Tags
 from tagapi.client.transport import PATIENCE, Transport
+from tagapi.client.webhooks import Webhooks
 from tagapi.client.workers import Workers
 
 
@@ -39,6 +40,7 @@ class Client:
         self.projects = Projects(self._transport)
         self.scans = Scans(self._transport)
         self.schedules = Schedules(self._transport)
+        self.webhooks = Webhooks(self._transport)
 
     def health(self) -> dict[str, Any]:
         """How the service is; asked without a token too."""

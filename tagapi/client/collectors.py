@@ -68,7 +68,7 @@ class Reading:
         documents: list[Json] = []
         with self._transport.send("GET", self._path, params=asked, stream=True, read_seconds=SILENCE) as answer:
             for line in answer.iter_lines(chunk_size=PIECE):
-                chunk = json.loads(line)
+                chunk = self._chunk(line)
                 if chunk["chunk_type"] == "CT_RESULT":
                     documents.append(chunk["chunk_result"]["data"]["data"])
                 elif chunk["chunk_type"] == "CT_CONTROL":
@@ -78,6 +78,16 @@ class Reading:
                     raise _error(chunk["chunk_error"])
         if documents:
             raise _Interrupted(f"the stream of {self._path} ended without saying where")
+
+    def _chunk(self, line: bytes) -> Json:
+        """Raises _Interrupted for a line that broke off, or is somebody else's."""
+        try:
+            found = json.loads(line)
+        except ValueError:
+            found = None
+        if not isinstance(found, dict) or "chunk_type" not in found:
+            raise _Interrupted(f"what answers at {self._transport.url} is not this service: {line[:80]!r}")
+        return found
 
     def _place(self, control: Mapping[str, Any], documents: list[Json]) -> Iterator[Batch]:
         self.expired = self.expired or bool(control.get("expired"))

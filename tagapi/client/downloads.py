@@ -17,7 +17,7 @@ from typing import BinaryIO
 
 import requests
 
-from tagapi.client.errors import DownloadBroken, Unreachable
+from tagapi.client.errors import DownloadBroken, Stranger, Unreachable
 from tagapi.client.transport import Pauses, Transport
 
 HASH = re.compile(r'"([0-9a-f]{64})"')
@@ -43,6 +43,9 @@ def download(transport: Transport, path: str, to: Path, progress: Tell | None = 
     """Where the file is then. Raises Refused, Unreachable, DownloadBroken or OSError."""
     remote = _look(transport, path)
     target = to / remote.name if to.is_dir() else to
+    if target.exists() and not target.is_file():  # a device or a pipe would be replaced, a folder could not be
+        raise FileExistsError(f"{target} is there, and is no file")
+    target = target.resolve() if target.is_symlink() else target
     part = target.with_name(f".{target.name}.{remote.sha256[:16]}.part")
     for _ in range(ROUNDS):
         _fetch(transport, remote, part, progress or (lambda done, of: None))
@@ -55,20 +58,28 @@ def download(transport: Transport, path: str, to: Path, progress: Tell | None = 
 
 def _look(transport: Transport, path: str) -> Remote:
     # By a GET whose body is left: a HEAD that is refused could not say why.
-    with transport.send("GET", path, headers=PLAIN, stream=True) as answer:
-        found = HASH.fullmatch(answer.headers.get("ETag", ""))
-        size = answer.headers.get("Content-Length", "")
-        if found is None or not size.isdigit():
-            raise Unreachable(f"what answers at {transport.url} does not tell the file's SHA-256 and size")
-        return Remote(path, _name(answer.headers.get("Content-Disposition", "")), int(size), found[1])
+    for _ in range(ROUNDS):
+        with transport.send("GET", path, headers=PLAIN, stream=True) as answer:
+            found = _hash_of(answer)
+            size = answer.headers.get("Content-Length", "")
+            if found is not None and size.isdigit():
+                return Remote(path, _name(answer.headers.get("Content-Disposition", "")), int(size), found)
+    raise Stranger(f"what answers at {transport.url} does not tell the file's SHA-256 and size")
+
+
+def _hash_of(answer: requests.Response) -> str | None:
+    """None also where the answer broke off in its head."""
+    found = HASH.fullmatch(answer.headers.get("ETag", ""))
+    return None if found is None else found[1]
 
 
 def _name(disposition: str) -> str:
     """As the service calls the file: a name, and no way to another folder."""
     header = Message()
     header["Content-Disposition"] = disposition
-    name = re.sub(r"[\x00-\x1f\x7f/\\:]", "_", header.get_filename() or "").lstrip(".")
-    return name or "result"
+    name = header.get_filename() or ""
+    plain = "".join(letter if letter.isprintable() and letter not in "/\\:" else "_" for letter in name)
+    return plain.lstrip(".") or "result"
 
 
 def _fetch(transport: Transport, remote: Remote, part: Path, progress: Tell) -> None:
@@ -94,7 +105,9 @@ def _fetch_some(transport: Transport, remote: Remote, file: BinaryIO, progress: 
     have = file.tell()
     headers = {**PLAIN, **({"Range": f"bytes={have}-", "If-Range": f'"{remote.sha256}"'} if have else {})}
     with transport.send("GET", remote.path, headers=headers, stream=True) as answer:
-        if answer.headers.get("ETag") != f'"{remote.sha256}"':
+        if (found := _hash_of(answer)) is None:
+            return
+        if found != remote.sha256:
             raise DownloadBroken(f"{remote.name} became another file while it was fetched")
         if answer.status_code != requests.codes.partial_content:
             file.truncate(0)

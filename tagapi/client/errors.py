@@ -17,6 +17,12 @@ class Unreachable(TagapiError):
     """Nobody answers at the address, or somebody who is not this service."""
 
 
+class Stranger(Unreachable, KeyError):
+    """Somebody answers who is not this service: a proxy, or a page that asks for a password."""
+
+    __str__ = Exception.__str__  # as it is, not as a key
+
+
 class Refused(TagapiError):
     """The service answered, and will not do it. Its text is the service's own."""
 

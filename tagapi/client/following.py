@@ -14,14 +14,14 @@ from dataclasses import dataclass
 import requests
 
 from tagapi.client.errors import Busy
-from tagapi.client.transport import Transport, segment
+from tagapi.client.transport import READ_SECONDS, Transport, segment
 from tagapi.client.values import FINAL, Event
 
 NO_ROOM = ("pushes_full", "no_pushes")
 HEARTBEAT = 15.0  # seconds after which a silent stream says that it is alive
 SILENCE = 3 * HEARTBEAT  # after which it is dead
 ASK_EVERY = 0.5  # seconds, where events are not pushed
-BREATH = 0.1  # seconds, behind a stream that said nothing
+SHORTEST = 1.0  # seconds that an answer is waited for, however little time is left
 
 Events = Generator[Event, None, bool]
 """Whether nothing can come after them is what it returns."""
@@ -45,14 +45,14 @@ class Place:
 def follow(transport: Transport, job_id: str, after: int = 0, until: float | None = None) -> Iterator[Event]:
     """Every event after this one, each once, to the last. Raises TimeIsUp, Refused or Unreachable."""
     place, path = Place(after, until), f"/api/tasks/events/{segment(job_id)}"
+    pushed = True
     while True:
         before = place.last
-        if (yield from _told(transport, path, place)):
+        if (yield from (_told if pushed else _asked)(transport, path, place)):
             return
         if place.left() <= 0:
             raise TimeIsUp
-        if place.last == before:
-            time.sleep(min(BREATH, place.left()))
+        pushed = not pushed or place.last != before  # the list says who does not answer a stream that said nothing
 
 
 def _told(transport: Transport, path: str, place: Place) -> Events:
@@ -68,9 +68,11 @@ def _told(transport: Transport, path: str, place: Place) -> Events:
 
 def _pushed(transport: Transport, path: str, place: Place) -> Events:
     headers = {"Accept": "text/event-stream", "Last-Event-ID": str(place.last)}
+    left = place.left()
+    in_time = min(SILENCE, left)
     try:
         with transport.send(
-            "GET", path, headers=headers, stream=True, at_once=NO_ROOM, read_seconds=SILENCE, patience=place.left()
+            "GET", path, headers=headers, stream=True, at_once=NO_ROOM, read_seconds=in_time, patience=left
         ) as answer:
             if answer.status_code == requests.codes.no_content:
                 return True
@@ -105,7 +107,8 @@ def _parsed(lines: Iterable[bytes]) -> Iterator[tuple[int | None, Event | None]]
 
 def _asked(transport: Transport, path: str, place: Place) -> Events:
     """The same from the list, once; a moment later there may be more."""
-    told = transport.read("GET", path, patience=place.left())["events"]
+    in_time = max(SHORTEST, min(READ_SECONDS, place.left()))
+    told = transport.read("GET", path, read_seconds=in_time, patience=place.left())["events"]
     for event in map(Event.of, told):
         if event.number > place.last:
             place.last = event.number

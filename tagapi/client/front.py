@@ -40,7 +40,7 @@ class Front:
         return job_from(self._transport, path, body, key, method=method, params=params, id_of=id_of)
 
     def _schedule(self, path: str, body: Any, key: str | None) -> Schedule:
-        told = self._read("POST", path, body=body, key=key or new_key())
+        told = self._read("POST", path, body=body, key=new_key() if key is None else key)
         return Schedule.of(told.get("data", told) if "schedule_id" not in told else {**told, **told.get("data", {})})
 
     def _forget(self, path: str) -> None:

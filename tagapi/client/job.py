@@ -101,7 +101,14 @@ class Job:
 
         Goes on behind what is there of an earlier try, and is checked against its SHA-256. The file appears whole.
         """
-        return downloads.download(self._transport, f"/api/v1/workers/{segment(self.id)}/result/", Path(to), progress)
+        path = f"/api/v1/workers/{segment(self.id)}/result/?link=false"  # a link leads to a host that has no token
+        try:
+            return downloads.download(self._transport, path, Path(to), progress)
+        except NotFound as refused:
+            if (task := self.status().task).startswith("workers."):
+                raise
+            words = f"{task} leaves no file"  # to the workers API, jobs of others are unknown
+            raise NotFound(words, status=refused.status, request_id=refused.request_id) from None
 
 
 def job_from(
@@ -115,5 +122,5 @@ def job_from(
     id_of: Callable[[dict[str, Any]], str] = lambda told: str(told["task_id"]),
 ) -> Job:
     """Begin a job, once, whatever answer is lost: under `key`, or under one that is made up here."""
-    answer = transport.send(method, path, body=body, params=params, key=key or new_key())
+    answer = transport.send(method, path, body=body, params=params, key=new_key() if key is None else key)
     return Job(transport, id_of(transport.told(answer)), replayed=answer.headers.get(REPLAYED) == "true")

@@ -53,7 +53,8 @@ def read() -> Login | None:
             if os.name == "posix" and os.fstat(file.fileno()).st_mode & 0o077:
                 raise LoginUnusable(f"others may read {path()}: `chmod 600` it, or `tagapi login` again")
             stored = json.load(file)
-        return Login(str(stored["url"]), stored["token"])
+        token = stored["token"]
+        return Login(str(stored["url"]), None if token is None else str(token))
     except FileNotFoundError:
         return None
     except (OSError, ValueError, KeyError, TypeError):

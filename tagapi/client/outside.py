@@ -49,6 +49,10 @@ class Audiences(Front):
         body = given(platform=platform, audience=audience, consent=consent, dry_run=dry_run, simulate=simulate)
         return self._begin(f"{TASKS}/audiences/sync", body, key)
 
+    def preview(self, tags: Mapping[str, Any]) -> Json:
+        """How large it would be, how large each of its tags is, and how each two overlap; nothing is made."""
+        return self._read("POST", f"{TASKS}/audiences/preview", body={"tags": dict(tags)}, harmless=True)
+
     def list(self) -> Sequence[Json]:
         found: Sequence[Json] = self._read("GET", f"{TASKS}/audiences")["audiences"]
         return found

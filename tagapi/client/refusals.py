@@ -82,7 +82,7 @@ def _celery(message: str, code: str, data: Mapping[str, Any]) -> Words:
 
 
 def _export(message: str, code: str, error: Any) -> Words:
-    told = {one["key"]: one["value"][0] for one in (error or {}).get("data", ())}
+    told = {one["key"]: one["value"][0] for one in error.get("data", ())} if isinstance(error, dict) else {}
     return f"{message}: {told['details']}" if told.get("details") else message, code, told.get("param")
 
 

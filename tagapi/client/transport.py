@@ -8,17 +8,19 @@ from __future__ import annotations
 
 import random
 import re
+import ssl
 import time
 import uuid
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 from urllib.parse import quote, urlsplit
 
 import requests
 from requests.auth import AuthBase
-from urllib3.exceptions import MaxRetryError, NewConnectionError
+from urllib3.exceptions import LocationParseError, MaxRetryError, NewConnectionError
 
+from tagapi.client.answers import Json, told_by
 from tagapi.client.errors import Refused, Unaskable, Unreachable
 from tagapi.client.refusals import refusal_of
 
@@ -31,8 +33,7 @@ PATIENCE = 60.0  # seconds that a service is asked again, which has answered bef
 FIRST_PATIENCE = 5.0  # of one that never has: its address may be wrong
 FIRST_PAUSE, LONGEST_PAUSE = 0.25, 3.0  # seconds
 CONNECT_SECONDS, READ_SECONDS = 10.0, 60.0
-
-Json = dict[str, Any]
+ENDED = (ssl.SSLEOFError, ssl.SSLZeroReturnError, ssl.SSLSyscallError)
 
 
 class Bearer(AuthBase):
@@ -89,8 +90,12 @@ class Transport:
     """Requests to one service. Not for several threads at once."""
 
     def __init__(self, url: str, token: str | None, patience: float = PATIENCE) -> None:
-        parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
+        try:
+            parts = urlsplit(url)
+            fits = parts.scheme in ("http", "https") and parts.hostname and not (parts.query or parts.fragment)
+        except ValueError:  # a bracket without its other one
+            fits = False
+        if not fits:
             raise Unaskable(f"{url!r} is no address such as http://127.0.0.1:5000")
         if parts.username is not None:
             raise Unaskable("the address must not hold a name or a password: give a token")
@@ -110,13 +115,7 @@ class Transport:
         return self.told(self.send(method, path, **more))
 
     def told(self, answer: requests.Response) -> Json:
-        try:
-            body = answer.json()
-        except ValueError:
-            body = None
-        if not isinstance(body, dict):
-            raise Unreachable(f"what answers at {self.url} is not this service: {answer.text[:80]!r}")
-        return cast("Json", body)
+        return told_by(answer, self.url)
 
     def send(
         self,
@@ -166,6 +165,8 @@ class Transport:
 
     def _prepared(self, asked: requests.Request) -> requests.PreparedRequest:
         """Raises Unaskable."""
+        if KEY in asked.headers and not asked.headers[KEY].strip():
+            raise Unaskable("an empty key is none: leave it out, or give one")
         asked.auth = self._auth
         try:
             return self._session.prepare_request(asked)
@@ -174,11 +175,19 @@ class Transport:
 
     def _once(self, asked: requests.PreparedRequest, stream: bool, read_seconds: float) -> requests.Response | Lost:
         settings = self._session.merge_environment_settings(asked.url, {}, stream, None, None)
+        timeouts = CONNECT_SECONDS, read_seconds
         try:
-            return self._session.send(asked, timeout=(CONNECT_SECONDS, read_seconds), allow_redirects=False, **settings)
+            answer = self._session.send(asked, timeout=timeouts, allow_redirects=False, **settings)
+            if answer.status_code >= 300:
+                _ = answer.content  # what is refused is read here: it may break off as well
+            if _broken_off(answer, stream):
+                answer.close()
+                return Lost(Unreachable(f"the connection to {self.url} was lost"), sent=True, hopeless=False)
+            return answer
         except requests.RequestException as failed:
-            sent = not _never_sent(failed)
-            return Lost(self._unreachable(failed), sent, isinstance(failed, requests.exceptions.SSLError))
+            return Lost(self._unreachable(failed), not _never_sent(failed), _distrusted(failed))
+        except LocationParseError as wrong:  # a host with a part that is empty, or longer than names may be
+            raise Unaskable(str(wrong)) from None
 
     def _refused(self, answer: requests.Response) -> Refused:
         """Raises Unreachable for what leads elsewhere: the token is for this address."""
@@ -191,8 +200,13 @@ class Transport:
     def _unreachable(self, error: requests.RequestException) -> Unreachable:
         if isinstance(error, requests.Timeout) and not isinstance(error, requests.ConnectTimeout):
             return Unreachable(f"{self.url} took the request and did not answer in time")
-        if isinstance(error, requests.exceptions.SSLError):
-            return Unreachable(f"{self.url} cannot be trusted: {_cause(error)}")
+        if isinstance(error, requests.exceptions.ProxyError):
+            return Unreachable(
+                f"the proxy of your environment does not lead to {self.url} (NO_PROXY?): {_cause(error)}"
+            )
+        if _distrusted(error):
+            hint = "; is it an http address?" if "WRONG_VERSION_NUMBER" in str(error) else ""
+            return Unreachable(f"{self.url} cannot be trusted: {_cause(error)}{hint}")
         if _never_sent(error):
             return Unreachable(f"{self.url} cannot be reached: {_cause(error)}")
         return Unreachable(f"the connection to {self.url} was lost: {_cause(error)}")
@@ -208,17 +222,34 @@ def _given(params: Mapping[str, Any] | None) -> Mapping[str, Any]:
     }
 
 
+def _broken_off(answer: requests.Response, stream: bool) -> bool:
+    """In its head, the rest of which nobody misses: it says neither how long it is nor that the connection ends it."""
+    said = answer.headers
+    if said.get("Content-Length") or "Transfer-Encoding" in said or answer.status_code == requests.codes.no_content:
+        return False
+    return "close" not in said.get("Connection", "").lower() if stream else not answer.content
+
+
 def _never_sent(error: requests.RequestException) -> bool:
     reason = error.args[0].reason if error.args and isinstance(error.args[0], MaxRetryError) else None
     return isinstance(error, requests.ConnectTimeout) or isinstance(reason, NewConnectionError)
 
 
-def _cause(error: BaseException) -> str:
-    """What the operating system said, without the layers around it."""
+def _distrusted(error: requests.RequestException) -> bool:
+    """By who it is, or how it speaks; a connection that ends before that is known is lost as any other."""
+    return isinstance(error, requests.exceptions.SSLError) and not isinstance(_innermost(error), ENDED)
+
+
+def _innermost(error: BaseException) -> BaseException:
+    """Without the layers around it."""
     while True:
         inner = getattr(error, "reason", None) or next((one for one in error.args if isinstance(one, Exception)), None)
         if not isinstance(inner, Exception):
-            break
+            return error
         error = inner
-    text = str(error)
+
+
+def _cause(error: BaseException) -> str:
+    """What the operating system said."""
+    text = str(error := _innermost(error))
     return text.rpartition(": ")[2] if isinstance(error, NewConnectionError) else text

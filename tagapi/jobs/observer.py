@@ -8,7 +8,7 @@ from tagapi.jobs.model import Job
 class Observer:
     """Hears nothing; others hear more. Told by the process that wrote, from any of its threads.
 
-    A write whose reply the store lost is not told, though it may have happened.
+    A write of which its caller was told that the store went away is not told, though it may have happened.
     """
 
     def written(self, before: Job | None, after: Job) -> None:

@@ -107,15 +107,17 @@ class JobRegistry(ABC):
         Raises JobNotFound, and whatever the change raises (then nothing is written). After
         StoreUnavailable it may be repeated with the same `token`, and is then applied once.
         """
-        token = token or new_token()
+        token, sent = token or new_token(), None
         while True:
             before = self.get(job_id)
-            if before.token == token:
-                return before  # our own write, whose reply was lost
+            if before.token == token:  # our own write, whose reply was lost
+                if sent is not None:  # by this very call, which the driver sent again
+                    self.observer.written(sent, before)
+                return before
             after = change(before, self.now())
             if after is before:
                 return before
-            after = replace(after, version=before.version + 1, token=token)
+            after, sent = replace(after, version=before.version + 1, token=token), before
             if self._swap(before, after):
                 self.observer.written(before, after)
                 return after

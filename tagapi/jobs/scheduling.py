@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import logging
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -41,7 +41,7 @@ LEAST = 1.0  # seconds between two runs, where a caller knows nothing better
 LONGEST = 366 * 24 * 3600  # seconds of an interval
 AT_MOST = 1000
 """Schedules of one owner."""
-SWEPT_AT_ONCE = 500
+READ_AT_ONCE = 500
 
 
 class Check(Protocol):
@@ -152,6 +152,16 @@ class Scheduling:
         """One page of schedules, newest first, and the total."""
         return self._registry.schedules.find(query)
 
+    def every(self, owner: str | None = None) -> Iterator[Schedule]:
+        """All of an owner's, or of everybody's, newest first."""
+        query = ScheduleQuery(owner=owner, limit=READ_AT_ONCE)
+        while True:
+            page = self.find(query)
+            yield from page.schedules
+            if page.next is None:
+                return
+            query = replace(query, before=page.next)
+
     def unschedule(self, schedule_id: str, namespace: str | None = None, owner: str | None = None) -> None:
         """Forget a schedule. A run that has begun goes on. Raises ScheduleNotFound, as `get` does."""
         self.get(schedule_id, namespace, owner)
@@ -181,15 +191,9 @@ class Scheduling:
 
     def pause_orphans(self) -> None:
         """Pause the schedules of owners who are gone, whenever they are due next."""
-        query = ScheduleQuery(limit=SWEPT_AT_ONCE)
-        while True:
-            page = self.find(query)
-            for schedule in page.schedules:
-                if schedule.paused is None and not self._may(schedule):
-                    self._pause_orphan(schedule)
-            if page.next is None:
-                return
-            query = replace(query, before=page.next)
+        for schedule in self.every():
+            if schedule.paused is None and not self._may(schedule):
+                self._pause_orphan(schedule)
 
     def _begin_or_wait(self, schedule: Schedule, full: set[tuple[str | None, str | None]]) -> None:
         """`full` is what has no room: whole lanes, and lanes for one owner."""

@@ -13,6 +13,7 @@ from prometheus_client import CollectorRegistry, Counter, Histogram
 
 from tagapi.jobs.model import Job, JobState
 from tagapi.jobs.observer import Observer
+from tagapi.jobs.webhooks import DeliveryState
 from tagapi.metrics import writes
 
 log = logging.getLogger(__name__)
@@ -27,8 +28,12 @@ REQUEST_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0,
 JOB_SECONDS = (0.1, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3600.0, 14400.0)
 FINAL = tuple(state.value for state in JobState if state.final)
 
-DELIVERY_OUTCOMES = ("delivered", "failed", "given_up")
-"""Taken; not taken, and tried again; not taken for the last time."""
+DELIVERY_OUTCOMES: Mapping[DeliveryState, str] = {
+    DeliveryState.DELIVERED: "delivered",
+    DeliveryState.WAITING: "failed",
+    DeliveryState.GIVEN_UP: "given_up",
+}
+"""By what became of a delivery: taken; not taken, and tried again; not taken for the last time."""
 
 
 class _Request(NamedTuple):
@@ -127,12 +132,12 @@ class Deliveries:
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self._ended = Counter("tagapi_deliveries", "Attempts to deliver to a webhook.", ["outcome"], registry=registry)
-        for outcome in DELIVERY_OUTCOMES:
+        for outcome in DELIVERY_OUTCOMES.values():
             self._ended.labels(outcome)
 
-    def ended(self, outcome: str) -> None:
-        """By one of DELIVERY_OUTCOMES."""
-        self._ended.labels(outcome).inc()
+    def ended(self, state: DeliveryState) -> None:
+        """`state` is that of the delivery once the attempt has ended."""
+        self._ended.labels(DELIVERY_OUTCOMES[state]).inc()
 
 
 class Sums:

@@ -6,13 +6,13 @@ import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from prometheus_client import CollectorRegistry, disable_created_metrics, generate_latest
+from prometheus_client import CollectorRegistry, disable_created_metrics, generate_latest, values
 from prometheus_client.metrics_core import Metric
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from tagapi.metrics.asked import StoreCollector, Stored
 from tagapi.metrics.counted import Deliveries, Jobs, Requests
-from tagapi.metrics.processes import FOLDER
+from tagapi.metrics.processes import FOLDER, PLACE
 from tagapi.metrics.sampled import Sampler, State
 
 
@@ -41,12 +41,15 @@ class Metrics:
         """`look` says how this process is, `ask` what the store has; None where it does not answer in time."""
         # Several processes would each tell another moment.
         disable_created_metrics()  # type: ignore[no-untyped-call]
+        if shared := bool(os.environ.get(FOLDER)):
+            place = os.environ.get(PLACE, str(os.getpid()))
+            values.ValueClass = values.MultiProcessValue(lambda: place)  # type: ignore[no-untyped-call]
         own = CollectorRegistry(auto_describe=False)
         self.requests = Requests(own)
         self.jobs = Jobs(own, tasks)
         self.deliveries = Deliveries(own)
         self._sampler = Sampler(own, look)
-        if os.environ.get(FOLDER):
+        if shared:
             self._told = CollectorRegistry(auto_describe=False)
             _Files(self._told)  # type: ignore[no-untyped-call]
         else:

@@ -1,7 +1,8 @@
 """How several processes tell one set of numbers: each in files of its own, in a folder that they share.
 
 The launcher makes the folder, before anything imports prometheus_client, which looks for it at its import; the sums of
-a process stay there when it is gone, however it went.
+a process stay there when it is gone, however it went. Its files are named by its place among those that live: whoever
+comes in its place goes on in them, so there are never more of them than there were processes at once.
 """
 
 from __future__ import annotations
@@ -11,11 +12,13 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
+from itertools import count
 from pathlib import Path
 
 FOLDER = "PROMETHEUS_MULTIPROC_DIR"
+PLACE = "PROMETHEUS_MULTIPROC_PLACE"
 MEMORY = Path("/dev/shm")  # noqa: S108 (a folder of our own is made in it)
 PREFIX = "tagapi-metrics-"
 YOUNG = 60.0  # seconds: whoever made the folder may be about to lock it
@@ -37,9 +40,9 @@ class SharedFolder:
         self._owner = os.getpid()
         os.environ[FOLDER] = str(self.path)
 
-    def forget(self, pid: int) -> None:
+    def forget(self, place: int) -> None:
         """A worker is gone, and with it whatever was open or up in it."""
-        for file in self.path.glob(f"gauge_live*_{pid}.db"):
+        for file in self.path.glob(f"gauge_live*_{place}.db"):
             file.unlink(missing_ok=True)
 
     def remove(self) -> None:
@@ -52,6 +55,17 @@ class SharedFolder:
             with suppress(OSError), _locked(folder):
                 if time.time() - folder.stat().st_mtime > YOUNG:
                     shutil.rmtree(folder)
+
+
+def free_place(taken: Iterable[int]) -> int:
+    """The first that none of the living has."""
+    have = {*taken}
+    return next(place for place in count() if place not in have)
+
+
+def take(place: int) -> None:
+    """In the worker's own process, before anything imports prometheus_client."""
+    os.environ[PLACE] = str(place)
 
 
 @contextmanager

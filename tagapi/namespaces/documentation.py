@@ -34,6 +34,8 @@ AUTHORIZATIONS: Mapping[str, Mapping[str, str]] = {
 }
 """What the Authorize button asks for: Swagger 2.0 knows no bearer tokens, but it knows headers."""
 
+PAGE_HEAD = "<head>"
+PHONES = '<meta name="viewport" content="width=device-width, initial-scale=1">'
 PAGE_OPTIONS = 'dom_id: "#swagger-ui",'
 PASTED = """requestInterceptor: function (request) {
                     const given = request.headers.Authorization;
@@ -185,8 +187,9 @@ def operation_of(method: Any) -> Operation:
 
 
 def page_of(api: Api) -> str:
-    """The bundled page, which puts `Bearer` before a token that was pasted alone."""
+    """The bundled page, which can be read on a phone, and puts `Bearer` before a token that was pasted alone."""
     page: str = ui_for(api)
+    page = page.replace(PAGE_HEAD, f"{PAGE_HEAD}\n    {PHONES}", 1)
     return page.replace(PAGE_OPTIONS, f"{PAGE_OPTIONS}\n                {PASTED}")
 
 

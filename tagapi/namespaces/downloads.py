@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from pathlib import Path
+from typing import BinaryIO
 
-from flask import Response, request, send_file
+from flask import Response, redirect, request, send_file
+from werkzeug.exceptions import RequestedRangeNotSatisfiable
 
 RANGE = re.compile(r"bytes=(?:[0-9]{1,18}-[0-9]{0,18}|-(?P<last>[0-9]{1,18}))")
 
@@ -15,34 +16,51 @@ RANGE = re.compile(r"bytes=(?:[0-9]{1,18}-[0-9]{0,18}|-(?P<last>[0-9]{1,18}))")
 class Download:
     """A finished file, which does not change any more."""
 
-    path: Path
+    file: BinaryIO
+    """Open, and to be closed by whoever sends it."""
+
     name: str
     """What it is called where it is saved."""
 
     content_type: str
+    size: int
     sha256: str
 
 
 def send(download: Download) -> Response:
-    """The answer to a GET or HEAD of the file. Raises FileNotFoundError where it is gone.
+    """The answer to a GET or HEAD of the file.
 
     What is no single range of bytes is answered with the whole file, as RFC 9110 allows; a range
     that lies outside raises RequestedRangeNotSatisfiable.
     """
-    _tidy_range(download.path.stat().st_size)
+    _tidy_range(download.size)
     response = send_file(
-        download.path,
+        download.file,
         mimetype="application/octet-stream",
         as_attachment=True,
         download_name=download.name,
-        conditional=True,
+        conditional=False,  # it would not know the size
         etag=download.sha256,
         max_age=0,
     )
+    response.content_length = download.size
+    try:
+        response.make_conditional(request.environ, accept_ranges=True, complete_length=download.size)
+    except RequestedRangeNotSatisfiable:
+        download.file.close()
+        raise
     response.cache_control.private = True  # it is its owner's
     response.cache_control.public = False
     response.headers["X-Content-Type-Options"] = "nosniff"
     response.headers["Content-Type"] = download.content_type
+    return response
+
+
+def lead_to(url: str) -> Response:
+    """The answer that sends on to where the file lies. The URL lets whoever has it in, so nobody may keep it."""
+    response: Response = redirect(url, 307, Response=Response)  # type: ignore[assignment]
+    response.headers["Cache-Control"] = "no-store"
+    response.headers["Referrer-Policy"] = "no-referrer"
     return response
 
 

@@ -96,8 +96,9 @@ class MemoryRegistry(JobRegistry):
             current = self._jobs.get(before.id)
             if current is None or current.version != before.version:
                 return False
+            delivered = self.outbox.known.deliveries(current, after)
             self._place(current, after)
-            self.outbox.put(self.outbox.known.deliveries(current, after))
+            self.outbox.put(delivered)
             return True
 
     def _count(self, wanted: Sequence[ListKey]) -> int:

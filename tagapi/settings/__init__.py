@@ -33,6 +33,9 @@ PREFIX = "TAGAPI_"
 PROFILE = "TAGAPI_ENVIRONMENT"
 """Which environment, for programs without an option for it."""
 
+NOT_SETTINGS = ("TAGAPI_URL", "TAGAPI_TOKEN", PROFILE)
+"""The first two are for the command and the client, in the same shell as likely as not."""
+
 SHORT = {"TAGAPI_EXECUTOR": ("executor", "url")}
 GLUE_NEEDS = (
     ("storage", "bucket"),
@@ -90,7 +93,7 @@ def _from_yaml(path: Path) -> dict[str, Any]:
 
 def _override(raw: dict[str, Any], variables: Mapping[str, str]) -> None:
     for variable, text in variables.items():
-        if not variable.startswith(PREFIX) or variable == PROFILE:
+        if not variable.startswith(PREFIX) or variable in NOT_SETTINGS:
             continue
         section, _, key = variable.removeprefix(PREFIX).lower().partition("__")
         section, key = SHORT.get(variable, (section, key))

@@ -50,8 +50,8 @@ def _count(least: int = 1, most: int = 10**9) -> fields.Integer:
     return fields.Integer(strict=True, required=True, validate=validate.Range(min=least, max=most))
 
 
-def _duration(least: float = 0.001, most: float = 365 * 86_400) -> fields.Float:
-    return fields.Float(required=True, validate=validate.Range(min=least, max=most))
+def _duration(least: float = 0.001, most: float = 365 * 86_400, **more: Any) -> fields.Float:
+    return fields.Float(required=True, validate=validate.Range(min=least, max=most), **more)
 
 
 def _text(**more: Any) -> fields.String:
@@ -93,8 +93,9 @@ class _Section(Schema):
         return self.makes(**values)
 
 
-def _form(pattern: str, said: str) -> fields.String:
-    return fields.String(required=True, validate=validate.Regexp(f"(?:{pattern})\\Z", error=f"must be {said}"))
+def _form(pattern: str, said: str, **more: Any) -> fields.String:
+    checked = validate.Regexp(f"(?:{pattern})\\Z", error=f"must be {said}")
+    return fields.String(required=True, validate=checked, **more)
 
 
 def _digits() -> fields.String:
@@ -134,7 +135,7 @@ SECTIONS: Mapping[str, fields.Nested] = {
         Data,
         dir=_text(),
         user_tags=_text(),
-        results=_form(r"(?!.*://).+", "a folder, local or shared: a result appears by one rename"),
+        results=_form(r"(?!.*://).+|s3://[^/]+/.+", "a folder, local or shared, or s3://bucket/prefix"),
         sources=fields.Dict(_text(), _TABLE, required=True),
     ),
     "logs": _section(
@@ -156,7 +157,13 @@ SECTIONS: Mapping[str, fields.Nested] = {
         ),
     ),
     "spark": _section(Spark, remote=_form(r"sail|local\[(\*|\d+)\]|sc://.+", "sail, local[N] or sc://host:port")),
-    "storage": _section(Storage, bucket=_text(allow_none=True), region=_text(allow_none=True)),
+    "storage": _section(
+        Storage,
+        bucket=_text(allow_none=True),
+        region=_text(allow_none=True),
+        endpoint=_form(URL, ADDRESS, allow_none=True),
+        link_seconds=_duration(least=1, most=604_800, allow_none=True),
+    ),
     "jobs": _section(
         Jobs,
         max_concurrent=_count(1, 256),

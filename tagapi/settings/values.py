@@ -34,7 +34,7 @@ class Data:
     dir: str
     user_tags: str
     results: str
-    """Of jobs that leave files: a local or shared folder, never a URI."""
+    """Of jobs that leave files: a folder, local or shared, or `s3://<bucket>/<prefix>`."""
 
     sources: Mapping[str, Table]
 
@@ -115,8 +115,20 @@ class Spark:
 
 @dataclass(frozen=True, slots=True)
 class Storage:
+    """What lies in S3, or in what speaks its protocol. Credentials come from the usual AWS places."""
+
     bucket: str | None
     region: str | None
+    endpoint: str | None
+    link_seconds: float | None
+    """For how long a result may be had by a link from the bucket; None sends it through the service."""
+
+    def variables(self) -> Mapping[str, str]:
+        """How Arrow, delta-rs, Spark and boto3 are told of it, each of which reads its environment."""
+        told = {"AWS_REGION": self.region, "AWS_ENDPOINT_URL": self.endpoint}
+        if self.endpoint is not None and self.endpoint.startswith("http://"):
+            told["AWS_ALLOW_HTTP"] = "true"
+        return {name: value for name, value in told.items() if value is not None}
 
 
 @dataclass(frozen=True, slots=True)

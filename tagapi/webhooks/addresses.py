@@ -19,6 +19,8 @@ from tagapi.jobs.errors import Unusable
 LONGEST = 2000
 ALLOWED_CHARACTERS = re.compile(r"[\x21-\x7e]+")
 NAME = re.compile(r"(?!-)[a-z0-9-]{1,63}(?<!-)(?:\.(?!-)[a-z0-9-]{1,63}(?<!-))*\.?", re.IGNORECASE)
+AUTHORITY = re.compile(r"(?:\[[0-9a-f:.]+\]|[^][%:]+)(?::[0-9]*)?", re.IGNORECASE)
+"""Without what one reader takes for a part of the host and another one does not: zones, escapes, stray brackets."""
 NOT_AN_ADDRESS = "it is no address of the web"
 NOT_SECURE = "it has to be an https address"
 NOT_GLOBAL = "it is no address of the internet, and TAGAPI_WEBHOOKS__ALLOW does not list it"
@@ -36,13 +38,16 @@ class Allowed:
     def lists(self, host: str) -> bool:
         """Whether this host, a name or an address, is listed."""
         address = address_of(host)
-        return host.lower().rstrip(".") in self.names if address is None else self._has(address)
+        return self._has_name(host) if address is None else self._has(address)
 
     def reaches(self, host: str, address: Address) -> bool:
         """Whether a socket for this host may be connected to this address. Some may never, whatever is listed."""
         if never(address):
             return False
-        return is_global(address) or self.lists(host) or self._has(address)
+        return is_global(address) or self._has_name(host) or self._has(address)
+
+    def _has_name(self, host: str) -> bool:
+        return host.lower().rstrip(".") in self.names
 
     def _has(self, address: Address) -> bool:
         return any(one in network for network in self.networks for one in {address, judged(address)})
@@ -75,7 +80,7 @@ def allowed(entries: Sequence[str]) -> Allowed:
 def address_of(host: str) -> Address | None:
     """The address that a host is, where it is one; None for a name."""
     with suppress(ValueError):
-        return ip_address(host.partition("%")[0])
+        return ip_address(host)
     return None
 
 
@@ -91,6 +96,8 @@ def _parts(url: str) -> tuple[str, str]:
         _refuse(NOT_AN_ADDRESS)
     if "@" in parts.netloc:
         _refuse(HAS_USER)
+    if not AUTHORITY.fullmatch(parts.netloc):
+        _refuse(NOT_AN_ADDRESS)
     if "#" in url:
         _refuse(HAS_FRAGMENT)
     return parts.scheme, host

@@ -6,6 +6,7 @@ import asyncio
 import socket
 import ssl
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Any
@@ -20,6 +21,7 @@ SECONDS = 12.0  # for all of it: the name, the connection, the handshake, the an
 NOT_ALLOWED = "address not allowed"
 TIMEOUT, NO_NAME, NO_TLS, NO_CONNECTION = "timeout", "no such host", "no TLS handshake", "no answer"
 RETRY_AFTER_MOST = 3600.0  # seconds
+MOST_HEARD = 64 * 1024  # bytes: of TLS, and the head; a receiver may send preliminary answers (1xx) without end
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +36,22 @@ class Outcome:
     """Seconds that the receiver asks for."""
 
 
+class Listening(socket.socket):
+    """Hears so much and then nothing more, as if the other side had ended."""
+
+    heard = 0
+
+    def recv(self, size: int, flags: int = 0, /) -> bytes:
+        got = super().recv(size, flags) if self.heard <= MOST_HEARD else b""
+        self.heard += len(got)
+        return got
+
+    def recv_into(self, buffer: Any, size: int = 0, flags: int = 0) -> int:
+        got = super().recv_into(buffer, size, flags) if self.heard <= MOST_HEARD else 0
+        self.heard += got
+        return got
+
+
 class Door:
     """Makes the sockets for one delivery, after a look at the very address that each is about to be connected to."""
 
@@ -41,16 +59,27 @@ class Door:
         self._host = host
         self._allowed = allowed
         self.refused = False
+        """All that was asked for so far."""
+        self._made: list[socket.socket] = []
 
     def __call__(self, info: tuple[Any, ...]) -> socket.socket:
         """A socket for an entry as `getaddrinfo` has them. Raises OSError, so that the name's next one is tried."""
         family, kind, protocol, _, where = info
         if not self._allowed.reaches(self._host, ip_address(where[0].partition("%")[0])):
-            self.refused = True
+            self.refused = not self._made
             raise OSError(NOT_ALLOWED)
-        made = socket.socket(family, kind, protocol)
+        self.refused = False
+        made = Listening(family, kind, protocol)
+        self._made.append(made)
         made.setblocking(False)
         return made
+
+    def leave(self) -> None:
+        """End what is still open: a receiver may take half a minute over the farewell of TLS, and as long as it likes
+        over reading the rest."""
+        for made in self._made:
+            with suppress(OSError):  # it is closed already
+                made.shutdown(socket.SHUT_RDWR)
 
 
 class Poster:
@@ -67,13 +96,15 @@ class Poster:
         door = Door("", self._allowed)
         try:
             where = URL(url)
-            door = Door(where.host or "", self._allowed)
+            door = Door(where.raw_host or "", self._allowed)  # as it stands in the address, and in the setting
             async with asyncio.timeout(self._seconds):
                 return await self._post(where, headers, body, door)
         except TimeoutError:
             return Outcome(error=TIMEOUT)
         except (aiohttp.ClientError, OSError, ValueError) as error:
             return Outcome(error=NOT_ALLOWED if door.refused else _lost(error))
+        finally:
+            door.leave()
 
     async def _post(self, where: URL, headers: Mapping[str, str], body: bytes, door: Door) -> Outcome:
         connector = aiohttp.TCPConnector(

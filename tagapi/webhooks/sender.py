@@ -11,7 +11,7 @@ import logging
 import random
 import threading
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import datetime, timedelta
@@ -42,11 +42,7 @@ AT_ONCE = 4  # deliveries of one webhook
 AT_ONCE_FAILING = 1
 AT_ONCE_OF_ALL = 512
 STORE_THREADS = 4
-OUTCOMES: Mapping[DeliveryState, str] = {
-    DeliveryState.DELIVERED: "delivered",
-    DeliveryState.WAITING: "failed",
-    DeliveryState.GIVEN_UP: "given_up",
-}
+QUIET_MOST = 60.0  # seconds that a webhook is left in peace whose receiver asked for time; somebody may have mended it
 LAST_SECONDS = 3.0  # for what is on its way when the process leaves; the rest is taken over
 
 
@@ -69,13 +65,17 @@ class Sender:
         self._poster = poster
         self._may = may
         self._delays = (first_delay, most_delay)
-        self.ended: Callable[[str], None] = lambda outcome: None
-        """Hears how each attempt ended, by one of OUTCOMES."""
+        self.ended: Callable[[DeliveryState], None] = lambda state: None
+        """Hears what became of a delivery by each attempt; WAITING is one that is sent again."""
         self._under_way: dict[str, asyncio.Task[None]] = {}
         """By the delivery's id."""
         self._lanes: Counter[str] = Counter()
         """How many are under way, by webhook."""
         self._failing: set[str] = set()
+        self._quiet_until: dict[str, float] = {}
+        """By webhook, in monotonic seconds: its receiver asked for so much time."""
+        self._rests_until = 0.0
+        """In monotonic seconds: what was begun did not get to the store, and would not any sooner."""
         self._stopped = False
         self._loop: asyncio.AbstractEventLoop | None = None
         self._wake = asyncio.Event()
@@ -116,6 +116,8 @@ class Sender:
 
     async def _guarded_round(self) -> float:
         """Begin to send what is due; answers with how long there is to wait for the next look."""
+        if (rest := self._rests_until - monotonic()) > 0:
+            return rest
         try:
             await self._round()
         except StoreUnavailable:  # that it is away is told by who serves requests
@@ -128,14 +130,17 @@ class Sender:
     async def _round(self) -> None:
         known = {one.id: one for one in await self._ask(self._outbox.every)}
         self._failing &= known.keys()
-        if len(self._under_way) >= AT_ONCE_OF_ALL:
+        self._quiet_until = {name: until for name, until in self._quiet_until.items() if until > monotonic()}
+        if (places := AT_ONCE_OF_ALL - len(self._under_way)) <= 0:
             return
         room = {one.id: self._places(one.id) for one in known.values() if one.paused is None}
-        for delivery in await self._ask(self._outbox.due, room):
-            if delivery.id not in self._under_way:
-                self._begin(known[delivery.webhook_id], delivery)
+        due = [one for one in await self._ask(self._outbox.due, room) if one.id not in self._under_way]
+        for delivery in sorted(due, key=lambda one: one.due_at or one.at)[:places]:
+            self._begin(known[delivery.webhook_id], delivery)
 
     def _places(self, webhook_id: str) -> int:
+        if webhook_id in self._quiet_until:
+            return 0
         return (AT_ONCE_FAILING if webhook_id in self._failing else AT_ONCE) - self._lanes[webhook_id]
 
     def _begin(self, webhook: Webhook, delivery: Delivery) -> None:
@@ -150,6 +155,7 @@ class Sender:
         if not self._lanes[webhook_id]:
             del self._lanes[webhook_id]
         if not task.cancelled() and (error := task.exception()) is not None:
+            self._rests_until = monotonic() + AWAY_EVERY
             unforeseen = not isinstance(error, StoreUnavailable)
             log.log(
                 logging.ERROR if unforeseen else logging.WARNING,
@@ -168,15 +174,15 @@ class Sender:
         claimed = await self._ask(self._outbox.claim, delivery, LEASE)
         if claimed is None:
             return  # another process was faster
-        began = monotonic()
-        outcome = await self._post(webhook, claimed)
-        answer = Answer(
-            at=await self._ask(self._now),
-            seconds=round(monotonic() - began, 3),
-            status=outcome.status,
-            error=outcome.error,
-        )
+        now, began = await self._ask(self._now), monotonic()
+        outcome = await self._post(webhook, claimed, now)
+        seconds = monotonic() - began
+        # The clock is the store's, which may be away by now: that is for `_record` to wait for.
+        at = now + timedelta(seconds=seconds)
+        answer = Answer(at=at, seconds=round(seconds, 3), status=outcome.status, error=outcome.error)
         self._note_lane(webhook.id, answer)
+        if outcome.retry_after:
+            self._quiet_until[webhook.id] = monotonic() + min(outcome.retry_after, QUIET_MOST)
         delay = max(backoff(claimed.failures, *self._delays, random.random()), timedelta(seconds=outcome.retry_after))
         await self._record(claimed, answer, delay)
         if answer.gone:
@@ -188,11 +194,11 @@ class Sender:
         else:
             self._failing.add(webhook_id)
 
-    async def _post(self, webhook: Webhook, delivery: Delivery) -> Outcome:
+    async def _post(self, webhook: Webhook, delivery: Delivery, now: datetime) -> Outcome:
         told = {"type": delivery.type, "timestamp": delivery.at.isoformat(), "data": self._tell(delivery)}
         body = orjson.dumps(told)
         headers = {
-            **signing.headers(webhook.secret, delivery.id, await self._ask(self._now), body),
+            **signing.headers(webhook.secret, delivery.id, now, body),
             "Content-Type": "application/json",
             "User-Agent": f"tagapi/{__version__}",
         }
@@ -211,8 +217,14 @@ class Sender:
                     raise
                 await asyncio.sleep(1.0)
             else:
-                self.ended(OUTCOMES[kept.state])
-                extra = {"webhook": claimed.webhook_id, "delivery": claimed.id, "job_id": claimed.job.id}
-                facts = {"status": answer.status, "error": answer.error, "attempt": claimed.attempts}
-                log.info("webhook_sent" if answer.taken else "webhook_failed", extra={**extra, **facts})
+                self._tell_of(claimed, answer, kept)
                 return
+
+    def _tell_of(self, claimed: Delivery, answer: Answer, kept: Delivery) -> None:
+        extra = {"webhook": claimed.webhook_id, "delivery": claimed.id, "job_id": claimed.job.id}
+        facts = {"status": answer.status, "error": answer.error, "attempt": claimed.attempts}
+        if kept.answer != answer:  # whoever took it over says what becomes of it
+            log.warning("webhook_claim_lost", extra={**extra, **facts})
+            return
+        self.ended(kept.state)
+        log.info("webhook_sent" if answer.taken else "webhook_failed", extra={**extra, **facts})

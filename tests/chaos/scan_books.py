@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 from tests.chaos.scan_jobs import AGAIN, OVER, TENDING, Scan, Scans, status
 from tests.chaos.table_log import Commit, active_files, commits_of, read_log
 from tests.chaos.verdict import Verdict
+from tests.chaos.worker_jobs import STAGING, unpublished
 from tests.e2e.assets_client import pages
 from tests.e2e.server import Client
 
@@ -23,7 +24,6 @@ NOT_DONE = ("refused", "skipped")
 KINDS = ("domains", "addresses", "sites", "certificates", "findings", "wih")
 SMALL, LARGE = 11, 100  # rows of a page
 SCRATCH = "scratch"
-LEFT = (".staging", ".trash")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -165,9 +165,12 @@ def judge_sum(verdict: Verdict, ended: Sequence[Ended], table: Path, commits: Se
 
 def left_behind(data: Path, temporary: Path) -> Iterator[str]:
     """What attempts that were killed have left on disk, but beside the table, where the vacuum looks for it."""
-    for folder in (*(data / "results" / name for name in LEFT), data / "assets" / SCRATCH, temporary):
+    results = data / "results"
+    for folder in (results / STAGING, data / "assets" / SCRATCH, temporary):
         if folder.is_dir():
             yield from (f"{path} was left behind" for path in folder.iterdir() if folder != temporary or _ours(path))
+    for job in results.iterdir() if results.is_dir() else ():
+        yield from unpublished(results, job.name)
 
 
 def _ours(path: Path) -> bool:

@@ -97,10 +97,8 @@ def _arm_scans(points: Failpoints) -> None:
     from tag_tasks.assets.scan import Scan
     from tag_tasks.assets.store import _Work
     from tag_tasks.assets.table import AssetTable
-    from tag_tasks.datasets import results
     from tagapi import upkeep
 
-    results.TRASHED = RECOVER_EVERY
     upkeep.SWEEP_EVERY = RECOVER_EVERY  # type: ignore[assignment]
     _wrap(Scan, "phase", after=lambda _, _scan, name, *__, **___: points.hit(PHASE.format(name=name)))
     for owner, name, before, after in (

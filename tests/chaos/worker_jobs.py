@@ -55,9 +55,16 @@ def _facts(content: bytes) -> tuple[int, str]:
 
 
 def files_of(results: Path, job: str) -> dict[str, tuple[int, str]]:
-    """By name: size and SHA-256 of whatever is a job's result."""
-    folder = results / job
-    return {path.name: _facts(path.read_bytes()) for path in folder.iterdir()} if folder.is_dir() else {}
+    """By name: size and SHA-256 of whatever attempts of the job have left."""
+    return {path.name: _facts(path.read_bytes()) for path in (results / job).glob("*/*")}
+
+
+def unpublished(results: Path, job: str) -> list[str]:
+    """Attempts that left what they had not published, and those that published behind another one."""
+    said = sorted(path.stem for path in (results / job).glob("*.verdict") if path.stat().st_size)
+    written = {path.parent.name for path in (results / job).glob("*/*")}
+    wrong = sorted(written - {*said[:1]}) + said[1:]
+    return [f"attempt {epoch} of {job} left what is not its result" for epoch in wrong]
 
 
 def cleaned_commits(data: Path) -> dict[str, Counter[str]]:
@@ -78,6 +85,7 @@ def judge_worker_jobs(verdict: Verdict, jobs: Mapping[str, WorkerJob], data: Pat
         if seen.state == "failed":
             verdict.failed.append(f"{job}: {seen.error}")
         _judge_file(verdict, job, seen, files_of(results, job))
+        verdict.wrong += unpublished(results, job)
         for table, made in commits.items():
             _judge_commits(verdict, job, jobs, table, made)
         verdict.facts[seen.task_type] += 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -39,8 +40,10 @@ def clock() -> ManualClock:
 
 
 @pytest.fixture(params=BACKENDS)
-def registry(request: pytest.FixtureRequest, tmp_path: Path, clock: ManualClock) -> JobRegistry:
-    return open_backend(request.param, tmp_path, clock)
+def registry(request: pytest.FixtureRequest, tmp_path: Path, clock: ManualClock) -> Iterator[JobRegistry]:
+    registry = open_backend(request.param, tmp_path, clock)
+    yield registry
+    registry.close()
 
 
 @pytest.fixture
@@ -61,6 +64,20 @@ def test_each_change_is_told_once(registry: JobRegistry, heard: Heard) -> None:
     registry.update(job.id, partial(changes.succeed, epoch=claimed.epoch, result={}), "one token")
     registry.update(job.id, partial(changes.succeed, epoch=claimed.epoch, result={}), "one token")
     assert heard.moves == [("", "queued"), ("queued", "running"), ("running", "succeeded")]
+
+
+def test_a_write_that_was_sent_again_is_told(
+    registry: JobRegistry, heard: Heard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As by the driver of a server that dropped the connection before it answered: the second finds its own version."""
+    job, swap = registry.add(asked(), ROOM).job, registry._swap
+
+    def sent_twice(before: Job, after: Job) -> bool:
+        return swap(before, after) and swap(before, after)
+
+    monkeypatch.setattr(registry, "_swap", sent_twice)
+    registry.update(job.id, changes.request_cancel)
+    assert heard.moves == [("", "queued"), ("queued", "cancelled")]
 
 
 def test_what_is_not_written_is_not_told(registry: JobRegistry, heard: Heard) -> None:

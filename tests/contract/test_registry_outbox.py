@@ -167,6 +167,7 @@ def test_what_a_frozen_server_finds_too_late_is_not_kept(tmp_path: Path, clock: 
     with pytest.raises(StoreUnavailable):
         add(registry)
     assert not registry.outbox.every()
+    registry.close()
 
 
 def test_one_that_is_gone_is_unknown_with_its_log(registry: JobRegistry) -> None:
@@ -279,6 +280,15 @@ def test_a_change_that_is_refused_delivers_nothing(registry: JobRegistry) -> Non
     with pytest.raises(StaleAttempt):
         registry.update(job.id, partial(changes.succeed, epoch=7))
     assert types(registry, webhook) == ["job.started"]
+
+
+def test_a_result_that_cannot_be_told_is_not_written_either(registry: JobRegistry) -> None:
+    webhook, job = add(registry, types=("job.succeeded",)), claim(registry, submit(registry))
+    with pytest.raises((TypeError, UnicodeError)):
+        end(registry, job, result={"text": "half of a pair: \ud83d"})
+    assert registry.get(job.id) == job
+    end(registry, job, result={})
+    assert types(registry, webhook) == ["job.succeeded"]
 
 
 def test_a_write_that_is_sent_again_delivers_once(registry: JobRegistry) -> None:

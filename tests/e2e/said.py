@@ -19,6 +19,8 @@ class Said:
     answers: list[tuple[int, dict[str, str], bytes]] = field(default_factory=list)
     asked: list[tuple[str, dict[str, str]]] = field(default_factory=list)
     """Each request's line, and its headers by their names in small letters."""
+    bodies: list[Any] = field(default_factory=list)
+    """Of the requests that had one, as JSON."""
 
     def will(self, status: int, body: Any = None, **headers: str) -> None:
         """Of the answers that are left, the last one is given again and again."""
@@ -32,7 +34,8 @@ def saying() -> Iterator[Said]:
         protocol_version = "HTTP/1.1"
 
         def answer(self) -> None:
-            self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            if body := self.rfile.read(int(self.headers.get("Content-Length", 0))):
+                said.bodies.append(json.loads(body))
             said.asked.append((self.requestline, {name.lower(): value for name, value in self.headers.items()}))
             status, headers, content = said.answers.pop(0) if len(said.answers) > 1 else said.answers[0]
             self.send_response(status)

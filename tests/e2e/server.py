@@ -275,7 +275,7 @@ class Server(Client):
     def _until_answers(self, path: str) -> None:
         def look() -> bool:
             assert self._process.poll() is None, f"the server ended: {self.output.read_text(encoding='utf-8')}"
-            with suppress(requests.ConnectionError):
+            with suppress(requests.ConnectionError, requests.Timeout):  # it listens before it has begun
                 return self.get(path).status_code == 200
             return False
 

@@ -22,6 +22,8 @@ from api_server import Server
 from tag_tasks.assets.scope import Scope
 from tag_tasks.campaigns.google_publish import GooglePublish
 from tag_tasks.campaigns.meta_publish import MetaPublish
+from tag_tasks.datasets.results import ResultFolder
+from tag_tasks.folders import folder_at
 from tag_tasks.platforms.simulated import SimulatedGoogle, SimulatedMeta
 from tagapi import timetable
 from tagapi.auth import open_gate
@@ -92,28 +94,13 @@ def content_of(name: str) -> bytes:
     return b"".join(hashlib.sha256(f"{name}{number}".encode()).digest() for number in range(3125))
 
 
-class Folder:
-    """Files at `<folder>/<job id>/<name>`."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-
-    def path(self, job_id: str, name: str) -> Path | None:
-        path = self._folder / job_id / name
-        return path if path.is_file() else None
-
-    def write(self, job_id: str, name: str) -> None:
-        (self._folder / job_id).mkdir(parents=True)
-        (self._folder / job_id / name).write_bytes(content_of(name))
-
-
 class Obedient(Task):
     """Does what `batch_size` says."""
 
-    def __init__(self, name: str, folder: Folder) -> None:
+    def __init__(self, name: str, results: ResultFolder) -> None:
         self.name = f"workers.{name}"  # type: ignore[misc]
         self._type = name
-        self._folder = folder
+        self._results = results
 
     def run(self, context: TaskContext) -> Json:
         command = context.arguments["batch_size"]
@@ -127,14 +114,16 @@ class Obedient(Task):
         extension = extension or context.arguments["format"]
         name = f"{self._type}.{extension}"
         content = content_of(name)
-        file = {"name": name, "content_type": KINDS[extension], "size": len(content)}
-        result = {"file": {**file, "sha256": hashlib.sha256(content).hexdigest()}, "total_records": ROWS}
-        context.progress(ROWS, ROWS)
-        context.begin_commit(result)
-        if command == COMMITS:
-            time.sleep(3)
-        if command != LOSES_ITS_FILE:
-            self._folder.write(context.job_id, name)
+        with self._results.stage(context.attempt_name) as staged:
+            with staged.file(name, KINDS[extension]) as file:
+                file.write(content)
+            result = {"file": file.described(), "total_records": ROWS}
+            context.progress(ROWS, ROWS)
+            context.begin_commit(result)
+            if command == COMMITS:
+                time.sleep(3)
+            if command != LOSES_ITS_FILE:
+                staged.publish()
         return result
 
     def undo(self, context: TaskContext) -> None:
@@ -157,7 +146,8 @@ class Counts(Task):
 
     def run(self, context: TaskContext) -> Json:
         context.progress(1, 1)
-        return {"total_users": 0, "message": "No results"}
+        tags = [{"tag_id": one, "matched_users": 0, "added": 0, "removed": 0} for one in context.arguments["tag_ids"]]
+        return {"total_users": 0, "message": "No results", "tags": tags, "unknown_user_ids": [], "table_version": 0}
 
 
 class NoTags:
@@ -291,11 +281,11 @@ def no_orders() -> Orders:
     return Orders(NoPlatforms(), NoAudiences(), NoSegments())
 
 
-def results_of(settings: Settings) -> Folder:
-    return Folder(Path(settings.data.dir) / "results")
+def results_of(settings: Settings) -> ResultFolder:
+    return ResultFolder(folder_at(settings.data.results))
 
 
-def tasks_of(results: Folder) -> Mapping[str, Task]:
+def tasks_of(results: ResultFolder) -> Mapping[str, Task]:
     obedient = [Obedient(name, results) for name in TYPES]
     simulating = [MetaPublish(None, SimulatedMeta()), GooglePublish(None, SimulatedGoogle())]
     return {task.name: task for task in (*obedient, *simulating, *map(Scanned, SCANS), Counts())}

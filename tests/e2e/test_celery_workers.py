@@ -342,4 +342,4 @@ def test_where_celery_is_not_installed_the_service_says_so(tmp_path: Path) -> No
     run = "import api_server; api_server.main()"
     told = run_python("-c", blind + run, folder=tmp_path, variables={"TAGAPI_EXECUTOR": NOWHERE})
     assert told.returncode == 1
-    assert "executor.url: needs Celery, which is not installed: make celery" in told.stderr
+    assert "executor.url: Celery is not installed: make celery" in told.stderr

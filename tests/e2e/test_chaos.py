@@ -289,9 +289,12 @@ class Effects:
 
     def __init__(self, folder: Path) -> None:
         self.data = folder
-        self.file = folder / "results" / "export" / "bookings_export.csv"
+        self.file = folder / "results" / "export" / "2" / "bookings_export.csv"
         self.leave(self.file, "a,b")
-        self.leave(folder / "results" / "cleanup" / "data_cleanup.json", "{}")
+        self.leave(folder / "results" / "export" / "1.verdict", "")
+        self.leave(folder / "results" / "export" / "2.verdict", "published")
+        self.leave(folder / "results" / "cleanup" / "1" / "data_cleanup.json", "{}")
+        self.leave(folder / "results" / "cleanup" / "1.verdict", "published")
         for table in CLEANED:
             self.commit(table, 0, "cleanup")
         told = {name: next(iter(files_of(folder / "results", name).values())) for name in ("export", "cleanup")}
@@ -322,7 +325,8 @@ def test_true_files_and_commits_are_clean(tmp_path: Path) -> None:
     effects = Effects(tmp_path)
     assert effects.verdict().clean
     effects.jobs["earlier"] = replace(effects.jobs["cleanup"], number=0)
-    effects.leave(tmp_path / "results" / "earlier" / "data_cleanup.json", "{}")
+    effects.leave(tmp_path / "results" / "earlier" / "1" / "data_cleanup.json", "{}")
+    effects.leave(tmp_path / "results" / "earlier" / "1.verdict", "published")
     assert effects.verdict().clean, "a later cleanup was there before it"
 
 
@@ -341,6 +345,14 @@ FALSE_FILES: Mapping[str, tuple[str, Callable[[Effects], object]]] = {
     "a job failed": ("failed", lambda effects: effects.change("export", state="failed", error="internal error")),
     "a file belongs to no job": ("wrong", lambda effects: effects.leave(effects.data / "results" / "x" / "y", "")),
     "staged files are left": ("wrong", lambda effects: effects.leave(effects.data / "results/.staging/export-1/y", "")),
+    "an attempt left what it did not publish": (
+        "wrong",
+        lambda effects: effects.leave(effects.data / "results/export/1/y", ""),
+    ),
+    "two attempts have published": (
+        "wrong",
+        lambda effects: effects.leave(effects.data / "results/export/3.verdict", "published"),
+    ),
     "the same export gave another file": (
         "wrong",
         lambda effects: effects.jobs.update(other=replace(effects.jobs["export"], told=(3, "another"))),

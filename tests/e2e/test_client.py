@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -176,6 +178,19 @@ def test_a_lost_answer_never_makes_a_second_job(way: Lossy, front: str) -> None:
     assert begin(client).id != job.id  # each beginning has a key of its own
 
 
+@pytest.mark.parametrize("after", [0, 12, 16, 60, 200, 280, 320])
+def test_an_answer_that_breaks_off_anywhere_is_asked_for_again(
+    client: Client, way: Lossy, after: int, tmp_path: Path
+) -> None:
+    before = total(client)
+    way.spoil("POST /api/v1/workers/", cut(after))
+    job = client.workers.export("users")
+    assert total(client) == before + 1
+    job.wait()
+    way.spoil(RESULT, cut(after), AS_IT_IS, cut(after + 1))
+    assert job.download(tmp_path).read_bytes() == content_of("users_export.csv")
+
+
 def test_the_same_key_is_the_same_job(client: Client) -> None:
     key = hashlib.sha256(str(time.time()).encode()).hexdigest()
     job = client.tags.run([1], key=key)
@@ -206,6 +221,15 @@ def test_a_schedule_is_made_once_and_deleted_once(client: Client, way: Lossy) ->
     assert list(client.schedules.list()) == []
     with pytest.raises(NotFound):
         client.schedules.delete(schedule.id)
+
+
+def test_schedules_are_deleted_while_they_are_listed(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    for _ in range(5):
+        client.tags.schedule([1], {"every_seconds": 3600})
+    monkeypatch.setattr("tagapi.client.front.LARGEST_PAGE", 2)
+    for one in client.schedules.list():
+        client.schedules.delete(one.id)
+    assert list(client.schedules.list()) == []
 
 
 # -- a service that has no room, or is another one -----------------------------------------
@@ -257,10 +281,36 @@ def test_a_token_is_taken_nowhere_else(said: Said, tmp_path: Path, monkeypatch: 
     assert "authorization" not in said.asked[1][1]
 
 
-def test_who_answers_and_is_not_the_service_is_not_taken_for_it(said: Said) -> None:
-    said.will(200, b"<h1>It works!</h1>")
+ASKING: dict[str, Callable[[Client], Any]] = {
+    "a list": lambda client: list(client.jobs.list()),
+    "a job": lambda client: client.tags.run([1]),
+    "a status": lambda client: client.jobs.get(NOBODY_S).status(),
+    "a wait": lambda client: client.jobs.get(NOBODY_S).wait(),
+    "a reading": lambda client: list(client.collectors.read("coffee")),
+}
+
+
+@pytest.mark.parametrize("body", [b"<h1>It works!</h1>", {"hello": "you"}, [1]], ids=["a page", "another", "a list"])
+@pytest.mark.parametrize("what", ASKING)
+def test_who_answers_and_is_not_the_service_is_not_taken_for_it(said: Said, what: str, body: Any) -> None:
+    said.will(200, body)
     with pytest.raises(Unreachable, match="is not this service"):
+        ASKING[what](Client(said.url, patience=0.5))
+    assert len(said.asked) < 10
+
+
+def test_a_refusal_of_another_shape_is_told_as_it_is(said: Said) -> None:
+    said.will(400, {"status_code": "5", "status_message": "no such place", "result_error": "gone"})
+    with pytest.raises(Invalid, match="no such place"):
         Client(said.url).health()
+
+
+def test_a_wait_ends_in_time_where_nobody_answers() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        began = time.monotonic()
+        with pytest.raises(Unreachable, match="did not answer in time"):
+            Client(f"http://127.0.0.1:{listening.getsockname()[1]}", "").jobs.get(NOBODY_S).wait(timeout=1)
+        assert time.monotonic() - began < 10
 
 
 def test_nobody_is_unreachable_and_that_is_said_soon() -> None:
@@ -269,6 +319,46 @@ def test_nobody_is_unreachable_and_that_is_said_soon() -> None:
         Client("http://127.0.0.1:1").health()
     assert time.monotonic() - began < 8
     assert not isinstance(error.value, Refused)
+
+
+def test_a_refusal_that_breaks_off_is_a_lost_answer(said: Said, tmp_path: Path) -> None:
+    said.will(503, b'{"error": ', Content_Length="400", Connection="close")
+    with pytest.raises(Unreachable, match="was lost"):
+        Client(said.url, patience=0.5).jobs.get(NOBODY_S).download(tmp_path)
+    assert len(said.asked) > 1
+
+
+def test_a_service_that_ends_before_it_says_who_it_is_is_asked_again() -> None:
+    """As one behind TLS does that is starting anew."""
+    came = []
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def hang_up() -> None:
+            with suppress(OSError):
+                while True:
+                    with listening.accept()[0] as one:
+                        came.append(one.recv(4096))
+
+        threading.Thread(target=hang_up, daemon=True).start()
+        with pytest.raises(Unreachable, match="was lost"):
+            Client(f"https://127.0.0.1:{listening.getsockname()[1]}", patience=1).health()
+        listening.shutdown(socket.SHUT_RDWR)
+    assert len(came) > 1
+
+
+def test_a_proxy_that_leads_nowhere_is_blamed_for_it(said: Said, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
+    with pytest.raises(Unreachable, match="proxy"):
+        Client(said.url, patience=0.1).health()
+    assert said.asked == []
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    said.will(200, {"status": "healthy"})
+    assert Client(said.url).health() == {"status": "healthy"}
+
+
+def test_https_asked_of_an_http_address_says_so(said: Said) -> None:
+    with pytest.raises(Unreachable, match="is it an http address"):
+        Client(said.url.replace("http:", "https:")).health()
 
 
 # -- refusals ------------------------------------------------------------------------------
@@ -335,10 +425,19 @@ def test_what_cannot_be_sent_is_said_without_the_secret(client: Client, way: Los
     assert way.seen == []
 
 
-@pytest.mark.parametrize("url", ["127.0.0.1:5000", "ftp://x", "http://ann:secret@127.0.0.1", "http://x?access_token=y"])
+@pytest.mark.parametrize(
+    "url", ["127.0.0.1:5000", "ftp://x", "http://ann:secret@127.0.0.1", "http://x?access_token=y", "http://[::1"]
+)
 def test_an_address_is_an_address_and_holds_no_secret(url: str) -> None:
     with pytest.raises(ValueError, match="address"):
         Client(url, "")
+
+
+@pytest.mark.parametrize("host", ["x..y", f"{'x' * 64}.org"])
+def test_a_host_that_cannot_be_is_told_so(host: str) -> None:
+    with pytest.raises(ValueError, match="label") as wrong:
+        Client(f"http://{host}", "").health()
+    assert isinstance(wrong.value, TagapiError)
 
 
 # -- following -----------------------------------------------------------------------------
@@ -490,6 +589,32 @@ def test_a_spoilt_download_is_fetched_anew_and_never_appears(
     assert [one.name for one in tmp_path.iterdir()] == [NAME]
 
 
+def test_nothing_but_a_file_is_replaced(client: Client, done: str, tmp_path: Path) -> None:
+    pipe, link, real, folder = (tmp_path / name for name in ("pipe", "link", "real", "folder"))
+    os.mkfifo(pipe)
+    (folder / NAME).mkdir(parents=True)
+    for target in (pipe, folder):
+        with pytest.raises(OSError, match="is no file"):
+            client.jobs.get(done).download(target)
+    assert pipe.is_fifo()
+    real.write_bytes(b"what was there before")
+    link.symlink_to(real.name)
+    assert client.jobs.get(done).download(link) == real
+    assert link.is_symlink()
+    assert real.read_bytes() == content_of(NAME)
+
+
+@pytest.mark.parametrize(
+    ("called", "name"),
+    [("../../x.csv", "_.._x.csv"), ("a\\b:c.csv", "a_b_c.csv"), ("..", "result"), ("a%E2%80%AEvsc.exe", "a_vsc.exe")],
+)
+def test_a_file_is_called_by_a_name_and_nothing_else(said: Said, called: str, name: str, tmp_path: Path) -> None:
+    digest = hashlib.sha256(b"x").hexdigest()
+    quoted = called.replace("\\", "%5C").replace("/", "%2F")
+    said.will(200, b"x", ETag=f'"{digest}"', Content_Disposition=f"attachment; filename*=UTF-8''{quoted}")
+    assert Client(said.url).jobs.get(NOBODY_S).download(tmp_path) == tmp_path / name
+
+
 def test_what_left_no_file_says_why(client: Client, tmp_path: Path) -> None:
     job = client.workers.run("bookings_export", batch_size=FAILS)
     with pytest.raises(JobFailed):
@@ -497,6 +622,8 @@ def test_what_left_no_file_says_why(client: Client, tmp_path: Path) -> None:
     with pytest.raises(Conflict) as refused:
         job.download(tmp_path)
     assert refused.value.code == "NO_RESULT"
+    with pytest.raises(NotFound, match="compute leaves no file"):
+        client.tags.run([1]).download(tmp_path)
     assert [*tmp_path.iterdir()] == []
 
 
@@ -524,6 +651,7 @@ def test_tags_are_run_and_read(tagged: Server, monkeypatch: pytest.MonkeyPatch) 
         assert 1 in client.tags.of(members[0])
         assert next(tag for tag in client.tags.explain(members[0]) if tag["tag_id"] == 1)["member"] is True
         assert client.tags.get(1)["members"] == len(members)
+        assert client.audiences.preview({"all": [1]})["size"] == len(members)
 
 
 def test_a_collector_is_read_once_whatever_breaks_off(tagged: Server, filled: str) -> None:

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import shutil
 import signal
 import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 import requests
 from click.testing import CliRunner, Result
@@ -23,12 +26,12 @@ from tagapi.client import Client
 from tagapi.client.commands.main import main
 from tests.e2e.said import saying
 from tests.e2e.scripts import PHASES
-from tests.e2e.server import ROOT, Server
+from tests.e2e.server import ROOT, Server, until
 from tests.e2e.stand_in import FAILS, REASON, RUNS, content_of
 from tests.e2e.tasks_client import reached
 from tests.e2e.terminal import hear_interrupts, terminal
 
-DONE, FAILED, USAGE, REFUSED, UNREACHABLE, INTERRUPTED = 0, 1, 2, 3, 4, 130
+DONE, FAILED, USAGE, REFUSED, UNREACHABLE, BROKEN, INTERRUPTED = 0, 1, 2, 3, 4, 5, 130
 COMMAND = [sys.executable, "-m", "tagapi.client"]
 TOKEN = "ann-token"
 
@@ -142,12 +145,29 @@ def test_schedules_are_made_paused_and_removed(variables: dict[str, str]) -> Non
 
 def test_a_scan_is_of_what_the_targets_are(variables: dict[str, str]) -> None:
     admin = {**variables, "TAGAPI_TOKEN": "root-token"}
-    scan = told(run(admin, "scan", "198.51.100.0/24", "--option", "port_scan", "--follow", "--json"))
+    port = ("--option", "port_scan_type=custom", "--option", "port_custom=443")
+    scan = told(run(admin, "scan", "198.51.100.0/24", "--option", "port_scan", *port, "--follow", "--json"))
     assert (scan["task"], scan["status"]) == ("celery_task.ip_task", "SUCCESS")
     scan = told(run(admin, "scan", "example.com", "--option", "port_scan_type=test", "--follow", "--json"))
     assert scan["task"] == "celery_task.domain_task"
     assert run(admin, "found", scan["task_id"]).exit_code == DONE
     assert run(variables, "scan", "example.com").exit_code == REFUSED
+
+
+def test_what_is_typed_is_sent_as_it_is_meant(variables: dict[str, str], tmp_path: Path) -> None:
+    users = tmp_path / "users.txt"
+    users.write_bytes("\ufeffuser_1\r\nuser_2\r\n\r\n".encode())
+    with saying() as said:
+        variables = {**variables, "TAGAPI_URL": said.url}
+        said.will(200, {"success": True, "task_id": "x", "code": 200, "data": {"celery_id": "x"}})
+        assert run(variables, "tags", "run", "1", "--users-file", str(users)).exit_code == DONE
+        assert said.bodies[-1]["user_ids"] == ["user_1", "user_2"]
+        assert run(variables, "scan", "--type", "fofa_task", "--data", "keyword=007").exit_code == DONE
+        assert run(variables, "scan", "--type", "fofa_task", "--data", "query=true").exit_code == DONE
+        assert [body["data"] for body in said.bodies[1:]] == [{"keyword": "007"}, {"query": "true"}]
+        users.write_bytes(b"user_\xe9\n")
+        assert run(variables, "tags", "run", "1", "--users-file", str(users)).exit_code == USAGE
+        assert len(said.asked) == 3
 
 
 # -- exit codes ----------------------------------------------------------------------------
@@ -187,6 +207,11 @@ def test_programs_get_errors_as_json(variables: dict[str, str], client: Client) 
         ["scan"],
         ["jobs", "cancel", ".."],
         ["tags", "run", "1", "--key", "a\nb"],
+        ["tags", "run", "1", "--key", ""],
+        ["scan", "--type", "fofa_task", "--data", "task_type=x"],
+        ["scan", "--type", "fofa_task", "--data", "options=x"],
+        ["export", "bookings", "--from", "0001-01-01"],
+        ["jobs", "ls", "--since", "0001-01-01"],
         ["--url", "nonsense", "jobs"],
         ["nonsense"],
     ],
@@ -207,7 +232,7 @@ def test_a_missing_token_says_how_to_have_one(variables: dict[str, str]) -> None
 def test_no_text_of_others_moves_the_cursor(variables: dict[str, str]) -> None:
     hostile = "\x1b[2J\x1b]0;title\x07[bold]x[/bold]\nnext\u202e"
     with saying() as said:
-        said.will(400, {"error": "invalid", "message": hostile, "field": hostile})
+        said.will(400, {"error": "invalid", "message": hostile, "field": f"{hostile}2"})
         refused = run({**variables, "TAGAPI_URL": said.url}, "jobs")
         assert refused.exit_code == REFUSED
         said.answers.clear()
@@ -222,6 +247,40 @@ def test_no_text_of_others_moves_the_cursor(variables: dict[str, str]) -> None:
     assert "\x1b[2J" not in seen.raw
     assert "\x1b]0" not in seen.raw
     assert "[bold]x[/bold]" in seen.shown
+
+
+def test_who_has_seen_enough_is_no_failure_of_a_job(variables: dict[str, str]) -> None:
+    with saying() as said:
+        tags = [{"tag_id": one, "task_class": "x" * 100, "description": "x"} for one in range(5000)]
+        said.will(200, {"success": True, "available_tags": tags})
+        ran = subprocess.run(
+            [str(shutil.which("bash")), "-c", f"{' '.join(COMMAND)} tags ls | head -n 1; echo ${{PIPESTATUS[0]}}"],
+            env={**variables, "TAGAPI_URL": said.url},
+            cwd=ROOT,
+            capture_output=True,
+            encoding="utf-8",
+            timeout=60,
+            check=False,
+        )
+    assert (ran.stdout.splitlines()[1:], ran.stderr) == (["141"], "")
+
+
+@pytest.mark.parametrize(("how", "shown"), [("2>/dev/null", r"\u5434"), (">&-", ""), ("<&-", r"\u5434")])
+def test_no_stream_has_to_be_there_or_to_know_every_letter(variables: dict[str, str], how: str, shown: str) -> None:
+    with saying() as said:
+        said.will(200, {"success": True, "available_tags": [{"tag_id": 1, "task_class": "吴", "description": "x"}]})
+        ran = subprocess.run(
+            f"{' '.join(COMMAND)} tags ls {how}",
+            shell=True,
+            env={**variables, "TAGAPI_URL": said.url, "PYTHONIOENCODING": "latin-1"},
+            cwd=ROOT,
+            capture_output=True,
+            encoding="latin-1",
+            timeout=60,
+            check=False,
+        )
+    assert (ran.returncode, ran.stderr) == (DONE, "")
+    assert shown in ran.stdout
 
 
 # -- on a terminal -------------------------------------------------------------------------
@@ -241,9 +300,18 @@ def test_a_terminal_shows_tables_and_bars(variables: dict[str, str], client: Cli
         assert "REVOKED" in seen.shown
 
 
+def test_a_narrow_terminal_shows_all_of_a_table(variables: dict[str, str], client: Client) -> None:
+    job = client.workers.run("bookings_export", batch_size=RUNS)
+    with terminal(["env", "COLUMNS=20", *COMMAND, "jobs", "ls", "--limit", "1"], variables) as seen:
+        assert seen.end() == DONE
+    job.cancel()
+    for part in (job.id, "STARTED", "workers.bookings_export", "ann"):
+        assert part in seen.shown
+
+
 @pytest.mark.parametrize(
     ("answer", "code", "status"),
-    [("cancel\n", FAILED, "REVOKED"), ("\n", INTERRUPTED, "STARTED"), ("\x03", INTERRUPTED, "STARTED")],
+    [("c\n", FAILED, "REVOKED"), ("\n", INTERRUPTED, "STARTED"), ("\x03", INTERRUPTED, "STARTED")],
 )
 def test_an_interrupt_asks_whether_to_cancel_or_to_leave(
     variables: dict[str, str], stand_in: Server, client: Client, answer: str, code: int, status: str
@@ -324,6 +392,19 @@ def test_a_login_is_tried_and_kept_for_its_owner_alone(stand_in: Server, tmp_pat
     assert not kept.exists()
 
 
+@pytest.mark.parametrize("kept", ["[]", '{"url": "http://127.0.0.1:1", "token": 5}', "{"])
+def test_a_stored_login_that_is_none_is_no_crash(tmp_path: Path, kept: str) -> None:
+    path = tmp_path / "config" / "tagapi" / "login.json"
+    path.parent.mkdir(parents=True)
+    path.touch(mode=0o600)
+    path.write_text(kept, "utf-8")
+    assert run(nobody(tmp_path), "jobs").exit_code in (UNREACHABLE, BROKEN)
+
+
+def test_an_address_that_is_none_is_not_tried_to_log_in(variables: dict[str, str]) -> None:
+    assert run(variables, "--url", "http://[::1", "login", said=f"{TOKEN}\n").exit_code == USAGE
+
+
 def test_a_login_reads_a_pipe_and_its_token_goes_to_its_address_alone(stand_in: Server, tmp_path: Path) -> None:
     variables = nobody(tmp_path)
     assert run(variables, "--url", stand_in.url, "login", said=f"{TOKEN}\n").exit_code == DONE
@@ -371,6 +452,30 @@ def test_a_collector_is_read_on_into_a_file_once(filled: dict[str, str], tmp_pat
     state.unlink()
     assert run(filled, *read).exit_code == USAGE  # what is there would be had twice
     assert len(out.read_text("utf-8").splitlines()) == len(whole)
+
+
+def test_a_place_is_kept_before_there_is_anything_to_lose(filled: dict[str, str], tmp_path: Path) -> None:
+    out, state = tmp_path / "docs.jsonl", tmp_path / "later" / "state.json"
+    read = ("collector", "read", "cli", "--out", str(out), "--resume", str(state))
+    assert run(filled, *read).exit_code == BROKEN
+    state.parent.mkdir()
+    assert run(filled, *read).exit_code == DONE
+    assert len(out.read_text("utf-8").splitlines()) >= 1500
+    assert [one.name for one in state.parent.iterdir()] == ["state.json"]
+
+
+def test_one_command_at_a_time_keeps_its_place_in_a_file(filled: dict[str, str], tmp_path: Path) -> None:
+    out, state = tmp_path / "docs.jsonl", tmp_path / "state.json"
+    read = ("collector", "read", "cli", "--out", str(out), "--resume", str(state))
+    with subprocess.Popen([*COMMAND, *read, "--wait"], env=filled, cwd=ROOT, stderr=subprocess.PIPE) as first:
+        until(lambda: state.exists() and json.loads(state.read_text("utf-8"))["offset"] != "earliest", "it reads")
+        second = run(filled, *read)
+        assert (second.exit_code, "another command" in second.stderr) == (USAGE, True)
+        first.terminate()
+        first.communicate(timeout=30)
+    assert run(filled, *read).exit_code == DONE
+    ids = [json.loads(line)["id"] for line in out.read_text("utf-8").splitlines()]
+    assert len(ids) == len(set(ids)) >= 1500
 
 
 def test_a_reader_that_has_seen_enough_ends_the_reading(filled: dict[str, str], tmp_path: Path) -> None:
@@ -473,3 +578,22 @@ def _no_registry() -> bool:
         return requests.get(f"{index.rstrip('/')}/hatchling/", timeout=10).status_code >= 400
     except requests.RequestException:
         return True
+
+
+def test_every_command_shows_how_it_is_used(variables: dict[str, str]) -> None:
+    """And the options of its examples are there."""
+    for words, command in _commands(main, ("tagapi",)):
+        shown = run(variables, *words[1:], "--help").stdout.splitlines()
+        examples = [shlex.split(line, posix=True) for line in shown if line.startswith(f"  {' '.join(words)}")]
+        assert examples, f"{' '.join(words)} --help has no example"
+        if not isinstance(command, click.Group):
+            parser = command.make_parser(click.Context(command))
+            for example in examples:
+                parser.parse_args(list(takewhile("|".__ne__, example))[len(words) :])
+
+
+def _commands(command: click.Command, words: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], click.Command]]:
+    yield words, command
+    if isinstance(command, click.Group):
+        for name, inner in command.commands.items():
+            yield from _commands(inner, (*words, name))

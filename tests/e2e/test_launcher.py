@@ -119,6 +119,29 @@ def test_a_port_that_is_taken_ends_the_start(tmp_path: Path) -> None:
     assert refused(done) == f"Error: port {port} of 127.0.0.1 is in use; choose another one with --port"
 
 
+def test_a_check_tells_of_everything_and_starts_nothing(tmp_path: Path) -> None:
+    assert run_python("sample_data.py", "--users", "10", folder=tmp_path).returncode == 0
+    (tmp_path / "data" / "sources" / "documents").rename(tmp_path / "elsewhere")
+    done = launch(tmp_path, "--check")
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert {line[:2] for line in lines if "documents" not in line} == {"ok"}
+    [documents] = [line for line in lines if "data.sources.documents" in line]
+    assert documents.startswith("-- ") and "there are no files" in documents
+    assert {path.name for path in (tmp_path / "data").iterdir()} >= {"jobs.db", "sources"}
+    assert not (tmp_path / "logs").exists()
+
+
+def test_a_check_that_finds_something_missing_fails(tmp_path: Path) -> None:
+    wrong = {"TAGAPI_SPARK__REMOTE": "sc://127.0.0.1:1", "TAGAPI_AUTH__TOKENS_FILE": str(tmp_path / "none")}
+    done = launch(tmp_path, "--check", **wrong)
+    assert refused(done) == "Error: 2 of 6 cannot be used"
+    assert [line[4:].partition(":")[0] for line in done.stdout.splitlines() if line.startswith("NO")] == [
+        "auth.tokens_file",
+        "spark.remote",
+    ]
+
+
 @pytest.mark.parametrize("host", ["192.0.2.1", "nowhere.invalid"])
 def test_an_address_that_is_not_this_machines_is_named(tmp_path: Path, host: str) -> None:
     line = refused(launch(tmp_path, "--host", host))

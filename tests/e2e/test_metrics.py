@@ -16,7 +16,7 @@ import pytest
 from tagapi.tokens import Principal, Role
 from tests.e2e.conftest import PRINCIPALS, StartServer, served, write_tokens
 from tests.e2e.pushes import socket_to
-from tests.e2e.server import ROOT, Client, Server, until
+from tests.e2e.server import ROOT, START_SECONDS, Client, Server, until
 from tests.unit.test_metrics import Series, series
 from tests.valkey import Valkey
 
@@ -164,7 +164,7 @@ def folder_of(worker: psutil.Process) -> Path:
 
 def test_several_processes_tell_one_set_of_numbers_also_after_one_was_killed(start_still_server: StartServer) -> None:
     server = start_still_server(server__workers=2)
-    until(lambda: number(server, "workers") == 2, "both are there")
+    until(lambda: number(server, "workers") == 2, "both are there", START_SECONDS)
     ask(server, 60)
     for _ in range(5):  # jobs of either process
         with Client(server.url) as client:
@@ -177,10 +177,10 @@ def test_several_processes_tell_one_set_of_numbers_also_after_one_was_killed(sta
     killed = workers(server)[0]
     killed.kill()
     killed.wait(10)
-    (folder / "counter_0.db").touch()  # as of one that was killed at the very first
+    (folder / "counter_7.db").touch()  # as of one that was killed at the very first
     server.close()
     until(lambda: len(workers(server)) == 2 and killed not in workers(server), "there is another one")
-    until(lambda: number(server, "workers") == 2, "it is counted, and the dead one is not")
+    until(lambda: number(server, "workers") == 2, "it is counted, and the dead one is not", START_SECONDS)
     for _ in range(10):  # of whichever process
         with Client(server.url) as client:
             now = numbers(client)
@@ -190,6 +190,7 @@ def test_several_processes_tell_one_set_of_numbers_also_after_one_was_killed(sta
         assert now["tagapi_pushes_open", frozenset()] == 0
     ask(server, 20)
     until(lambda: number(server, "http_requests_total", AVAILABLE) == 80, "they go on from there")
+    assert {file.name for file in folder.glob("counter_*.db")} == {f"counter_{place}.db" for place in (0, 1, 7)}
 
     assert folder.exists()
     assert server.stop() == 0

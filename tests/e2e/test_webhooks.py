@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+import tagapi.client
 from tagapi.namespaces.tasks.asked import PublishMetaRequest
 from tests.e2e.conftest import PRINCIPALS, served, write_tokens
 from tests.e2e.receiver import Received, Receiver, receiving
@@ -97,6 +98,25 @@ def test_each_hears_of_their_own_and_an_admin_of_everyones(telling: Server, rece
         received.verify(everyones["secret"])
         assert (received.told["type"], received.told["data"]["owner"]) == ("job.cancelled", "bob")
         assert receiver.received("/anns") == receiver.received("/roots") == []
+
+
+def test_the_client_has_all_of_it(telling: Server, receiver: Receiver) -> None:
+    with tagapi.client.Client(telling.url, "cleo-token") as client:
+        made = client.webhooks.create(f"{receiver.url}/client", ENDS, tasks=["tasks.meta_publish"])
+        job = client.campaigns.publish("meta", PublishMetaRequest.example["campaign"], simulate=True)
+        job.wait()
+        (came,) = receiver.wait(1, "/client")
+        came.verify(made["secret"])
+        until(lambda: next(client.webhooks.deliveries(made["id"]))["status"] == "SUCCESS", "it is noted")
+        (sent,) = client.webhooks.deliveries(made["id"])
+        assert (sent["task_id"], sent["id"]) == (job.id, came.id)
+        assert client.webhooks.redeliver(made["id"], sent["id"])["status"] == "PENDING"
+        assert {one.id for one in receiver.wait(2, "/client")} == {came.id}
+        kept = client.webhooks.resume(made["id"])
+        assert [*client.webhooks.list()] == [kept] == [client.webhooks.get(made["id"])]
+        client.webhooks.delete(made["id"])
+        with pytest.raises(tagapi.client.NotFound):
+            client.webhooks.get(made["id"])
 
 
 def test_whoever_is_gone_hears_no_more(telling: Server, receiver: Receiver) -> None:

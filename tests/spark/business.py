@@ -21,9 +21,10 @@ from tag_tasks import every_task
 from tag_tasks.assets.table import AssetTable
 from tag_tasks.audiences.sent import SentTable
 from tag_tasks.datasets.cleaned import CleanedTables
-from tag_tasks.datasets.results import ResultFolder
+from tag_tasks.datasets.results import VERDICT, ResultFolder
 from tag_tasks.datasets.tables import TABLES, Kind
 from tag_tasks.documents.collectors import CollectorTable
+from tag_tasks.folders import folder_at
 from tag_tasks.means import Means
 from tag_tasks.segments.assigned import SegmentTable
 from tag_tasks.segments.models import ModelTable
@@ -56,7 +57,7 @@ class Business(JobsHere):
         self.spark = spark
         self.folder = folder
         self.sources = sources or folder / "sources"
-        self.results = ResultFolder(folder / "results")
+        self.results = ResultFolder(folder_at(str(folder / "results")))
         self.cleaned = CleanedTables(str(folder / "cleaned"))
         self.means = Means(
             spark=spark,
@@ -95,14 +96,18 @@ class Business(JobsHere):
         job = self.run(work, **asked)
         assert job.state is JobState.SUCCEEDED, job.error
         assert job.result is not None
-        path = self.results.path(job.id, job.result["file"]["name"])
-        assert path is not None
-        return job.result, path
+        return job.result, self.file(job, job.result["file"]["name"])
+
+    def file(self, job: Job, name: str) -> Path:
+        """Where a file of a job's result lies."""
+        [path] = (self.folder / "results" / job.id).glob(f"*/{name}")
+        return path
 
     def left(self) -> list[str]:
-        """Every file and folder of results, staged ones too, that is not empty."""
+        """Every file of results, staged ones too, that is no verdict."""
         folder = self.folder / "results"
-        return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+        files = (path for path in folder.rglob("*") if path.is_file() and path.suffix != VERDICT)
+        return sorted(str(path.relative_to(folder)) for path in files)
 
     # -- the second opinion ------------------------------------------------------------------
 

@@ -23,10 +23,12 @@ from tag_tasks.assets import found
 from tag_tasks.assets.found import KEPT, Found, Kind
 from tag_tasks.assets.reader import AssetReader
 from tag_tasks.assets.results import FoundFiles
+from tag_tasks.assets.rows import file_name
 from tag_tasks.assets.sites_tasks import SiteUpdate, keep_refused
 from tag_tasks.assets.store import AssetStore, Into, Stored
 from tag_tasks.assets.table import MOST_FILES, NO_SCOPE, ROWS, AssetTable, Place
 from tag_tasks.datasets.results import ResultFolder, TakenOver
+from tag_tasks.folders import folder_at
 from tag_tasks.spark.session import Spark
 from tagapi.jobs.errors import Busy, Contended, NotFoundInData, StoreUnavailable
 from tagapi.jobs.model import Json
@@ -47,7 +49,7 @@ class There:
     table: AssetTable = field(init=False)
 
     def __post_init__(self) -> None:
-        self.results = ResultFolder(self.folder / "results")
+        self.results = ResultFolder(folder_at(str(self.folder / "results")))
         self.files = FoundFiles(self.results)
         self.table = AssetTable(str(self.folder / "assets"))
         self.store = AssetStore(self.spark, self.table)
@@ -298,6 +300,16 @@ def attempts(there: There, context: Context, rows: Sequence[Found], **how: Any) 
     return there.run(rows, replace(context, epoch=context.epoch + 1), **how)
 
 
+def rows_of(files: FoundFiles, job_id: str, kind: Kind) -> str | None:
+    """Where Spark reads what the job has published of a kind."""
+    published = files._results.published(job_id)
+    file = None if published is None else published.open(file_name(kind))
+    if file is None:
+        return None
+    with file:
+        return str(file.name)
+
+
 def found_by_this_job(
     files: FoundFiles,
     context: TaskContext,
@@ -308,7 +320,7 @@ def found_by_this_job(
     gone: Container[Kind] = (),
 ) -> list[Into]:
     """What the attempt has published of these kinds. `gone` are those of which it has looked for all that was known."""
-    rows = {kind: files.rows(context.job_id, kind) for kind in kinds}
+    rows = {kind: rows_of(files, context.job_id, kind) for kind in kinds}
     return [
         Into(kind=kind, scope_id=scope_id, rows=path, changed=changed or kind in gone, gone=kind in gone)
         for kind, path in rows.items()
@@ -487,7 +499,7 @@ def test_a_report_holds_the_new_rows_alone(there: There) -> None:
         for one in names("a", 4):
             writer.take(one)
         writer.publish()
-    path = there.files.rows(source.job_id, DOMAINS)
+    path = rows_of(there.files, source.job_id, DOMAINS)
     assert path is not None
     with there.files.writing(context) as report:
         into = [Into(kind=DOMAINS, scope_id=CORP, rows=path)]

@@ -123,7 +123,7 @@ def test_a_dry_run_is_the_default_and_writes_nothing_but_its_report(dirty: Busin
     before = prints(dirty)
     _, path = dirty.done("data_cleanup")
     assert not (dirty.folder / "cleaned").exists()
-    assert dirty.left() == [f"{path.parent.name}/data_cleanup.json"]
+    assert dirty.left() == [f"{path.parent.parent.name}/1/data_cleanup.json"]
     assert prints(dirty) == before
 
 
@@ -249,7 +249,7 @@ def test_a_frozen_attempt_that_wakes_up_adds_nothing(dirty: Business) -> None:
     assert set(versions(dirty).values()) == {1}
 
 
-def test_an_attempt_that_froze_before_its_rename_changes_nothing(dirty: Business) -> None:
+def test_an_attempt_that_froze_before_it_published_changes_nothing(dirty: Business) -> None:
     gate = Gate()
     Hooked(dirty.results, "publish", gate)
     job_id = dirty.submit("data_cleanup", filters={"dry_run": False})

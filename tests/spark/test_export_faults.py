@@ -154,25 +154,23 @@ def test_a_frozen_attempt_cannot_publish_what_its_successor_did(busy: Business, 
         gate.open.set()
     assert job.state is JobState.SUCCEEDED
     assert job.result is not None
-    path = busy.results.path(job_id, "bookings_export.csv")
-    assert path is not None
-    assert path.stat().st_size == job.result["file"]["size"]
-    assert busy.left() == [f"{job_id}/bookings_export.csv"]
+    assert busy.file(job, "bookings_export.csv").stat().st_size == job.result["file"]["size"]
+    assert busy.left() == [f"{job_id}/{job.epoch}/bookings_export.csv"]
 
 
-def test_an_attempt_that_was_lost_after_its_rename_has_succeeded(busy: Business) -> None:
+def test_an_attempt_that_was_lost_after_it_published_has_succeeded(busy: Business) -> None:
     """The file is there and nobody wrote so down: the next attempt finds it, and does not work again."""
     publish = busy.results.publish
 
-    def then_lost(attempt_name: str, job_id: str) -> None:
-        publish(attempt_name, job_id)
+    def then_lost(attempt_name: str) -> None:
+        publish(attempt_name)
         raise RuntimeError("the process is gone")
 
     busy.results.publish = then_lost  # type: ignore[method-assign]
     job = busy.run("bookings_export")
     assert job.state is JobState.SUCCEEDED
     assert job.attempt == 1
-    assert busy.left() == [f"{job.id}/bookings_export.csv"]
+    assert busy.left() == [f"{job.id}/{job.epoch}/bookings_export.csv"]
 
 
 def test_an_export_survives_the_death_of_spark(tmp_path: Path, many: Path) -> None:
@@ -197,4 +195,4 @@ def test_an_export_survives_the_death_of_spark(tmp_path: Path, many: Path) -> No
     job = large.clock.get(job_id)
     assert job.state is JobState.SUCCEEDED, job.error
     assert job.attempt > 1
-    assert large.left() == [f"{job_id}/bookings_export.csv"]
+    assert large.left() == [f"{job_id}/{job.epoch}/bookings_export.csv"]

@@ -439,10 +439,10 @@ class RacedTable(MembershipTable):
         self._call(hook)
         return super().stage(*what)
 
-    def touched_since(self, *what: Any) -> Any:
+    def touched_since(self, *what: Any, **more: Any) -> Any:
         hook, self.before_check = self.before_check, None
         self._call(hook)
-        return super().touched_since(*what)
+        return super().touched_since(*what, **more)
 
     def commit(self, *what: Any, **more: Any) -> Any:
         hook, self.before_commit = self.before_commit, None

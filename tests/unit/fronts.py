@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from flask import Flask
 from flask.testing import FlaskClient
 
+from tag_tasks.datasets.results import ResultFolder
+from tag_tasks.folders import folder_at
 from tagapi.auth import Gate, OpenGate
 from tagapi.hosts import Hosts
 from tagapi.jobs.model import JobState
@@ -21,7 +21,7 @@ from tagapi.namespaces.tags.front import TagsFront
 from tagapi.namespaces.tasks.front import TasksFront
 from tagapi.namespaces.workers.front import WorkersFront
 from tagapi.overview import Overview
-from tests.e2e.stand_in import FILTERS, AnyAssets, Folder, NoDocuments, NoTags, no_orders
+from tests.e2e.stand_in import FILTERS, AnyAssets, NoDocuments, NoTags, no_orders
 from tests.unit.fakes import TASK, FakeTask, Sink, SinkDown, World, next_attempt, raising
 
 
@@ -31,7 +31,7 @@ def client_of(gate: Gate, *more: Front, world: World | None = None) -> FlaskClie
     service = world.service
     fronts = [
         TagsFront(service, world.scheduling, NoTags(), "local"),
-        WorkersFront(service, world.scheduling, FILTERS, Folder(Path("/none"))),
+        WorkersFront(service, world.scheduling, FILTERS, ResultFolder(folder_at("/none"))),
         TasksFront(
             service,
             dict.fromkeys((*TASKS, TASK), 4),
@@ -63,7 +63,7 @@ class NoPushes:
 def overview_of(world: World) -> Overview:
     """Of a world with one thread and no pushes."""
     facts = {"version": "0", "spark": "ready", "executor": {"kind": "threads"}, "registry": world.registry.describe()}
-    return Overview(world.registry, world.scheduling, NoPushes(), {"spark": 1}, lambda: facts, NoDocuments().credits)
+    return Overview(world.registry, world.scheduling, NoPushes(), {"spark": 1}, lambda: facts, None)
 
 
 TASKS = ("tags.compute", "workers.bookings_export")

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
-from pathlib import Path
 
 import duckdb
 import pyarrow.parquet as pq
@@ -14,18 +15,24 @@ from tag_tasks.assets import found
 from tag_tasks.assets.found import Found, Kind
 from tag_tasks.assets.refused import Refusal
 from tag_tasks.assets.results import FoundFiles
-from tag_tasks.assets.rows import GROUP, facts_text
+from tag_tasks.assets.rows import GROUP, facts_text, file_name
 from tag_tasks.assets.scope import Why
 from tag_tasks.assets.told import statistic
 from tag_tasks.datasets.results import ResultFolder, TakenOver
+from tag_tasks.folders import Folder, folder_at
 from tests.unit.outside import Context, Killed
 
 HOSTILE = ["", "'", '"', "a\nb", "a\x00b", "\ud800", "ü", "🙂", "\u2028", "a,b", "../x", "x" * 5000]
 
 
 @pytest.fixture
-def results(tmp_path: Path) -> ResultFolder:
-    return ResultFolder(tmp_path / "results")
+def folder(place: str) -> Folder:
+    return folder_at(place)
+
+
+@pytest.fixture
+def results(folder: Folder) -> ResultFolder:
+    return ResultFolder(folder)
 
 
 def sites(*keys: str, **facts: object) -> list[Found]:
@@ -43,8 +50,18 @@ def keys(files: FoundFiles, context: Context) -> list[str]:
     return [row.key for row in files.page(context.job_id, list(Kind), 0, 100)[1]]
 
 
-def left(results: ResultFolder) -> list[Path]:
-    return [path for path in results._folder.rglob("*") if path.is_file()]
+def left(folder: Folder, context: Context) -> list[str]:
+    """What the job's attempts have written, by attempt and name."""
+    attempts = [entry.name for entry in folder.list(context.job_id) if entry.size is None]
+    return [f"{epoch}/{entry.name}" for epoch in attempts for entry in folder.list(f"{context.job_id}/{epoch}")]
+
+
+@contextmanager
+def published(results: ResultFolder, context: Context, kind: Kind) -> Iterator[pq.ParquetFile]:
+    file = results.open(context.job_id, file_name(kind))
+    assert file is not None
+    with file:
+        yield pq.ParquetFile(file)
 
 
 def test_each_thing_is_there_once_in_order(results: ResultFolder) -> None:
@@ -63,10 +80,9 @@ def test_hostile_texts_come_back(results: ResultFolder) -> None:
     rows = files.page(context.job_id, [Kind.SITES], 0, 100)[1]
     wanted = ["?" if text == "\ud800" else text for text in HOSTILE]
     assert [row.key for row in rows] == wanted == [row.facts["title"] for row in rows]
-    path = files.rows(context.job_id, Kind.SITES)
-    with duckdb.cursor() as cursor:
-        query = "SELECT key, facts, place, asset FROM read_parquet($path) ORDER BY place"
-        told = cursor.execute(query, {"path": path}).fetchall()
+    with published(results, context, Kind.SITES) as file, duckdb.cursor() as cursor:
+        cursor.register("rows", file.read())
+        told = cursor.execute("SELECT key, facts, place, asset FROM rows ORDER BY place").fetchall()
     assert [(key, json.loads(facts)["title"], asset) for key, facts, _, asset in told] == [
         (text, text, True) for text in wanted
     ]
@@ -78,8 +94,8 @@ def test_pages_are_exact_at_the_edges_of_row_groups(results: ResultFolder) -> No
     domains = [Found(kind=Kind.DOMAINS, key=str(number)) for number in range(GROUP + 1)]
     publish(files, context, *sites(*names), *domains)
     every = [one.key for one in domains] + names
-    path = files.rows(context.job_id, Kind.SITES)
-    assert path is not None and pq.ParquetFile(path).num_row_groups == 3
+    with published(results, context, Kind.SITES) as file:
+        assert file.num_row_groups == 3
     for offset in (0, 1, GROUP - 1, GROUP, GROUP + 1, 2 * GROUP, len(every) - 5, len(every), len(every) + 9):
         total, rows = files.page(context.job_id, [Kind.DOMAINS, Kind.SITES], offset, 100)
         assert total == len(every)
@@ -89,8 +105,8 @@ def test_pages_are_exact_at_the_edges_of_row_groups(results: ResultFolder) -> No
 def test_large_rows_make_smaller_groups(results: ResultFolder) -> None:
     files, context = FoundFiles(results), Context({})
     publish(files, context, *[Found(kind=Kind.SITES, key=str(n), facts={"t": "x" * 1_000_000}) for n in range(10)])
-    path = files.rows(context.job_id, Kind.SITES)
-    assert path is not None and pq.ParquetFile(path).num_row_groups >= 2
+    with published(results, context, Kind.SITES) as file:
+        assert file.num_row_groups >= 2
     assert files.page(context.job_id, [Kind.SITES], 0, 100)[0] == 10
 
 
@@ -109,31 +125,33 @@ def test_the_same_facts_are_the_same_text() -> None:
     assert facts_text({"b": 1, "a": "é"}) == facts_text({"a": "é", "b": 1}) == '{"a":"é","b":1}'
 
 
-def test_what_is_not_published_goes_away(results: ResultFolder) -> None:
+def test_what_is_not_published_goes_away(results: ResultFolder, folder: Folder) -> None:
     files, context = FoundFiles(results), Context({})
     with pytest.raises(Killed), files.writing(context) as writer:
         for row in sites(*map(str, range(3 * GROUP))):
             writer.take(row)
         raise Killed
-    assert not files.there(context.job_id) and left(results) == []
+    assert not files.there(context.job_id) and left(folder, context) == []
 
 
-def test_rows_apart_are_not_published_and_go_with_the_attempt(results: ResultFolder) -> None:
+def test_rows_apart_are_not_published_and_go_with_the_attempt(results: ResultFolder, folder: Folder) -> None:
     files, context = FoundFiles(results), Context({})
     writing = files.writing(context)
     apart = writing.__enter__().apart()
-    apart.__enter__().take(*sites("a"))  # and here the process is killed: nobody leaves the blocks
-    assert [path.parent.name for path in left(results)] == ["apart"]
+    rows = apart.__enter__()  # and in this block the process is killed: nobody leaves it
+    rows.take(*sites("a"))
+    rows.close()
+    assert left(folder, context) == ["1/apart-sites.parquet"]
     context.epoch = 2
     with files.writing(context) as writer:
-        assert left(results) == []
+        assert left(folder, context) == []
         with writer.apart() as rows:
             rows.take(*sites("b"))
             rows.close(sync=True)
             assert [group["key"].to_pylist() for group in rows.groups(Kind.SITES)] == [["b"]]
         writer.take(*sites("c"))
         writer.publish()
-    assert keys(files, context) == ["c"] and {path.name for path in left(results)} == {"attempt", "sites.parquet"}
+    assert keys(files, context) == ["c"] and left(folder, context) == ["2/sites.parquet"]
 
 
 def test_a_later_attempt_begins_anew(results: ResultFolder) -> None:
@@ -163,19 +181,12 @@ def test_an_attempt_that_wakes_late_removes_nothing(results: ResultFolder) -> No
     assert keys(files, context) == ["new"]
 
 
-def test_a_later_result_that_came_in_between_is_put_back(results: ResultFolder) -> None:
-    publish(FoundFiles(results), context := Context({}), *sites("new"))
-    answers = [True, False]
-    results.withdraw(context.job_id, lambda folder: answers.pop(0))
-    assert keys(FoundFiles(results), context) == ["new"]
-
-
 def test_a_job_that_found_nothing_has_a_result(results: ResultFolder) -> None:
     files, context = FoundFiles(results), Context({})
     assert not files.there(context.job_id)
     publish(files, context)
     assert files.there(context.job_id) and files.page(context.job_id, list(Kind), 0, 10) == (0, [])
-    assert files.rows(context.job_id, Kind.SITES) is None and list(files.groups(context.job_id, Kind.SITES)) == []
+    assert list(files.groups(context.job_id, Kind.SITES)) == []
 
 
 def test_counts_are_told_by_kind(results: ResultFolder) -> None:

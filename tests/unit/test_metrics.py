@@ -17,9 +17,10 @@ from prometheus_client.parser import text_string_to_metric_families
 from tagapi.jobs.errors import QueueFull, StoreUnavailable, TaskFailed, Transient
 from tagapi.jobs.lists import Bounds
 from tagapi.jobs.runner import RunnerLimits
+from tagapi.jobs.webhooks import DeliveryState
 from tagapi.metrics import asked
 from tagapi.metrics.exposed import Metrics
-from tagapi.metrics.processes import FOLDER, PREFIX, YOUNG, SharedFolder
+from tagapi.metrics.processes import FOLDER, PREFIX, YOUNG, SharedFolder, free_place
 from tagapi.metrics.sampled import State
 from tagapi.registries.availability import Availability
 from tests.unit.fakes import TASK, Pause, Sink, World, elsewhere, interruptible, next_attempt, raising
@@ -248,8 +249,8 @@ def test_whatever_clients_send_the_series_are_few() -> None:
 
 def test_deliveries_are_counted_by_what_came_of_them() -> None:
     told = Told(World())
-    for outcome in ("failed", "failed", "delivered"):
-        told.metrics.deliveries.ended(outcome)
+    for state in (DeliveryState.WAITING, DeliveryState.WAITING, DeliveryState.DELIVERED):
+        told.metrics.deliveries.ended(state)
     counts = [told.get("deliveries_total", outcome=outcome) for outcome in ("delivered", "failed", "given_up")]
     assert counts == [1, 2, 0]
 
@@ -304,6 +305,11 @@ def test_of_a_worker_that_is_gone_the_sums_stay(place: Path) -> None:
     folder.forget(7)
     assert {file.name for file in folder.path.iterdir()} == {"counter_7.db", "histogram_7.db", "gauge_livesum_17.db"}
     folder.remove()
+
+
+@pytest.mark.parametrize(("taken", "free"), [((), 0), ((0, 1), 2), ((1, 2), 0), ((3, 0), 1)])
+def test_a_place_is_free_again_when_its_worker_is_gone(taken: tuple[int, ...], free: int) -> None:
+    assert free_place(taken) == free
 
 
 def test_what_a_launcher_left_that_was_killed_goes_at_the_next_start(place: Path) -> None:

@@ -330,7 +330,7 @@ def test_schedules_of_owners_who_are_gone_are_paused_before_they_are_due(house: 
 
 
 def test_all_pages_are_looked_through(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tagapi.jobs.scheduling.SWEPT_AT_ONCE", 2)
+    monkeypatch.setattr("tagapi.jobs.scheduling.READ_AT_ONCE", 2)
     mine = [house.schedule() for _ in range(7)]
     house.gone.add("ann")
     house.scheduling.pause_orphans()

@@ -71,6 +71,7 @@ def test_an_override_wins_over_a_variable() -> None:
 
 def test_variables_of_others_do_not_matter() -> None:
     assert local(PATH="/bin", TAGAPIX="1", HOME="/").environment == "local"
+    assert local(TAGAPI_URL="https://tagapi.example.org", TAGAPI_TOKEN="tagapi_x") == local()  # the command's
 
 
 @pytest.mark.parametrize("text", ["12", "true", "null", "1e3", "[a]", "{a: 1}", "*x", "0x10"])
@@ -95,8 +96,19 @@ def test_the_tokens_file_is_found_from_anywhere(tmp_path: Path, monkeypatch: pyt
     assert local(TAGAPI_AUTH__TOKENS_FILE="tokens.yaml").auth.tokens_file == str(tmp_path / "tokens.yaml")
 
 
-def test_results_cannot_lie_in_a_bucket() -> None:
-    assert "data.results" in refusal(TAGAPI_DATA__RESULTS="s3://bucket/results")
+def test_results_may_lie_in_a_bucket_below_a_prefix() -> None:
+    assert local(TAGAPI_DATA__RESULTS="s3://bucket/results").data.results == "s3://bucket/results"
+    for elsewhere in ("s3://bucket", "s3:///results", "gs://bucket/results", "file:///tmp/results"):
+        assert "data.results" in refusal(TAGAPI_DATA__RESULTS=elsewhere)
+
+
+def test_another_s3_is_told_to_whoever_speaks_to_it() -> None:
+    storage = local(TAGAPI_STORAGE__REGION="eu-west-1", TAGAPI_STORAGE__ENDPOINT="http://127.0.0.1:9000").storage
+    told = {"AWS_REGION": "eu-west-1", "AWS_ENDPOINT_URL": "http://127.0.0.1:9000", "AWS_ALLOW_HTTP": "true"}
+    assert storage.variables() == told
+    assert "AWS_ALLOW_HTTP" not in local(TAGAPI_STORAGE__ENDPOINT="https://minio.example.lan").storage.variables()
+    assert local().storage.variables() == {}
+    assert "storage.endpoint" in refusal(TAGAPI_STORAGE__ENDPOINT="minio:9000")
 
 
 def test_tables_elsewhere() -> None:
@@ -116,7 +128,7 @@ def test_glue_keeps_its_data_in_its_bucket(environment: str) -> None:
     assert settings.data.dir == "s3://bucket/tagapi"
     assert settings.data.user_tags == "s3://bucket/tagapi/user_tags"
     assert settings.data.cleaned == "s3://bucket/tagapi/cleaned"
-    assert settings.data.results == str(Path("results").absolute()), "a rename needs a file system"
+    assert settings.data.results == "s3://bucket/tagapi/results"
     assert settings.data.source("user_basic_info").path == "s3://bucket/tagapi/sources/user_basic_info"
 
 

@@ -11,6 +11,7 @@ from flask.testing import FlaskClient
 from tagapi.auth import OpenGate, TokenGate
 from tagapi.jobs.errors import NotReady
 from tagapi.jobs.schedule_registry import ScheduleQuery
+from tagapi.jobs.schedules import Every
 from tagapi.namespaces.tasks.followed import Followed
 from tagapi.overview import Overview
 from tagapi.tokens import Entry, Principal, Role, TokensFile, digest_of
@@ -18,6 +19,7 @@ from tests.unit.fakes import World
 from tests.unit.fronts import NoPushes, client_of
 
 TASKS = "/api/tasks"
+MANY = 600  # more than are read at once
 PEOPLE = [
     Principal("ann", Role.USER, frozenset({"publish"})),
     Principal("bob", Role.USER),
@@ -103,6 +105,16 @@ def test_schedules_are_counted_as_their_owner_sees_them(client: FlaskClient, wor
     (schedule,) = world.scheduling.find(ScheduleQuery()).schedules
     world.scheduling.pause(schedule.id, by="ann")
     assert read(client, "/service", "root")["schedules"] == {"total": 1, "paused": 1, "next": None}
+
+
+def test_of_many_schedules_the_next_is_found_and_each_paused_one_counted(world: World) -> None:
+    """Also where they are the oldest."""
+    timings = [Every(seconds=60 if number == 1 else 3600) for number in range(MANY)]
+    paused, first, *_ = [world.scheduling.schedule("tags.compute", {}, one, owner="ann").schedule for one in timings]
+    world.scheduling.pause(paused.id, by="ann")
+    seen = Overview(world.registry, world.scheduling, NoPushes(), {}, dict, lambda _: {"total": 0}).now(None, "ann")
+    assert (seen["schedules"]["total"], seen["schedules"]["paused"]) == (MANY, 1)
+    assert seen["schedules"]["next"].id == first.id
 
 
 def test_credits_that_cannot_be_read_hide_nothing_else(world: World) -> None:

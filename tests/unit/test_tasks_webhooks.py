@@ -19,7 +19,7 @@ from tagapi.auth import OpenGate, TokenGate
 from tagapi.jobs import notifying, webhooks
 from tagapi.jobs.errors import Unusable
 from tagapi.jobs.notifying import AT_MOST
-from tagapi.jobs.webhooks import TYPES, Answer
+from tagapi.jobs.webhooks import TYPES, Answer, Webhook
 from tagapi.namespaces.tasks import words
 from tagapi.tokens import Entry, Principal, Role, TokensFile, digest_of
 from tagapi.webhooks import addresses, posting
@@ -214,6 +214,19 @@ def test_only_an_admin_hears_of_everybodys(people: dict[str, Person]) -> None:
     answer = people["ann"].ask("POST", json={**BODY, "everyone": True})
     assert (answer.status_code, told(answer)["error"]) == (403, "permission_denied")
     people["root"].make(everyone=True)
+
+
+def test_who_is_no_admin_any_more_does_not_resume_what_hears_of_everybodys(
+    people: dict[str, Person], world: World
+) -> None:
+    """Its log would tell of the jobs of others until it is paused again."""
+    facts: dict[str, Any] = {"id": str(uuid4()), "url": BODY["url"], "secret": b"s", "types": TYPES, "everyone": True}
+    made = Webhook(**facts, owner="ann", created_at=world.clock.now(), paused=notifying.OWNER_GONE)
+    webhook = world.registry.outbox.add(made, AT_MOST)
+    answer = people["ann"].ask("POST", f"/{webhook.id}/resume")
+    assert (answer.status_code, told(answer)["error"]) == (403, "permission_denied")
+    assert world.registry.outbox.get(webhook.id).paused == notifying.OWNER_GONE
+    assert people["root"].ask("POST", f"/{webhook.id}/resume").status_code == 200
 
 
 # -- the log -------------------------------------------------------------------------------

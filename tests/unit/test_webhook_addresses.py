@@ -55,6 +55,9 @@ def test_what_is_of_the_internet_is_taken(url: str) -> None:
         ("https://example.org\\@10.0.0.1/", NOT_AN_ADDRESS),
         ("https://example.org/\r\nHost: x", NOT_AN_ADDRESS),
         ("https://exämple.org/", NOT_AN_ADDRESS),
+        ("https://8.8.8.8%2e.example.org/", NOT_AN_ADDRESS),
+        ("https://[2606:2800:220:1::1%25eth0]/", NOT_AN_ADDRESS),
+        ("https://a[2606:2800:220:1::1]b/", NOT_AN_ADDRESS),
         (f"https://example.org/{'x' * LONGEST}", NOT_AN_ADDRESS),
         ("https://ann:secret@example.org/", HAS_USER),
         ("https://@example.org/", HAS_USER),
@@ -136,3 +139,5 @@ def test_a_socket_reaches_what_is_listed() -> None:
     assert LISTED.reaches("hooks.example.lan", ip_address("192.168.7.7")), "a listed name is where it leads"
     assert not LISTED.reaches("hooks.example.lan", ip_address("169.254.169.254"))
     assert not LISTED.reaches("example.org", ip_address("192.168.7.7"))
+    for address in ("127.0.0.1", "127.0.0.1%x.example.org", "::1%x"):
+        assert not LISTED.reaches(address, ip_address("192.168.7.7")), "a listed address is itself alone"

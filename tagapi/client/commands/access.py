@@ -25,11 +25,12 @@ def login(session: Session, /) -> None:
     tagapi login
     pass show tagapi | tagapi --url https://tagapi.example.org login
     """
-    people = sys.stdin.isatty()
+    people = sys.stdin is not None and sys.stdin.isatty()
     url, token = (_asked if people else _piped)(session.url)
+    client = Client(url, token)
     if urlsplit(url).scheme == "http" and token and urlsplit(url).hostname not in LOOPBACK:
         session.screen.note("the token will travel in plain text: an https address would protect it")
-    next(Client(url, token).jobs.list(), None)
+    next(client.jobs.list(), None)
     stored.write(stored.Login(url, token or None))
     session.screen.facts({"url": url, "token": "kept" if token else "none", "in": str(stored.path())})
 
@@ -43,12 +44,17 @@ def _asked(url: str | None) -> tuple[str, str]:
 
 
 def _piped(url: str | None) -> tuple[str, str]:
-    return url or stored.chosen(token="").url, sys.stdin.readline().strip()
+    given = "" if sys.stdin is None else sys.stdin.readline().strip()
+    return url or stored.chosen(token="").url, given
 
 
 @click.command(cls=Command)
 @pass_session
 def logout(session: Session, /) -> None:
-    """Forget the address and the token."""
+    """Forget the address and the token.
+
+    \b
+    tagapi logout
+    """
     stored.forget()
     session.screen.facts({"forgotten": str(stored.path())})

@@ -9,21 +9,32 @@ from typing import Any
 
 import click
 
+from tagapi.client.collectors import Reading
 from tagapi.client.commands.following import started
-from tagapi.client.commands.place import Place
+from tagapi.client.commands.place import Place, alone
 from tagapi.client.commands.session import Group, Session, pass_session
-from tagapi.client.commands.timing import once
+from tagapi.client.commands.timing import look_on, once
 
 
 @click.group(cls=Group)
 def collector() -> None:
-    """Queues of documents: make them, fill them, read them."""
+    """Queues of documents: make them, fill them, read them.
+
+    \b
+    tagapi collector create coffee
+    tagapi collector fill coffee --start 2024-01-01 --query coffee
+    tagapi collector read coffee
+    """
 
 
 @collector.command("ls")
 @pass_session
 def list_collectors(session: Session, /) -> None:
-    """Yours."""
+    """Yours.
+
+    \b
+    tagapi collector ls
+    """
     found = session.client.collectors.list()
     session.screen.rows(("collector_id", "state"), ([one["collector_id"], one["state"]] for one in found), found)
 
@@ -48,7 +59,12 @@ def create(session: Session, /, name: str, queries: Sequence[str]) -> None:
 @click.confirmation_option(prompt="It goes with all that it holds. Go on?")
 @pass_session
 def remove(session: Session, /, name: str) -> None:
-    """Delete a collector and all that it holds."""
+    """Delete a collector and all that it holds.
+
+    \b
+    tagapi collector rm coffee
+    tagapi collector rm coffee --yes
+    """
     session.client.collectors.delete(name)
     session.screen.facts({"collector_id": name, "state": "DELETED"})
 
@@ -59,7 +75,7 @@ def remove(session: Session, /, name: str) -> None:
 @click.option("--stop", help="A day, which is not included.")
 @click.option("--query")
 @click.option("--limit", type=click.IntRange(1))
-@click.option("--follow", is_flag=True, help="Look on to the end, and show what came of it.")
+@look_on
 @once
 @pass_session
 def fill(session: Session, /, name: str, start: str, follow: bool, **asked: Any) -> None:
@@ -98,8 +114,12 @@ def read(
     tagapi collector read coffee --resume state.json --out coffee.jsonl
     tagapi collector read coffee --wait | jq .title
     """
-    place = Place.of(session.client.url, name, resume, out, offset)
-    reading = session.client.collectors.read(name, place.offset, wait=wait, limit=limit)
+    with alone(resume):
+        place = Place.of(session.client.url, name, resume, out, offset)
+        _read(session, place, session.client.collectors.read(name, place.offset, wait=wait, limit=limit))
+
+
+def _read(session: Session, place: Place, reading: Reading) -> None:
     documents = 0
     with place.opened() as file:
         for batch in reading.batches():
@@ -109,5 +129,5 @@ def read(
         place.keep(file, reading.offset)
     if reading.expired:
         session.screen.note("some documents were kept no more when they were asked for, and are missing")
-    if session.screen.bars or out is not None:
+    if session.screen.bars or place.out is not None:
         session.screen.note(f"{documents} documents")

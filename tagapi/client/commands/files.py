@@ -12,14 +12,15 @@ import click
 from tagapi.client.commands.fetching import fetched
 from tagapi.client.commands.following import started, waited
 from tagapi.client.commands.session import Command, Session, pass_session
-from tagapi.client.commands.timing import Function, by_the_clock, once, pairs, scheduled, timing
+from tagapi.client.commands.timing import Function, Moment, by_the_clock, once, pairs, scheduled
+from tagapi.client.front import Json
 
 TABLES = ("bookings", "payments", "users", "services")
 
 
 def _period(function: Function) -> Function:
-    to = click.option("--to", "date_to", type=click.DateTime(), help="Until then, by your clock; included.")
-    since = click.option("--from", "date_from", type=click.DateTime(), help="From then on, by your clock.")
+    to = click.option("--to", "date_to", type=Moment(), help="Until then, by your clock; included.")
+    since = click.option("--from", "date_from", type=Moment(), help="From then on, by your clock.")
     detach = click.option("--detach", is_flag=True, help="Begin it, and fetch nothing.")
     told = "A file, or a folder; here without it. What is there under its name is replaced."
     out = click.option("--out", type=click.Path(path_type=Path), default=Path(), help=told)
@@ -73,14 +74,11 @@ def _run(
     detach: bool,
     date_from: datetime | None,
     date_to: datetime | None,
-    cron: str | None,
-    timezone: str | None,
-    every: int | None,
+    at: Json | None,
     key: str | None,
 ) -> Path | None:
     """Where the file is; None where nothing is waited for."""
-    dates = {"date_from": date_from and date_from.astimezone(), "date_to": date_to and date_to.astimezone()}
-    asked, at = {**asked, **dates}, timing(cron, timezone, every)
+    asked = {**asked, "date_from": date_from, "date_to": date_to}
     workers = session.client.workers
     if at is not None:
         scheduled(session, workers.schedule(task_type, at, key=key, **asked))

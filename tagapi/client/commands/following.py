@@ -65,7 +65,7 @@ def waited(session: Session, job: Job) -> None:
 
 def _interrupted(screen: Screen, job: Job) -> None:
     """Raises Left, unless the job is to be looked at further."""
-    choice = _asked() if screen.bars and sys.stdin.isatty() else LEAVE
+    choice = _asked() if screen.bars and sys.stdin is not None and sys.stdin.isatty() else LEAVE
     if choice == LEAVE:
         raise Left(job) from None
     if choice == CANCEL:
@@ -81,13 +81,22 @@ def _asked() -> str:
         return str(
             click.prompt(
                 "\nCancel the job, leave it to itself, or follow it on?",
-                type=click.Choice([CANCEL, LEAVE, ON]),
+                type=_Answer([CANCEL, LEAVE, ON]),
                 default=LEAVE,
                 err=True,
             )
         )
     except click.Abort:
+        click.echo(err=True)  # its line has no end yet
         return LEAVE
+
+
+class _Answer(click.Choice[str]):
+    """One of these words, or how it begins."""
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        meant = [word for word in self.choices if word.startswith(value)]
+        return super().convert(meant[0] if len(meant) == 1 else value, param, ctx)
 
 
 Show = Callable[[values.Progress], None]
@@ -117,7 +126,7 @@ def _bar() -> Progress:
 
 
 def _what(progress: values.Progress) -> str:
-    return progress.status if progress.phase is None else f"{progress.status} {clean(progress.phase)}"
+    return clean(progress.status if progress.phase is None else f"{progress.status} {progress.phase}")
 
 
 class _Lines:

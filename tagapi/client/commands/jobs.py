@@ -13,7 +13,7 @@ from tagapi.client.commands.fetching import fetched
 from tagapi.client.commands.following import Left, ended, started
 from tagapi.client.commands.results import facts_of, show_tags
 from tagapi.client.commands.session import Group, Session, pass_session
-from tagapi.client.commands.timing import once
+from tagapi.client.commands.timing import Moment, look_on, once
 from tagapi.client.values import Event, JobStatus
 
 STATUSES = ("PENDING", "STARTED", "RETRY", "SUCCESS", "FAILURE", "REVOKED")
@@ -24,7 +24,12 @@ EVENT_COLUMNS = ("number", "at", "event", "status", "done", "detail")
 @click.group(cls=Group, invoke_without_command=True)
 @click.pass_context
 def jobs(context: click.Context) -> None:
-    """The jobs of all APIs: yours, or, for an admin, everybody's. Alone it lists the newest."""
+    """The jobs of all APIs: yours, or, for an admin, everybody's. Alone it lists the newest.
+
+    \b
+    tagapi jobs
+    tagapi jobs ls --status FAILURE
+    """
     if context.invoked_subcommand is None:
         context.invoke(list_jobs)
 
@@ -34,7 +39,7 @@ def jobs(context: click.Context) -> None:
 @click.option("--task", help="Such as tags.compute.")
 @click.option("--active/--over", default=None, help="Those that have not ended, or those that have.")
 @click.option("--owner", help="Whose, for admins.")
-@click.option("--since", type=click.DateTime(), help="Accepted from then on, by your clock.")
+@click.option("--since", type=Moment(), help="Accepted from then on, by your clock.")
 @click.option("--limit", type=click.IntRange(1), default=20, show_default=True)
 @pass_session
 def list_jobs(
@@ -53,8 +58,7 @@ def list_jobs(
     tagapi jobs ls --active
     tagapi jobs ls --status FAILURE --since 2026-01-31 --json
     """
-    then = None if since is None else since.astimezone()
-    found = session.client.jobs.list(status=status, task=task, active=active, owner=owner, since=then)
+    found = session.client.jobs.list(status=status, task=task, active=active, owner=owner, since=since)
     newest = list(islice(found, limit))
     session.screen.rows(COLUMNS, map(_row, newest), (job.told for job in newest))
 
@@ -67,7 +71,11 @@ def _row(job: JobStatus) -> tuple[object, ...]:
 @click.argument("job_id")
 @pass_session
 def show(session: Session, /, job_id: str) -> None:
-    """A job as it is: its state, what came of it, what happened to it."""
+    """A job as it is: its state, what came of it, what happened to it.
+
+    \b
+    tagapi jobs show JOB_ID
+    """
     job = session.client.jobs.get(job_id)
     status = job.status()
     if session.json:
@@ -90,6 +98,9 @@ def watch(session: Session, /, job_id: str) -> None:
     """Look on until a job has ended, across restarts of the service. With --json, a line for each event.
 
     Ctrl-C asks whether to cancel the job or to leave it; in a pipe it leaves it.
+
+    \b
+    tagapi jobs watch JOB_ID
     """
     job = session.client.jobs.get(job_id)
     if not session.json:
@@ -107,7 +118,11 @@ def watch(session: Session, /, job_id: str) -> None:
 @click.argument("job_id")
 @pass_session
 def cancel(session: Session, /, job_id: str) -> None:
-    """Stop a job, and say whether it has stopped."""
+    """Stop a job, and say whether it has stopped.
+
+    \b
+    tagapi jobs cancel JOB_ID
+    """
     status = session.client.jobs.get(job_id).cancel()
     if session.json:
         session.screen.document(status.told)
@@ -120,11 +135,15 @@ def cancel(session: Session, /, job_id: str) -> None:
 @jobs.command()
 @click.argument("job_id")
 @click.option("--force", is_flag=True, help="Of one that succeeded, too.")
-@click.option("--follow", is_flag=True, help="Look on to the end, and show what came of it.")
+@look_on
 @once
 @pass_session
 def retry(session: Session, /, job_id: str, force: bool, follow: bool, key: str | None) -> None:
-    """Do again what a job did not do, as a new job."""
+    """Do again what a job did not do, as a new job.
+
+    \b
+    tagapi jobs retry JOB_ID --follow
+    """
     started(session, session.client.jobs.get(job_id).retry(force=force, key=key), follow=follow)
 
 
@@ -133,5 +152,9 @@ def retry(session: Session, /, job_id: str, force: bool, follow: bool, key: str 
 @click.option("--out", type=click.Path(path_type=Path), default=Path(), help="A file, or a folder; here without it.")
 @pass_session
 def download(session: Session, /, job_id: str, out: Path) -> None:
-    """Fetch the file that a job left; one that broke off is gone on with."""
+    """Fetch the file that a job left; one that broke off is gone on with.
+
+    \b
+    tagapi jobs download JOB_ID --out bookings.xlsx
+    """
     fetched(session, session.client.jobs.get(job_id), out)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
 from collections.abc import Mapping
 from typing import Any
 
@@ -21,7 +23,7 @@ from tagapi.client.commands.session import Session, json_option, session_of
 from tagapi.client.commands.tags import tags
 from tagapi.client.errors import JobError, JobFailed, NotAllowed, Refused, TagapiError, Unaskable, Unreachable
 
-FAILED, USAGE, REFUSED, UNREACHABLE, BROKEN, INTERRUPTED = 1, 2, 3, 4, 5, 130
+FAILED, USAGE, REFUSED, UNREACHABLE, BROKEN, INTERRUPTED, UNREAD = 1, 2, 3, 4, 5, 130, 141
 CODES: Mapping[type[Exception], int] = {
     JobError: FAILED,
     Unaskable: USAGE,
@@ -41,8 +43,9 @@ class Tool(click.Group):
         try:
             return super().invoke(ctx)
         except (TagapiError, OSError, Left) as error:
-            if isinstance(error, BrokenPipeError):
-                raise  # whoever read has seen enough: click knows what to do
+            if isinstance(error, BrokenPipeError):  # whoever read has seen enough
+                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what Python would write at its end
+                ctx.exit(UNREAD)
             _tell(session_of(ctx), error)
             ctx.exit(next(CODES[kind] for kind in type(error).__mro__ if kind in CODES))
         except (KeyboardInterrupt, click.Abort):
@@ -62,7 +65,7 @@ def _tell(session: Session, error: Exception) -> None:
     if isinstance(error, NotAllowed) and error.status == 401 and error.code != "token_not_needed":
         hint = " (tagapi login, or TAGAPI_TOKEN)"
     if isinstance(error, Refused) and error.field and error.field not in error.message:
-        hint = f" ({error.field})"
+        hint = f" ({clean(error.field)})"
     before = "failed: " if isinstance(error, JobFailed) else "refused: " if isinstance(error, Refused) else ""
     click.echo(f"{before}{clean(error)}{hint}", err=True)
 
@@ -92,11 +95,12 @@ def main(context: click.Context, url: str | None) -> None:
       4    the service cannot be reached
       5    a file or a download is not what it should be
       130  interrupted: a job that had begun goes on
+      141  whoever read the answer has seen enough
 
     \b
     Completion, in the file that your shell reads at its start:
       bash  eval "$(_TAGAPI_COMPLETE=bash_source tagapi)"
-      zsh   eval "$(_TAGAPI_COMPLETE=zsh_source tagapi)"
+      zsh   autoload -U compinit; compinit; eval "$(_TAGAPI_COMPLETE=zsh_source tagapi)"
       fish  _TAGAPI_COMPLETE=fish_source tagapi | source
     """
     session_of(context).url = url

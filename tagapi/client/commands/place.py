@@ -13,6 +13,29 @@ from typing import Any, BinaryIO
 
 import click
 
+if sys.platform != "win32":
+    import fcntl
+
+
+@contextmanager
+def alone(state: Path | None) -> Iterator[None]:
+    """One command at a time keeps its place in a file. Raises UsageError for the second."""
+    if state is None or sys.platform == "win32":
+        yield
+        return
+    lock = state.with_name(f".{state.name}.lock")
+    with lock.open("w", encoding="utf-8") as held:
+        try:
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if os.fstat(held.fileno()).st_ino != lock.stat().st_ino:  # of a command that has just ended
+                raise FileNotFoundError
+        except (BlockingIOError, FileNotFoundError):
+            raise click.UsageError(f"another command keeps its place in {state}") from None
+        try:
+            yield
+        finally:
+            lock.unlink(missing_ok=True)
+
 
 @dataclass
 class Place:
@@ -43,11 +66,13 @@ class Place:
     def opened(self) -> Iterator[BinaryIO]:
         """The output, without what was written of a batch whose place was not kept any more."""
         if self.out is None:
+            self.keep(sys.stdout.buffer, self.offset)
             yield sys.stdout.buffer
             return
         with self.out.open("ab") as file:
             file.truncate(self.size)
             file.seek(0, os.SEEK_END)
+            self.keep(file, self.offset)  # whatever is written from now on belongs to a place
             yield file
 
     def keep(self, file: BinaryIO, offset: str) -> None:

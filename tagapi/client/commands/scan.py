@@ -12,11 +12,13 @@ import click
 
 from tagapi.client.commands.following import started
 from tagapi.client.commands.session import Command, Session, pass_session
-from tagapi.client.commands.timing import by_the_clock, once, pairs, scheduled, timing
+from tagapi.client.commands.timing import by_the_clock, look_on, once, pairs, scheduled, texts
 from tagapi.client.front import Json
 
 KINDS = ("domains", "addresses", "sites", "certificates", "findings", "leaks", "wih")
 DOMAINS, ADDRESSES = "domain_task", "ip_task"
+NOT_DATA = frozenset({"self", "task_type", "target", "options", "key", "timing", "schedule"})
+"""What the words around the data of a task are called."""
 
 
 @click.command(cls=Command)
@@ -27,7 +29,7 @@ DOMAINS, ADDRESSES = "domain_task", "ip_task"
 )
 @click.option("--data", multiple=True, metavar="NAME=VALUE", help="Further data of the task: scope_id, keyword, …")
 @click.option("--name", help="What to call it.")
-@click.option("--follow", is_flag=True, help="Look on to the end, and show what came of it.")
+@look_on
 @by_the_clock
 @once
 @pass_session
@@ -40,9 +42,7 @@ def scan(
     data: tuple[str, ...],
     name: str | None,
     follow: bool,
-    cron: str | None,
-    timezone: str | None,
-    every: int | None,
+    at: Json | None,
     key: str | None,
 ) -> None:
     """Look at your own assets, inside the authorised scope.
@@ -54,11 +54,17 @@ def scan(
     """
     if not targets and task_type is None:
         raise click.UsageError("name targets, or a --type")
-    chosen = pairs(tuple(one if "=" in one else f"{one}=true" for one in options), "--option")
+    named = pairs(tuple(one if "=" in one else f"{one}=true" for one in options), "--option")
+    chosen = {
+        name: value if isinstance(value, bool) else str(value) for name, value in named.items()
+    }  # one port is text
     more: dict[str, Any] = {"target": " ".join(targets) or None, "options": chosen or None, "name": name, "key": key}
-    more |= {field: str(value) for field, value in pairs(data, "--data").items()}
+    further = texts(data, "--data")
+    if own := further.keys() & NOT_DATA:
+        raise click.UsageError(f"--data: {', '.join(sorted(own))} is said otherwise, by an option or not at all")
+    more |= further
     kind = task_type or (ADDRESSES if all(map(_is_address, targets)) else DOMAINS)
-    if (at := timing(cron, timezone, every)) is not None:
+    if at is not None:
         scheduled(session, session.client.scans.schedule(kind, at, **more))
     else:
         started(session, session.client.scans.run(kind, **more), follow=follow)
@@ -77,7 +83,11 @@ def _is_address(text: str) -> bool:
 @click.option("--limit", type=click.IntRange(1))
 @pass_session
 def found(session: Session, /, job_id: str, kind: str | None, limit: int | None) -> None:
-    """What a scan has found."""
+    """What a scan has found.
+
+    \b
+    tagapi found JOB_ID --kind sites
+    """
     _show(session, islice(session.client.scans.found(job_id, kind), limit))
 
 

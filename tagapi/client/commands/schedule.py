@@ -29,7 +29,11 @@ def schedule(context: click.Context) -> None:
 @click.option("--limit", type=click.IntRange(1), default=100, show_default=True)
 @pass_session
 def list_schedules(session: Session, /, limit: int = 100) -> None:
-    """Yours, of every API."""
+    """Yours, of every API.
+
+    \b
+    tagapi schedule ls --json
+    """
     found = [one.told for one in islice(session.client.schedules.list(), limit)]
     session.screen.rows(COLUMNS, ([one[column] for column in COLUMNS] for one in found), found)
 
@@ -42,7 +46,11 @@ def _shown(session: Session, one: Schedule) -> None:
 @click.argument("schedule_id")
 @pass_session
 def show(session: Session, /, schedule_id: str) -> None:
-    """When it runs next, and what it has run."""
+    """When it runs next, and what it has run.
+
+    \b
+    tagapi schedule show SCHEDULE_ID
+    """
     _shown(session, session.client.schedules.get(schedule_id))
 
 
@@ -50,7 +58,11 @@ def show(session: Session, /, schedule_id: str) -> None:
 @click.argument("schedule_id")
 @pass_session
 def pause(session: Session, /, schedule_id: str) -> None:
-    """Begin nothing until it is resumed; a run that has begun goes on."""
+    """Begin nothing until it is resumed; a run that has begun goes on.
+
+    \b
+    tagapi schedule pause SCHEDULE_ID
+    """
     _shown(session, session.client.schedules.pause(schedule_id))
 
 
@@ -58,7 +70,11 @@ def pause(session: Session, /, schedule_id: str) -> None:
 @click.argument("schedule_id")
 @pass_session
 def resume(session: Session, /, schedule_id: str) -> None:
-    """Go on with the next time that comes."""
+    """Go on with the next time that comes.
+
+    \b
+    tagapi schedule resume SCHEDULE_ID
+    """
     _shown(session, session.client.schedules.resume(schedule_id))
 
 
@@ -66,6 +82,10 @@ def resume(session: Session, /, schedule_id: str) -> None:
 @click.argument("schedule_id")
 @pass_session
 def remove(session: Session, /, schedule_id: str) -> None:
-    """Forget it; a run that has begun goes on."""
+    """Forget it; a run that has begun goes on.
+
+    \b
+    tagapi schedule rm SCHEDULE_ID
+    """
     session.client.schedules.delete(schedule_id)
     session.screen.facts({"schedule_id": schedule_id, "status": "deleted"})

@@ -13,9 +13,11 @@ from typing import Any
 
 import click
 from rich.console import Console
+from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
+WIDE = 10_000  # letters: wider than any terminal
 COLOURS = {"SUCCESS": "green", "FAILURE": "red", "REVOKED": "yellow", "STARTED": "cyan", "RETRY": "magenta"}
 
 
@@ -35,12 +37,12 @@ class Screen:
 
     def __init__(self, *, as_json: bool) -> None:
         self.json = as_json
-        self.terminal = not as_json and sys.stdout.isatty()
+        self.terminal = not as_json and sys.stdout is not None and sys.stdout.isatty()
 
     @property
     def bars(self) -> bool:
         """Whether somebody looks at what goes on meanwhile."""
-        return self.terminal and sys.stderr.isatty()
+        return self.terminal and sys.stderr is not None and sys.stderr.isatty()
 
     def document(self, value: Any) -> None:
         click.echo(json.dumps(value, ensure_ascii=False, default=clean))
@@ -58,16 +60,13 @@ class Screen:
         if self.json:
             for one in told if told is not None else (dict(zip(columns, row, strict=True)) for row in rows):
                 self.document(one)
-        elif self.terminal:
-            table = Table(box=None, pad_edge=False, header_style="bold")
-            for number, column in enumerate(columns):
-                table.add_column(clean(column), no_wrap=number == 0)  # an id in two halves cannot be copied
-            for row in rows:
-                table.add_row(*map(_cell, row))
+            return
+        shown = list(rows) if self.terminal else rows
+        if self.terminal and _fits(table := _table(columns, shown)):
             Console().print(table)
-        else:
-            for row in rows:
-                click.echo("\t".join(map(clean, row)))
+            return
+        for row in shown:
+            click.echo(("  " if self.terminal else "\t").join(map(clean, row)))
 
     def facts(self, facts: Mapping[str, Any], told: Any = None) -> None:
         """One thing, by what is known of it."""
@@ -83,6 +82,21 @@ class Screen:
         for name, value in known.items():
             table.add_row(Text(clean(name), "dim"), _cell(value))
         Console().print(table)
+
+
+def _table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for number, column in enumerate(columns):
+        table.add_column(clean(column), no_wrap=number == 0)  # an id in two halves cannot be copied
+    for row in rows:
+        table.add_row(*map(_cell, row))
+    return table
+
+
+def _fits(table: Table) -> bool:
+    """Without a word that is cut off, or a column that is left out."""
+    console = Console()
+    return Measurement.get(console, console.options.update_width(WIDE), table).minimum <= console.width
 
 
 def _cell(value: Any) -> Text:

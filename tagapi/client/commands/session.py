@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import sys
 from functools import cached_property
 from typing import Any
 
@@ -15,6 +17,8 @@ class Session:
     """One call of the command line."""
 
     def __init__(self) -> None:
+        if isinstance(sys.stdout, io.TextIOWrapper):
+            sys.stdout.reconfigure(errors="backslashreplace")  # as standard error: not all that is told can be shown
         self.url: str | None = None
         self.json = False
 

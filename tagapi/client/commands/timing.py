@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Callable
-from typing import Any, TypeVar
+from datetime import datetime
+from typing import Any, TypeVar, cast
 
 import click
 
@@ -29,12 +31,32 @@ class Span(click.ParamType[int]):
         return int(found[1]) * SECONDS[found[2] or "s"]
 
 
+class Moment(click.DateTime):
+    """A time of one's own clock, with its offset."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
+        try:
+            return super().convert(value, param, ctx).astimezone()
+        except (ValueError, OverflowError):  # in the first days, or the last, that there are
+            self.fail(f"{value!r} is no time that clocks tell", param, ctx)
+
+
 def by_the_clock(function: Function) -> Function:
-    """`--cron`, `--timezone`, `--every`: see `timing`."""
+    """`--cron`, `--timezone`, `--every`, told as one `at`: see `timing`."""
+
+    @functools.wraps(function)
+    def timed(*given: Any, cron: str | None, timezone: str | None, every: int | None, **more: Any) -> Any:
+        return function(*given, at=timing(cron, timezone, every), **more)
+
     every = click.option("--every", type=Span(), help="Not now, but again and again: 30m, 6h, 1d.")
     zone = click.option("--timezone", help="Of --cron, such as Europe/Madrid; UTC without it.")
     cron = click.option("--cron", help="Not now, but at these times, such as '0 4 * * *'.")
-    return cron(zone(every(function)))
+    return cron(zone(every(cast("Function", timed))))
+
+
+def look_on(function: Function) -> Function:
+    """`--follow`."""
+    return click.option("--follow", is_flag=True, help="Look on to the end, and show what came of it.")(function)
 
 
 def once(function: Function) -> Function:
@@ -62,12 +84,17 @@ def scheduled(session: Session, schedule: Schedule) -> None:
 
 def pairs(values: tuple[str, ...], option: str) -> dict[str, Any]:
     """`name=value` as often as wanted; numbers and truth are what they look like."""
-    found: dict[str, Any] = {}
+    return {name: _value(value) for name, value in texts(values, option).items()}
+
+
+def texts(values: tuple[str, ...], option: str) -> dict[str, str]:
+    """The same, each value as it was typed."""
+    found: dict[str, str] = {}
     for one in values:
         name, given, value = one.partition("=")
         if not given or not name:
             raise click.UsageError(f"{option} wants name=value, not {one!r}")
-        found[name] = _value(value)
+        found[name] = value
     return found
 
 

@@ -150,13 +150,22 @@ class TasksFront(Front):
         """Raises Invalid, PermissionDenied and TooManyWebhooks."""
         for place, task in enumerate(asked["tasks"] or ()):
             self._check_task(f"tasks[{place}]", task)
-        if asked["everyone"] and not caller.admin:
-            raise PermissionDenied(what="hear of the jobs of others")
+        self._check_everyone(asked["everyone"], caller)
         facts = {"owner": caller.name, "everyone": asked["everyone"]}
         try:
             return self.notifying.create(asked["url"], asked["events"], asked["tasks"], **facts)
         except Unusable as error:
             raise Invalid(error.field, error.reason) from None
+
+    def resume_webhook(self, webhook_id: str, caller: Principal) -> Webhook:
+        """Raises WebhookNotFound; and PermissionDenied where whoever made it for everybody's jobs is no admin any more:
+        until that were noticed, its log would tell of them."""
+        self._check_everyone(self.notifying.get(webhook_id, caller.only).everyone, caller)
+        return self.notifying.resume(webhook_id, caller.only)
+
+    def _check_everyone(self, everyone: bool, caller: Principal) -> None:
+        if everyone and not caller.admin:
+            raise PermissionDenied(what="hear of the jobs of others")
 
     # -- pushes ----------------------------------------------------------------------------
 

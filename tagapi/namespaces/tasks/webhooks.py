@@ -87,11 +87,11 @@ class WebhookResume(TasksResource):
         policy=Policy.USER,
         path=WEBHOOK_ID,
         answers={200: Answer("El webhook, que vuelve a enviar", shapes.WebhookFacts)},
-        errors=(NO_WEBHOOK,),
+        errors=(NO_WEBHOOK, PermissionDenied(what=EVERYONE)),
     )
     def post(self, webhook_id: str) -> Any:
         """Reanudar un webhook en pausa: envía lo que esperaba y lo que pase desde ahora (resume a webhook)."""
-        return render_webhook(self.front.notifying.resume(webhook_id.lower(), self.caller.only))
+        return render_webhook(self.front.resume_webhook(webhook_id.lower(), self.caller))
 
 
 class WebhookDeliveries(TasksResource):

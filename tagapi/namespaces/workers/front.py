@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Any, ClassVar, Protocol
+from typing import Any, BinaryIO, ClassVar, Protocol
 
 from flask import Response
 
@@ -16,7 +15,7 @@ from tagapi.jobs.registry import Added
 from tagapi.jobs.scheduling import Scheduled, Scheduling
 from tagapi.jobs.service import JobService
 from tagapi.namespaces.base import Front, Route
-from tagapi.namespaces.downloads import Download, send
+from tagapi.namespaces.downloads import Download, lead_to, send
 from tagapi.namespaces.edge import request_id
 from tagapi.namespaces.problems import Problem
 from tagapi.namespaces.timing import begin_by_clock
@@ -38,11 +37,21 @@ LEAST_SECONDS = 60
 NUMBER = re.compile(r"[1-9][0-9]{0,17}")
 
 
+class Published(Protocol):
+    """The files of a finished job."""
+
+    def open(self, name: str) -> BinaryIO | None:
+        """The file, or None where there is none."""
+
+    def link(self, name: str, content_type: str) -> str | None:
+        """Where it can be had without this service; None where it has to be sent by it."""
+
+
 class ResultFiles(Protocol):
     """Where the files of finished jobs lie; `app.py` hands one in."""
 
-    def path(self, job_id: str, name: str) -> Path | None:
-        """The file, or None where there is none."""
+    def published(self, job_id: str) -> Published | None:
+        """Those of a job, or None where there are none."""
 
 
 class WorkersFront(Front):
@@ -110,14 +119,17 @@ class WorkersFront(Front):
             self.scheduling.check_unused(owner=caller.name, route=ROUTE, key=key)
         return self.service.submit(task, arguments, request_id=request_id(), **asking)
 
-    def send_result(self, job: Job) -> Response:
-        """The job's file. Raises ResultNotReady, NoResult, or NotFoundInData where it is gone."""
-        file = result_file(job)
-        path = self.results.path(job.id, file["name"])
-        gone = NotFoundInData(thing="result", name=job.id)
-        if path is None:
-            raise gone
-        try:
-            return send(Download(path, file["name"], file["content_type"], file["sha256"]))
-        except FileNotFoundError:  # it went between looking and opening
-            raise gone from None
+    def send_result(self, job: Job, link: bool) -> Response:
+        """The job's file, or a link to where it lies, where there are such and they are wanted.
+
+        Raises ResultNotReady, NoResult, or NotFoundInData where it is gone.
+        """
+        told = result_file(job)
+        name, content_type = told["name"], told["content_type"]
+        published = self.results.published(job.id)
+        if published is not None and link and (url := published.link(name, content_type)):
+            return lead_to(url)
+        file = None if published is None else published.open(name)
+        if file is None:
+            raise NotFoundInData(thing="result", name=job.id)
+        return send(Download(file, name, content_type, told["size"], told["sha256"]))

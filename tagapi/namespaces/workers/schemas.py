@@ -10,7 +10,7 @@ from typing import Any
 from marshmallow import Schema, ValidationError, fields, validate, validates_schema
 
 from tagapi.jobs.changes import Verdict
-from tagapi.namespaces.fields import Input, Moment, Query, QueryInteger, StrictInteger
+from tagapi.namespaces.fields import Input, Moment, Query, QueryBoolean, QueryInteger, StrictInteger
 from tagapi.namespaces.timing import TimingRequest
 from tagapi.namespaces.workers import words as words
 
@@ -218,6 +218,13 @@ class WorkersPage(Schema):
     results = fields.List(fields.Nested(Worker), required=True)
 
     example = {"count": 1, "next": None, "previous": None, "results": [Worker.example]}
+
+
+class ResultQuery(Query):
+    link = QueryBoolean(
+        load_default=True,
+        metadata={"description": "false: через сервис, даже если файл лежит в другом месте (through the service)"},
+    )
 
 
 class WorkerProgress(Schema):

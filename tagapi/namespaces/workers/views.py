@@ -161,7 +161,12 @@ class WorkerResult(WorkersResource):
     @operation(
         policy=Policy.USER,
         path=TASK_ID,
-        answers={200: Answer("Файл целиком", None), 206: Answer("Запрошенная часть файла (Range)", None)},
+        query=shapes.ResultQuery,
+        answers={
+            200: Answer("Файл целиком", None),
+            206: Answer("Запрошенная часть файла (Range)", None),
+            307: Answer("Файл лежит по другому адресу, ссылка действует недолго (storage.link_seconds)", None),
+        },
         errors=(
             NO_TASK,
             NotFoundInData(thing="result", name=shapes.EXAMPLE_ID),
@@ -173,7 +178,8 @@ class WorkerResult(WorkersResource):
     )
     def get(self, task_id: str) -> Any:
         """Скачать результат: файл с ETag (SHA-256), целиком или по частям (download the file)."""
-        return self.front.send_result(self.front.job(task_id, self.caller))
+        asked = load_query(shapes.ResultQuery)
+        return self.front.send_result(self.front.job(task_id, self.caller), asked["link"])
 
 
 ROUTES: Sequence[Route] = (

@@ -1,5 +1,6 @@
 // One request to the service: the token is sent where there is one, and what went wrong is told in one shape.
 
+import { setClock } from "./format.js";
 import { inWords } from "./words.js";
 
 const KEY = "tagapi.token"; // in this session alone
@@ -27,10 +28,16 @@ export const token = {
 };
 
 let shown = () => {};
+let lost = () => {};
 
 /** Have `what` called whenever the service asks for a token, or takes this one no more. */
 export function whenAsked(what) {
   shown = what;
+}
+
+/** Have `what` called whenever nobody answers. */
+export function whenLost(what) {
+  lost = what;
 }
 
 export async function fetched(method, path, { body, headers = {} } = {}) {
@@ -43,8 +50,10 @@ export async function fetched(method, path, { body, headers = {} } = {}) {
     const asked = { method, headers: sent, cache: "no-store", credentials: "omit" };
     answer = await fetch(path, body === undefined ? asked : { ...asked, body: JSON.stringify(body) });
   } catch {
+    lost();
     throw new Unreachable();
   }
+  setClock(answer.headers.get("Date"));
   if (answer.ok) return answer;
   const { code, text } = said(await answer.json().catch(() => ({})));
   const refused = new Refused(answer.status, code, text, answer);
@@ -56,8 +65,20 @@ export async function fetched(method, path, { body, headers = {} } = {}) {
 export async function read(path, query = {}) {
   const given = Object.entries(query).filter(([, value]) => value !== null && value !== undefined && value !== "");
   const asked = new URLSearchParams(given).toString();
-  return (await fetched("GET", asked ? `${path}?${asked}` : path)).json();
+  const answer = await fetched("GET", asked ? `${path}?${asked}` : path);
+  const text = await answer.text().catch(() => ""); // it may break off
+  try {
+    return parsed(text);
+  } catch {
+    throw new Unreachable();
+  }
 }
+
+/** Whole numbers that are too large for JavaScript stay the digits that they were, where the browser tells those. */
+export const parsed = (text) =>
+  JSON.parse(text, (_, value, told) =>
+    typeof value === "number" && !Number.isSafeInteger(value) && /^-?\d+$/.test(told?.source) ? told.source : value,
+  );
 
 /** What a POST says, its status and whether the service had been asked the same before. */
 export async function post(path, body, headers = {}) {

@@ -4,6 +4,19 @@ const whole = new Intl.NumberFormat("en");
 const clock = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit", second: "2-digit" });
 const day = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short" });
 const full = new Intl.DateTimeFormat("en-GB", { dateStyle: "medium", timeStyle: "long" });
+const NEAR = 2000; // ms: nearer than that, clocks are the same
+
+let ahead = 0; // ms by which the service's clock is ahead of this one
+
+/** What the service's clock said just now, as its answers have it. */
+export function setClock(date) {
+  const away = Date.parse(date) + 500 - Date.now(); // it tells whole seconds
+  if (!Number.isNaN(away)) ahead = Math.abs(away) < NEAR ? 0 : away;
+}
+
+/** The time by the service's clock, which is the one that all times are of. */
+export const now = () => Date.now() + ahead;
+
 const UNITS = [
   ["d", 86400],
   ["h", 3600],
@@ -18,7 +31,7 @@ export const percent = (value) => `${Math.floor(value)} %`;
 
 export function moment(iso) {
   const at = new Date(iso);
-  return at.toDateString() === new Date().toDateString() ? clock.format(at) : `${day.format(at)}, ${clock.format(at)}`;
+  return at.toDateString() === new Date(now()).toDateString() ? clock.format(at) : `${day.format(at)}, ${clock.format(at)}`;
 }
 
 export const exactly = (iso) => full.format(new Date(iso));
@@ -39,8 +52,8 @@ export function seconds(value) {
 
 export const between = (from, to) => seconds(Math.max(0, (new Date(to) - new Date(from)) / 1000));
 
-export function ago(iso, now = Date.now()) {
-  const passed = (now - new Date(iso)) / 1000;
+export function ago(iso) {
+  const passed = (now() - new Date(iso)) / 1000;
   if (passed < 5) return "just now";
   return passed < 60 ? `${Math.floor(passed)} s ago` : `${seconds(passed).split(" ").slice(0, 2).join(" ")} ago`;
 }

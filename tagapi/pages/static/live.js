@@ -6,6 +6,10 @@ import { app, redraw } from "./state.js";
 const FIRST = 300; // ms before the first new try; each later one waits longer
 const LONGEST = 5000;
 const AT_ONCE = 100; // jobs that one message may name
+const SILENT = 30e3; // ms without a word, after which the service is asked for one
+const ANSWER = 10e3; // ms in which it comes, or nobody is there any more, whatever the socket says
+const LOOK = 5e3; // ms between two looks
+const NO_JOB = "00000000-0000-4000-8000-000000000000"; // asked after it, the service says that there is none
 
 class Live {
   constructor() {
@@ -16,10 +20,19 @@ class Live {
     this.tries = 0;
     this.timer = null;
     this.on = false;
-    addEventListener("online", () => this.again(0));
-    document.addEventListener("visibilitychange", () => {
-      if (!document.hidden && app.live === "away") this.again(0);
+    this.heardAt = 0;
+    this.askedAt = null; // when it was asked for a word
+    addEventListener("online", () => {
+      this.heardAt = -SILENT; // of the network before
+      this.again(0);
+      this.look();
     });
+    document.addEventListener("visibilitychange", () => {
+      if (document.hidden) return;
+      if (app.live === "away") this.again(0);
+      this.look();
+    });
+    setInterval(() => this.look(), LOOK);
   }
 
   /** Follow all that this caller may see. */
@@ -32,7 +45,7 @@ class Live {
   stop() {
     this.on = false;
     clearTimeout(this.timer);
-    this.socket?.close();
+    this.socket?.close?.(); // one that is about to open cannot be closed
     this.socket = null;
   }
 
@@ -62,9 +75,35 @@ class Live {
     if (this.socket?.readyState === WebSocket.OPEN) this.socket.send(JSON.stringify(message));
   }
 
+  /** A socket whose other end is gone may not say so for minutes. */
+  look() {
+    if (this.socket === null) return;
+    const now = performance.now();
+    if (this.askedAt !== null && now - this.askedAt > ANSWER) {
+      this.lose();
+    } else if (this.askedAt === null && now - this.heardAt > SILENT) {
+      this.askedAt = now;
+      this.say({ subscribe: [NO_JOB] });
+    }
+  }
+
+  /** A request was lost: what it was to read is read with the next socket. */
+  doubt() {
+    if (this.socket instanceof WebSocket) this.lose();
+  }
+
+  /** Nobody answers any more, whatever the socket believes. */
+  lose() {
+    const dead = this.socket;
+    this.socket = null;
+    dead.close?.();
+    this.away();
+  }
+
   async connect() {
     clearTimeout(this.timer);
     if (!this.on || this.socket !== null) return;
+    [this.heardAt, this.askedAt] = [performance.now(), null];
     const opening = (this.socket = {});
     try {
       const { told } = await post("/api/tasks/ws/ticket");
@@ -99,7 +138,8 @@ class Live {
   }
 
   heard(message) {
-    if (message.task_id === undefined) return;
+    [this.heardAt, this.askedAt] = [performance.now(), null];
+    if (message.task_id === undefined || message.task_id === NO_JOB) return;
     for (const listener of this.listeners) listener.message?.(message);
   }
 

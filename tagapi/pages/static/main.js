@@ -1,6 +1,6 @@
 // Where the page begins: who is here, which view the address names, and the frame around it.
 
-import { Refused, read, token, whenAsked } from "./api.js";
+import { Refused, read, token, whenAsked, whenLost } from "./api.js";
 import { live } from "./live.js";
 import { html, nothing, notice, waiting } from "./parts.js";
 import { href, parse } from "./route.js";
@@ -141,13 +141,24 @@ function who() {
   </div>`;
 }
 
+/** A service that was started anew may be another release, which has not this page's files. */
+async function lookAround() {
+  const answer = await fetch(import.meta.url, { method: "HEAD", cache: "no-store" }).catch(() => null);
+  app.old = answer?.status === 404;
+  redraw();
+}
+
 const away = () =>
   html`<div aria-live="polite">
     ${app.live === "away"
       ? html`<p class="away">
           Not connected to the service. What you see may be out of date; this page tries again by itself.
         </p>`
-      : nothing}
+      : app.old
+        ? html`<p class="away">
+            The service has another version by now. <button @click=${() => location.reload()}>Load this page anew</button>
+          </p>`
+        : nothing}
   </div>`;
 
 const nowhere = () =>
@@ -164,6 +175,8 @@ function toMain(event) {
 
 drawnBy(() => render(frame(), document.querySelector("#app")));
 whenAsked(leave);
+live.listen({ back: lookAround });
+whenLost(() => live.doubt());
 addEventListener("hashchange", () => app.who !== null && show());
 setInterval(() => app.who !== null && !document.hidden && redraw(), 1000); // the ages of what is seen
 redraw();

@@ -37,6 +37,11 @@ export const empty = (title, text, more = nothing) =>
 
 export const waiting = (text) => html`<p class="waiting" role="status"><span class="spinner"></span>${text}</p>`;
 
+export const copy = (text) =>
+  navigator.clipboard
+    ? html`<button class="quiet small" @click=${() => navigator.clipboard.writeText(text).catch(() => {})}>Copy</button>`
+    : nothing;
+
 export const facts = (pairs) =>
   html`<dl class="facts">
     ${pairs
@@ -59,17 +64,20 @@ export const panel = (title, body, more = nothing) =>
     ${body}
   </section>`;
 
-/** Any JSON value, readable. */
-export function value(one, depth = 0) {
+const NO_COUNT = /(^|_)(ids?|port|status)$/; // numbers that name something
+
+/** Any JSON value, readable; `name` is what it is called. */
+export function value(one, depth = 0, name = "") {
+  const digits = (item) => (NO_COUNT.test(name) ? String(item) : number(item));
   if (one === null || one === undefined) return html`<span class="none">none</span>`;
-  if (typeof one === "number") return html`<span class="num">${number(one)}</span>`;
+  if (typeof one === "number") return html`<span class="num">${digits(one)}</span>`;
   if (typeof one === "boolean") return one ? "yes" : "no";
   if (typeof one !== "object") return String(one) === "" ? html`<span class="none">empty</span>` : String(one);
   const entries = Object.entries(one);
   if (entries.length === 0) return html`<span class="none">none</span>`;
   if (Array.isArray(one)) {
     if (one.every((item) => typeof item !== "object" || item === null))
-      return one.map((item) => (typeof item === "number" ? number(item) : String(item))).join(", ");
+      return one.map((item) => (typeof item === "number" ? digits(item) : String(item))).join(", ");
     if (depth === 0 && one.every((item) => item && typeof item === "object" && !Array.isArray(item))) return table(one);
   }
   return html`<dl class="tree">
@@ -77,7 +85,7 @@ export function value(one, depth = 0) {
       ([key, item]) =>
         html`<div>
           <dt>${key}</dt>
-          <dd>${value(item, depth + 1)}</dd>
+          <dd>${value(item, depth + 1, key)}</dd>
         </div>`,
     )}
   </dl>`;
@@ -104,13 +112,19 @@ export function table(rows, columns = null, label = "Rows") {
         ${rows.map(
           (row) =>
             html`<tr>
-              ${names.map((name) => html`<td class=${right.has(name) ? "num" : ""}>${value(row[name], 1)}</td>`)}
+              ${names.map((name) => html`<td class=${right.has(name) ? "num" : ""}>${value(row[name], 1, name)}</td>`)}
             </tr>`,
         )}
       </tbody>
     </table>
   </div>`;
 }
+
+/** A bar beside its number, from 0 to 1; nothing is no bar at all. */
+export const track = (share, tone = "") =>
+  html`<span class="track" aria-hidden="true"
+    >${share > 0 ? html`<span class="fill ${tone}" .style=${`width: ${100 * share}%`}></span>` : nothing}</span
+  >`;
 
 /** Bars beside names: the largest fills the width. */
 export function bars(items, label) {
@@ -120,9 +134,7 @@ export function bars(items, label) {
       (item) =>
         html` <li>
           <span class="name">${item.name}</span>
-          <span class="track" aria-hidden="true"
-            ><span class="fill ${item.tone ?? ""}" .style=${`width: ${(100 * item.value) / most}%`}></span
-          ></span>
+          ${track(item.value / most, item.tone)}
           <span class="num">${number(item.value)}</span>${item.more
             ? html`<span class="more">${item.more}</span>`
             : nothing}

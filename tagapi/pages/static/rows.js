@@ -4,6 +4,7 @@ import { read } from "./api.js";
 import { EVENTS, FINAL } from "./words.js";
 
 const PAGE = 100;
+const KEPT = 100; // events of a job
 const MATCHES = { active: (row) => !FINAL.has(row.status), ended: (row) => FINAL.has(row.status) };
 
 export class Rows {
@@ -17,6 +18,7 @@ export class Rows {
     this.loading = null;
     this.error = null;
     this.dead = false;
+    this.ends = Promise.resolve(); // one after the other
   }
 
   asked() {
@@ -62,12 +64,21 @@ export class Rows {
     const ids = rows.map((row) => row.id);
     const joins = cursor !== null || this.ids.length === 0 || page.next === null || ids.some((id) => this.byId.has(id));
     if (cursor === null && !joins) this.forget(); // more has come than a page tells: begin anew
-    const fresh = ids.filter((id) => !this.byId.has(id));
     if (cursor !== null || this.ids.length === 0) this.next = page.next;
     for (const row of rows) this.byId.set(row.id, { ...row, pace: this.byId.get(row.id)?.pace ?? null });
-    if (cursor === null) this.ids.unshift(...fresh);
-    else this.ids.push(...fresh);
+    const told = new Set(ids); // in the service's order: what comes into a filter late is not the newest
+    const others = this.ids.filter((id) => !told.has(id));
+    if (cursor === null) this.ids = [...told, ...this.older(others, page.next === null ? "" : rows.at(-1).created)];
+    else this.ids = [...others, ...told];
     this.total = page.total;
+  }
+
+  /** Those that are not newer than what was told: others would have been told of, and are here no more. */
+  older(ids, created) {
+    const [kept, gone] = [[], []];
+    for (const id of ids) (this.byId.get(id).created <= created ? kept : gone).push(id);
+    for (const id of gone) this.byId.delete(id);
+    return kept;
   }
 
   forget() {
@@ -76,8 +87,13 @@ export class Rows {
     this.next = null;
   }
 
-  /** What a push says of a job: true where this list does not know it, and may have to. */
+  /** What a push says of a job: true where the list has to be read for it. */
   heard(message) {
+    const old = this.loading !== null && message.event !== "progress"; // what is being read may not say it yet
+    return this.change(message) || old;
+  }
+
+  change(message) {
     const row = this.byId.get(message.task_id);
     if (row === undefined)
       return message.event === "accepted" || message.event === "snapshot" || message.event === "finished";
@@ -90,7 +106,17 @@ export class Rows {
     if (message.final) row.completed = message.at;
     if (!row.started && message.event === "started") row.started = message.at;
     if (!matches(row, this.query.status)) this.drop(row.id);
-    return ended && this.byId.has(row.id);
+    if (!ended || !this.byId.has(row.id)) return false;
+    if (this.ids.indexOf(row.id) < PAGE) return true;
+    this.ends = this.ends.then(() => this.one(row.id)); // the first page does not tell what came of it
+    return false;
+  }
+
+  async one(id) {
+    const told = await read(`/api/tasks/status/${id}`).catch(() => null);
+    if (!told?.found || !this.byId.has(id)) return;
+    this.byId.set(id, rowOf(told));
+    this.changed();
   }
 
   /** Those that may have ended unheard, while nothing was pushed. */
@@ -174,6 +200,13 @@ export function secondsLeft(pace) {
   if (!pace?.total || pace.last.done <= pace.first.done) return null;
   const each = (pace.last.at - pace.first.at) / 1000 / (pace.last.done - pace.first.done);
   return Math.ceil(Math.max(0, pace.total - pace.last.done) * each);
+}
+
+/** What happened to a job, as much of it as the service keeps: the first event, and the last ones. */
+export function merged(events, more) {
+  const known = new Map([...events, ...more].map((event) => [event.number, event]));
+  const all = [...known.values()].sort((a, b) => a.number - b.number);
+  return all.length > KEPT ? [all[0], ...all.slice(1 - KEPT)] : all;
 }
 
 export const eventName = (event) => EVENTS[event] ?? event;

@@ -22,4 +22,5 @@ export const app = {
   view: null, // what the address shows
   route: null,
   live: "connecting",
+  old: false, // whether the service is of another release than this page
 };

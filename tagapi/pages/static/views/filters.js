@@ -1,5 +1,6 @@
 // Which jobs are listed: what is chosen and typed goes into the address, and the list follows the address.
 
+import { now } from "../format.js";
 import { html, nothing } from "../parts.js";
 import { go, href } from "../route.js";
 import { app } from "../state.js";
@@ -31,7 +32,7 @@ export function askedFor(query) {
 /** A span of the address as the moment at which it began, to the minute. */
 function moment(span) {
   const [, count, unit] = /^(\d{1,4})([hd])$/.exec(span ?? "") ?? [];
-  return count ? new Date(Math.floor((Date.now() - count * UNITS[unit]) / 60e3) * 60e3).toISOString() : null;
+  return count ? new Date(Math.floor((now() - count * UNITS[unit]) / 60e3) * 60e3).toISOString() : null;
 }
 
 function filtered(changes) {

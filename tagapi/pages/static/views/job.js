@@ -2,9 +2,9 @@
 
 import { newKey, post, read } from "../api.js";
 import { live } from "../live.js";
-import { badge, empty, html, notice, nothing, panel, waiting } from "../parts.js";
+import { badge, copy, empty, html, notice, nothing, panel, waiting } from "../parts.js";
 import { href } from "../route.js";
-import { paced } from "../rows.js";
+import { merged, paced } from "../rows.js";
 import { app, redraw } from "../state.js";
 import { FINAL, statusName, stopped, taskName } from "../words.js";
 import { args, attempts, glance, moving, timeline, wrong } from "./story.js";
@@ -13,16 +13,19 @@ import { forget, result } from "./result.js";
 let id = null; // of the job that is shown
 let status, progress, events, asked, error; // what was read of it
 let pace; // how fast it goes
+let begun, shown; // readings: the newest that was begun, and the one that is shown
+let newest; // of what was pushed of it
 let deed, sure, busy, key; // what was done about it, and what is about to be
 let unlisten;
 
 function open(route) {
   id = route.id;
-  status = progress = asked = error = pace = deed = sure = null;
+  status = progress = asked = error = pace = deed = sure = newest = null;
   events = [];
+  begun = shown = 0;
   busy = false;
   key = newKey();
-  unlisten = live.listen({ message: heard, back: load });
+  unlisten = live.listen({ message: heard, back });
   live.follow(id);
   load();
 }
@@ -33,35 +36,46 @@ function close() {
   forget();
 }
 
+function back() {
+  newest = null; // it was said before the service was away
+  load();
+}
+
 async function load() {
-  const of = id;
+  const of = id,
+    turn = ++begun;
   try {
     const found = await read(`/api/tasks/status/${encodeURIComponent(of)}`);
     const all = found.found
       ? await Promise.all(["progress", "events", "arguments"].map((what) => read(`/api/tasks/${what}/${of}`)))
       : [null, { events: [] }, null];
-    if (of !== id) return;
-    [status, error] = [found, null];
-    [progress, events, asked] = [all[0], merged(all[1].events), all[2]];
+    if (of !== id || turn < shown) return;
+    [shown, status, error] = [turn, current(found), null];
+    [progress, events, asked] = [all[0], merged(events, all[1].events), all[2]];
   } catch (failure) {
     if (of === id) error = failure;
   }
   redraw();
 }
 
-const merged = (more) =>
-  [...new Map([...events, ...more].map((event) => [event.number, event])).values()].sort((a, b) => a.number - b.number);
+/** What was read, and what was pushed while it was: an answer that comes late takes nothing back. */
+function current(found) {
+  if (newest === null || !found.found || FINAL.has(found.status)) return found;
+  if (FINAL.has(newest.status)) load();
+  return { ...found, status: newest.status, progress: newest.progress ?? found.progress };
+}
 
 function heard(message) {
-  if (message.task_id !== id || status === null) return;
-  if (message.event === "unknown") return;
+  if (message.task_id !== id || message.event === "unknown") return;
+  newest = message;
+  if (status === null) return;
   pace = paced(pace, message);
   status = { ...status, status: message.status, progress: message.progress ?? status.progress };
   if (message.event === "snapshot") {
     const last = events.at(-1)?.number ?? 0;
     if (message.number > last) load();
   } else {
-    events = merged([message]);
+    events = merged(events, [message]);
     if (message.final || ["phase", "started", "retried", "parked", "undoing", "settled"].includes(message.event))
       load();
   }
@@ -82,6 +96,7 @@ async function act(what, said) {
   if (deed?.failure?.status === 409 && deed.failure.code === "already_finished") deed.text = tooLate();
   busy = false;
   redraw();
+  if (document.activeElement === document.body) focus();
 }
 
 const tooLate = () =>
@@ -117,6 +132,12 @@ const retry = (force) =>
 function ask(whether) {
   sure = whether;
   redraw();
+  focus();
+}
+
+/** The button that was pressed has gone: the safe one of those in its place. */
+function focus() {
+  requestAnimationFrame(() => document.querySelector(".actions button:last-of-type")?.focus());
 }
 
 function actions() {
@@ -150,19 +171,19 @@ function actions() {
 
 function draw() {
   if (error && status === null)
-    return html`${back()}${notice(error.message, "bad", html`<button class="quiet" @click=${load}>Try again</button>`)}`;
-  if (status === null) return html`${back()}${waiting("Reading the job …")}`;
+    return html`${crumbs()}${notice(error.message, "bad", html`<button class="quiet" @click=${load}>Try again</button>`)}`;
+  if (status === null) return html`${crumbs()}${waiting("Reading the job …")}`;
   if (!status.found)
-    return html`${back()}${empty(
+    return html`${crumbs()}${empty(
       "There is no such job",
       "It may have expired, it may be somebody else's, or the address has a slip in it.",
       html`<a class="button" href=${href("jobs")}>To the jobs</a>`,
     )}`;
-  return html`${back()}
+  return html`${crumbs()}
     <div class="head">
       <div>
         <h1>${taskName(status.task)}</h1>
-        <p class="id">${status.task_id}${copy()}</p>
+        <p class="id">${status.task_id}${copy(status.task_id)}</p>
       </div>
       ${badge(status)}
       <div class="actions">${actions()}</div>
@@ -192,12 +213,7 @@ function cameOf() {
   return typeof status.result === "object" ? result(status, asked) : waiting("Reading what came of it …");
 }
 
-const back = () => html`<nav class="crumbs" aria-label="Where you are"><a href=${href("jobs")}>Jobs</a></nav>`;
-
-const copy = () =>
-  navigator.clipboard
-    ? html`<button class="quiet small" @click=${() => navigator.clipboard.writeText(status.task_id)}>Copy</button>`
-    : nothing;
+const crumbs = () => html`<nav class="crumbs" aria-label="Where you are"><a href=${href("jobs")}>Jobs</a></nav>`;
 
 function parked() {
   return html`<section class="wrong bad">

@@ -18,10 +18,29 @@ let rows = null; // the list as it is known
 let timer = null, unlisten = null;
 let top = 0, height = 600, rowHeight = 60; // of the list, in pixels
 let sought = "", said = null; // in the search, and about it
+let shown = "", left = null; // which list is shown, and how one was left
 
 function open(route) {
   unlisten = live.listen({ message: heard, back });
-  change(route);
+  if (left?.asked === asked(route) && left.who === app.who) goOn(route);
+  else change(route);
+}
+
+const asked = (route) => route.query.toString();
+
+/** Where somebody was before they looked at a job. */
+function goOn(route) {
+  ({ rows, top } = left);
+  [said, sought] = [null, route.query.get("owner") ?? ""];
+  const place = top;
+  rows.dead = false;
+  back();
+  requestAnimationFrame(() =>
+    requestAnimationFrame(() => {
+      const list = document.querySelector(".rows");
+      if (list) list.scrollTop = place;
+    }),
+  );
 }
 
 function back() {
@@ -31,6 +50,7 @@ function back() {
 
 function change(route) {
   rows && (rows.dead = true);
+  shown = asked(route);
   [top, said, sought] = [0, null, route.query.get("owner") ?? ""];
   const list = document.querySelector(".rows");
   if (list) list.scrollTop = 0;
@@ -39,6 +59,8 @@ function change(route) {
 }
 
 function close() {
+  measure();
+  left = { asked: shown, who: app.who, rows, top };
   rows.dead = true;
   clearTimeout(timer);
   timer = null;

@@ -1,6 +1,6 @@
 // What came of a job, shown as what it is: tags with bars, a file, a report in place, a campaign, documents, assets.
 
-import { fetched, read } from "../api.js";
+import { fetched, parsed, read } from "../api.js";
 import { number, size } from "../format.js";
 import { nameOf } from "../known.js";
 import { bars, facts, html, notice, nothing, panel, table, value, waiting } from "../parts.js";
@@ -9,7 +9,10 @@ import { redraw } from "../state.js";
 import { plain } from "../words.js";
 import { put } from "../report.js";
 
-const MOST_IN_PLACE = 8e6; // bytes of a report that is shown here
+const IN_PLACE = [
+  ["text/html", 8e6, (text) => text],
+  ["application/json", 1e6, (text) => html`<div class="json">${value(parsed(text), 1)}</div>`],
+]; // what is shown here, up to how many bytes, and as what
 const ROWS = 20; // of documents and of findings that are shown here
 
 let held = null; // what was fetched for the job that is shown
@@ -85,12 +88,14 @@ function ofTags(told) {
 
 // -- files -----------------------------------------------------------------------------------
 
-const path = (id) => `/api/v1/workers/${id}/result/`;
+const path = (id) => `/api/v1/workers/${id}/result/?link=false`; // a link leads to another host, which the page may not ask
 
 function ofFile(status, told) {
   const { file, message, success, ...rest } = told;
-  const inPlace = /^text\/html|^application\/json/.test(file.content_type) && file.size <= MOST_IN_PLACE;
-  const shown = inPlace ? once(status.task_id, async () => (await fetched("GET", path(status.task_id))).text()) : null;
+  const [, , drawn] = IN_PLACE.find(([type, most]) => file.content_type.startsWith(type) && file.size <= most) ?? [];
+  const shown = drawn
+    ? once(status.task_id, async () => drawn(await (await fetched("GET", path(status.task_id))).text()))
+    : null;
   return html`<div class="file">
       <div><strong>${file.name}</strong><small>${size(file.size)} · ${file.content_type.split(";")[0]}</small></div>
       <button @click=${(event) => download(event.target, status.task_id, file)}>Download</button>
@@ -105,7 +110,7 @@ function ofFile(status, told) {
           ? waiting("Fetching it …")
           : file.content_type.startsWith("text/html")
             ? report(shown.value)
-            : json(shown.value)}`;
+            : shown.value}`;
 }
 
 async function download(button, id, file) {
@@ -135,14 +140,6 @@ const report = (text) =>
     title="The report"
     @load=${(event) => put(event.target, text)}
   ></iframe>`;
-
-function json(text) {
-  try {
-    return html`<div class="json">${value(JSON.parse(text), 1)}</div>`;
-  } catch {
-    return notice("The file is no JSON.", "bad");
-  }
-}
 
 // -- campaigns, segments, documents, assets --------------------------------------------------
 

@@ -5,7 +5,7 @@ import { number, seconds } from "../format.js";
 import { live } from "../live.js";
 import { at, facts, html, notice, nothing, panel, waiting } from "../parts.js";
 import { href } from "../route.js";
-import { redraw } from "../state.js";
+import { app, redraw } from "../state.js";
 import { plain, taskName } from "../words.js";
 
 const SOON = 1000; // ms: what changes meanwhile is looked at together
@@ -19,13 +19,15 @@ const LANES = {
   monitors: "Monitors",
 };
 
-let seen = null,
+let whose = null, // who looked
+  seen = null,
   taken = 0,
   error = null,
   timer = null,
   unlisten = null;
 
 function open() {
+  if (whose !== app.who) [whose, seen, error] = [app.who, null, null];
   unlisten = live.listen({ message: later, back: load });
   load();
 }

@@ -1,6 +1,6 @@
 // A job's story: how far it is, what was asked, its attempts, what happened and why it failed. All of it is only told.
 
-import { between, number, percent, seconds } from "../format.js";
+import { between, now, number, percent, seconds } from "../format.js";
 import { at, bar, facts, html, kind, nothing, panel, since, value } from "../parts.js";
 import { href } from "../route.js";
 import { eventName, secondsLeft } from "../rows.js";
@@ -65,7 +65,7 @@ export function args(asked) {
   const entries = Object.entries(said(asked.arguments));
   if (entries.length === 0) return html`<p class="told">Nothing but the task itself.</p>`;
   const cut = Object.entries(asked.shortened);
-  return html`${facts(entries.map(([name, one]) => [name.replaceAll("_", " "), value(one, 1)]))}
+  return html`${facts(entries.map(([name, one]) => [name.replaceAll("_", " "), value(one, 1, name)]))}
   ${cut.map(
     ([name, count]) =>
       html`<p class="told">Of ${name.replaceAll("_", " ")} the first 100 are shown; there are ${number(count)}.</p>`,
@@ -79,7 +79,7 @@ export function glance(status) {
     ["Task", html`<code>${status.task}</code>`],
     ["Accepted", html`${at(created)} <small>${since(created)}</small>`],
     ["Waited", started ? between(created, started) : null],
-    ["Ran for", started ? between(started, completed ?? new Date()) : null],
+    ["Ran for", started ? between(started, completed ?? now()) : null],
     ["Ended", completed ? at(completed) : null],
     ["Attempt", `${status.attempt} of ${status.max_attempts ?? "?"}`],
     [
@@ -118,9 +118,12 @@ export function attempts(events) {
   );
 }
 
+/** Of progress that follows progress the last is told. */
+const telling = (event, place, all) => event.event !== "progress" || all[place + 1]?.event !== "progress";
+
 export function timeline(events) {
   return html`<ol class="timeline">
-    ${events.map(
+    ${events.filter(telling).map(
       (event) =>
         html`<li class=${event.event === "finished" ? kind(event) : event.event.replaceAll(" ", "-")}>
           ${at(event.at)}<span

@@ -20,23 +20,14 @@ let id = null,
   error = null,
   unlisten = null;
 let dry = null; // the run that shows the difference: {id, percentage, result, error}
-let real = null,
-  busy = false,
-  key = null;
+let real = null, busy = false;
+let keys = null; // of each of both, until it is accepted: a lost answer makes no second job
 
 function open(route) {
-  [id, about, runs, members, cursor, error, dry, real, busy, key] = [
-    /^\d{1,9}$/.test(route.id) ? Number(route.id) : NONE,
-    null,
-    null,
-    null,
-    null,
-    null,
-    null,
-    null,
-    false,
-    newKey(),
-  ];
+  id = /^\d{1,9}$/.test(route.id) ? Number(route.id) : NONE;
+  about = runs = members = cursor = error = dry = real = null;
+  busy = false;
+  keys = { dry_run: newKey(), diff: newKey() };
   unlisten = live.listen({ message: heard, back: load });
   load();
 }
@@ -80,36 +71,50 @@ async function settle(run) {
   redraw();
 }
 
-async function begin(body) {
-  const run = { id: null, percentage: 0, result: null, error: null };
+/** `how` is `dry_run` or `diff`. Null where another tag is shown by now. */
+async function begin(how) {
+  const [of, run] = [id, { id: null, percentage: 0, result: null, error: null }];
   busy = true;
   redraw();
   try {
-    const { told } = await post("/api/v1/tags/trigger", { tag_ids: [id], ...body }, { "Idempotency-Key": key });
+    const body = { tag_ids: [of], [how]: true };
+    const { told } = await post("/api/v1/tags/trigger", body, { "Idempotency-Key": keys[how] });
     run.id = told.task_id;
     live.follow(run.id);
   } catch (failure) {
     run.error = failure.message;
   }
-  [busy, key] = [false, newKey()];
+  if (of !== id) return null;
+  busy = false;
+  if (run.id !== null) keys[how] = newKey();
   return run;
 }
 
 async function look() {
-  real = null;
-  dry = await begin({ dry_run: true });
-  settle(dry);
+  const run = await begin("dry_run");
+  if (run === null) return;
+  [dry, real] = [run, null];
+  settle(run);
 }
 
 async function write() {
-  real = await begin({ diff: true });
-  dry = null;
-  settle(real);
+  const run = await begin("diff");
+  if (run === null) return;
+  [dry, real] = [null, run];
+  settle(run);
 }
 
 async function more() {
-  const page = await read(`/api/v1/tags/${id}/users`, { limit: MEMBERS * 5, cursor });
-  [members, cursor] = [[...members, ...page.users], page.next_cursor];
+  const of = id;
+  busy = true;
+  redraw();
+  try {
+    const page = await read(`/api/v1/tags/${of}/users`, { limit: MEMBERS * 5, cursor });
+    if (of === id) [members, cursor, error] = [[...members, ...page.users], page.next_cursor, null];
+  } catch (failure) {
+    if (of === id) error = failure;
+  }
+  if (of === id) busy = false;
   redraw();
 }
 
@@ -239,7 +244,7 @@ function who() {
   return html`<div class="chips members">
       ${members.map((user) => html`<a href=${href("users", user)}>${user}</a>`)}
     </div>
-    ${cursor ? html`<div class="choices"><button class="quiet" @click=${more}>Show more</button></div>` : nothing}`;
+    ${cursor ? html`<div class="choices"><button class="quiet" ?disabled=${busy} @click=${more}>Show more</button></div>` : nothing}`;
 }
 
 export const tag = { open, close, draw };

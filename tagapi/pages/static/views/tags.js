@@ -4,7 +4,7 @@ import { newKey, post } from "../api.js";
 import { number } from "../format.js";
 import { readTags, tagName } from "../known.js";
 import { live } from "../live.js";
-import { html, notice, nothing, panel, since, waiting } from "../parts.js";
+import { html, notice, nothing, panel, since, track, waiting } from "../parts.js";
 import { go, href } from "../route.js";
 import { redraw } from "../state.js";
 
@@ -156,11 +156,7 @@ function list() {
                 <a href=${href("tags", tag.tag_id)}>${tagName(tag)}</a><small>${tag.tag_id} · ${tag.description}</small>
               </th>
               <td class="num">${tag.members === null ? "–" : number(tag.members)}</td>
-              <td class="wide">
-                <span class="track" aria-hidden="true"
-                  ><span class="fill" .style=${`width: ${(100 * (tag.members ?? 0)) / most}%`}></span
-                ></span>
-              </td>
+              <td class="wide">${track((tag.members ?? 0) / most)}</td>
               <td class="wide"><code>${tag.rule ?? ""}</code></td>
               <td class="num">${since(tag.last_run)}</td>
             </tr>`,
