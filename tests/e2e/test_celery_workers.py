@@ -309,7 +309,6 @@ NOWHERE = "celery://redis://ann:secret@127.0.0.1:1/0"
     ("options", "settings", "said"),
     [
         ((), {}, "executor.url: names no broker"),
-        ((), {"executor": NOWHERE, "registry__url": "memory://"}, "cannot see memory://"),
         (("-P", "solo"), {"executor": NOWHERE}, "only the pool of threads"),
         (("-c", "5"), {"executor": NOWHERE}, "jobs.max_"),
         ((), {"executor": NOWHERE, "assets__scope_file": "/dev/null"}, "assets.own"),
