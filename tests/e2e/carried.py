@@ -14,12 +14,18 @@ from itertools import count
 from pathlib import Path
 
 import psutil
+import pytest
 
 from tests.e2e.server import ROOT, START_SECONDS, STOP_SECONDS, environment, until
 from tests.valkey import Valkey
 
 VARIABLE = "TAGAPI_TEST_EXECUTOR"
 """`celery`: every server of the tests leaves its attempts to a worker of Celery."""
+
+of_the_service_itself = pytest.mark.skipif(
+    os.environ.get(VARIABLE) == "celery", reason="is about attempts that run in the service"
+)
+"""What is true where a server's own threads run its attempts, and told elsewhere else."""
 
 DATABASES = 10_000
 MEMORY = "memory://"
