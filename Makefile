@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PORT ?= 5000
 
-.PHONY: help run test setup sample check bench chaos lab lock vendor clean
+.PHONY: help run test testcelery celery setup sample check bench chaos lab lock vendor clean
 
 help:  ## this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -20,8 +20,13 @@ setup: $(VENV)/run.stamp $(BIN)/tagapi  ## create .venv with the locked dependen
 sample: setup  ## make sample data where there is none
 	@$(BIN)/python sample_data.py --env local
 
+celery: setup $(VENV)/celery.stamp  ## install Celery, for a service and workers with TAGAPI_EXECUTOR=celery://…
+
 test: $(VENV)/dev.stamp  ## run every test
 	@$(BIN)/python -m pytest
+
+testcelery: $(VENV)/dev.stamp  ## run every front's tests once more, with attempts in workers of Celery (half an hour)
+	@TAGAPI_TEST_EXECUTOR=celery $(BIN)/python -m pytest tests/e2e
 
 check: $(VENV)/dev.stamp  ## lint, types, import contracts
 	@$(BIN)/ruff check .
@@ -39,8 +44,9 @@ lab: $(VENV)/dev.stamp  ## a small internet on loopback addresses, with a scope 
 	@$(BIN)/python -m tests.internet
 
 lock: $(VENV)/uv.stamp  ## resolve the dependencies anew
-	@for set in run dev; do \
-	  $(BIN)/uv pip compile pyproject.toml $$([ $$set = dev ] && echo --group dev) --generate-hashes --universal \
+	@for set in run celery dev; do \
+	  case $$set in run) more=;; celery) more="--extra celery";; dev) more="--group dev";; esac; \
+	  $(BIN)/uv pip compile pyproject.toml $$more --generate-hashes --universal \
 	    --python-version 3.11 --no-emit-index-url --quiet --output-file requirements/$$set.lock \
 	    --custom-compile-command "make lock" || exit 1; \
 	done
@@ -62,6 +68,11 @@ $(VENV)/run.stamp: requirements/run.lock | $(VENV)/uv.stamp
 	@echo "installing the dependencies (PySpark is built once, about half a minute)"
 	@$(call install,requirements/run.lock)
 	@$(BIN)/python -m compileall -q tagapi tag_tasks api_server.py
+	@touch $@
+
+$(VENV)/celery.stamp: requirements/celery.lock | $(VENV)/run.stamp
+	@echo "installing Celery"
+	@$(call install,requirements/celery.lock)
 	@touch $@
 
 $(VENV)/dev.stamp: requirements/dev.lock | $(VENV)/uv.stamp

@@ -26,7 +26,7 @@ from tagapi.logs import configure_logs
 from tagapi.metrics.processes import SharedFolder, free_place, take
 from tagapi.serving.framing import MOST_LINE
 from tagapi.serving.limits import Limits
-from tagapi.settings import ENVIRONMENTS, Settings, SettingsError, load_settings
+from tagapi.settings import ENVIRONMENTS, PROFILE, Settings, SettingsError, load_settings
 
 LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 MOST_FILES = 65_536  # enough, and some libraries make a table of as many as may be
@@ -101,6 +101,7 @@ def _place(server: Any, worker: Any) -> None:
     "environment",
     type=click.Choice(ENVIRONMENTS),
     default="local",
+    envvar=PROFILE,
     show_default=True,
     help="Which config/<env>.yaml to use; TAGAPI_<SECTION>__<KEY> overrides a key.",
 )

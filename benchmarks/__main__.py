@@ -12,7 +12,19 @@ import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks import assets, audiences, compute, documents, exports, http, pages, registries, report, segments
+from benchmarks import (
+    assets,
+    audiences,
+    compute,
+    documents,
+    executors,
+    exports,
+    http,
+    pages,
+    registries,
+    report,
+    segments,
+)
 
 PARTS = {
     "compute": compute.run,
@@ -20,6 +32,7 @@ PARTS = {
     "pages": pages.run,
     "registries": registries.run,
     "exports": exports.run,
+    "executors": executors.run,
     "audiences": audiences.run,
     "segments": segments.run,
     "documents": documents.run,

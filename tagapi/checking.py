@@ -12,7 +12,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from urllib.parse import urlsplit
 
+from tagapi.own import PORTS
 from tagapi.registries import unusable
 from tagapi.settings import Settings
 from tagapi.tokens import TokensError, TokensFile
@@ -48,6 +50,8 @@ def reached(settings: Settings) -> Iterator[Finding]:
         yield Finding("storage", where, _bucket(place))
     url = settings.registry.url
     yield Finding("registry.url", without_password(url), unusable(url))
+    if settings.executor.broker is not None:
+        yield Finding("executor.url", "Celery", _celery())
 
 
 def tried(settings: Settings) -> Iterator[Finding]:
@@ -61,6 +65,8 @@ def tried(settings: Settings) -> Iterator[Finding]:
     for key, place in (("data.dir", data.dir), ("data.user_tags", data.user_tags), ("data.results", data.results)):
         if not (away and place.startswith(S3)):
             yield Finding(key, place, _refused(partial(_write, place)))
+    if (broker := settings.executor.broker) is not None:
+        yield Finding("executor.url", without_password(broker), _broker(broker))
     if "spark.remote" not in unreached and not away:
         yield from _tables(settings)
 
@@ -95,6 +101,24 @@ def _spark(remote: str) -> str | None:
     host, _, port = remote.removeprefix("sc://").partition("/")[0].partition(";")[0].partition(":")
     try:
         socket.create_connection((host, int(port or 15002)), REACH_SECONDS).close()
+    except (OSError, ValueError) as error:
+        return f"cannot be reached: {error}"
+    return None
+
+
+def _celery() -> str | None:
+    try:
+        found = importlib.util.find_spec("celery")
+    except ValueError:  # it is kept out
+        found = None
+    return None if found else "is not installed: make celery"
+
+
+def _broker(url: str) -> str | None:
+    """The service starts without, and accepts jobs, which begin when it is there."""
+    parts = urlsplit(url)
+    try:
+        socket.create_connection((parts.hostname or "", parts.port or PORTS[parts.scheme]), REACH_SECONDS).close()
     except (OSError, ValueError) as error:
         return f"cannot be reached: {error}"
     return None

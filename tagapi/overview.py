@@ -35,7 +35,7 @@ class Overview:
     lanes: Mapping[str, int]
     """Attempts at once, by lane, of each process."""
     facts: Callable[[], Mapping[str, Any]]
-    """Of this process: `version`, `spark`, `registry`."""
+    """Of this process: `version`, `spark`, `executor`, `registry`."""
     processes: int
     """On this machine; of others, those are known that run something."""
     credits: Callable[[str], Mapping[str, Any]] | None

@@ -1,4 +1,4 @@
-"""The sockets of this service, to which nothing that it runs may connect: its own, its job store's, its Spark's."""
+"""The sockets of this service, to which nothing that it runs may connect: its own, its store's, broker's, Spark's."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from tag_tasks.assets.scope import Own
 
-PORTS = {"redis": 6379, "rediss": 6379, "sc": 15002}
+PORTS = {"redis": 6379, "rediss": 6379, "amqp": 5672, "amqps": 5671, "sc": 15002}
 
 
 @lru_cache(maxsize=8)  # it is asked for each connection; Spark's may have another port by now

@@ -4,23 +4,20 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from functools import partial
 
-from apscheduler.schedulers.background import BackgroundScheduler
-
 from tagapi.jobs import changes
-from tagapi.jobs.errors import JobError, JobNotFound, StoreUnavailable
+from tagapi.jobs.errors import JobError, JobNotFound
 from tagapi.jobs.lists import Query, task_label
-from tagapi.jobs.model import DEFAULT_LANE, EventKind, Job, JobState, new_token
+from tagapi.jobs.model import DEFAULT_LANE, EventKind, Job, JobState
 from tagapi.jobs.registry import JobRegistry
 from tagapi.jobs.task import Task
+from tagapi.rounds import RECOVER_EVERY, Rounds, recover, unless_away
 
 log = logging.getLogger(__name__)
 
-RECOVER_EVERY = 5  # seconds
 FORGET_EVERY = 60  # seconds
 SWEEP_EVERY = 60  # seconds
 TABLES_EVERY = 6 * 3600  # seconds
@@ -33,6 +30,7 @@ COLLECTORS_EVERY = 60  # seconds
 SCHEDULES_EVERY = 1  # seconds
 ORPHANS_EVERY = 30  # seconds
 WEBHOOKS_EVERY = 60  # seconds
+SEND_AGAIN_EVERY = 1  # seconds
 LOOK_AGAIN_EVERY = 300  # seconds
 LOOK_AGAIN_AFTER = (timedelta(hours=1), timedelta(days=1))
 """After the end of a job with effects outside: what was sent and not answered may arrive that late."""
@@ -60,13 +58,15 @@ class Upkeep:
         pause_orphans: Callable[[], None] = lambda: None,
         sweep_files: Callable[[Callable[[str], bool]], None] = lambda _: None,
         tidy_webhooks: Callable[[], None] = lambda: None,
+        send_again: Callable[[], None] | None = None,
     ) -> None:
         """`retention` is how long finished jobs are kept, by lane.
 
         `remove_files` is for jobs that are about to be forgotten; it may be told of one more than once.
         `sweep_files` removes what lost attempts have left of jobs of which it is told that they have ended.
         `begin_due` begins the runs of schedules, in each process; `pause_orphans` looks whose owners are gone;
-        `tidy_webhooks` sees to what is kept of deliveries.
+        `tidy_webhooks` sees to what is kept of deliveries; `send_again`, where attempts run elsewhere, to jobs of which
+        nobody there seems to know.
         """
         self._outside = {
             name: task for name, task in (tasks or {}).items() if type(task).look_again is not Task.look_again
@@ -82,54 +82,28 @@ class Upkeep:
         self._tidy_webhooks = tidy_webhooks
         self._retention = retention if isinstance(retention, Mapping) else {DEFAULT_LANE: retention}
         self._max_recoveries = max_recoveries
-        self._scheduler = BackgroundScheduler(timezone="UTC")
-        self._every(RECOVER_EVERY, self.recover, RECOVER_EVERY)
-        self._every(FORGET_EVERY, self.forget, FORGET_EVERY)
-        self._every(SWEEP_EVERY, self.sweep, SWEEP_EVERY)
-        self._every(TABLES_EVERY, self.tend, TABLES_FIRST)
-        self._every(COLLECTORS_EVERY, self.collect, COLLECTORS_EVERY / 6)
-        self._every(LOOK_AGAIN_EVERY, self.look_again, LOOK_AGAIN_EVERY)
-        self._every(SCHEDULES_EVERY, self.begin_due, SCHEDULES_EVERY)
-        self._every(ORPHANS_EVERY, self.pause_orphans, ORPHANS_EVERY)
-        self._every(WEBHOOKS_EVERY, self.tidy_webhooks, WEBHOOKS_EVERY)
-
-    def _every(self, seconds: float, step: Callable[[], None], first: float) -> None:
-        """A late run, however late, is worth one run, and so are several that fell together."""
-        self._scheduler.add_job(
-            _guarded,
-            "interval",
-            args=[step],
-            seconds=seconds,
-            next_run_time=datetime.now(UTC) + timedelta(seconds=first),
-            misfire_grace_time=None,
-            coalesce=True,
-            max_instances=1,
-        )
+        self._rounds = rounds = Rounds()
+        rounds.every(RECOVER_EVERY, self.recover, RECOVER_EVERY)
+        rounds.every(FORGET_EVERY, self.forget, FORGET_EVERY)
+        rounds.every(SWEEP_EVERY, self.sweep, SWEEP_EVERY)
+        rounds.every(TABLES_EVERY, self.tend, TABLES_FIRST)
+        rounds.every(COLLECTORS_EVERY, self.collect, COLLECTORS_EVERY / 6)
+        rounds.every(LOOK_AGAIN_EVERY, self.look_again, LOOK_AGAIN_EVERY)
+        rounds.every(SCHEDULES_EVERY, self.begin_due, SCHEDULES_EVERY)
+        rounds.every(ORPHANS_EVERY, self.pause_orphans, ORPHANS_EVERY)
+        rounds.every(WEBHOOKS_EVERY, self.tidy_webhooks, WEBHOOKS_EVERY)
+        if send_again is not None:
+            rounds.every(SEND_AGAIN_EVERY, partial(unless_away, send_again), SEND_AGAIN_EVERY)
 
     def start(self) -> None:
-        self._scheduler.start()
+        self._rounds.start()
 
     def stop(self) -> None:
-        self._scheduler.shutdown(wait=False)
+        self._rounds.stop()
 
     def recover(self) -> None:
         """Give jobs whose lease has lapsed to another attempt."""
-        now = self._registry.now()
-        recover = partial(changes.recover, max_recoveries=self._max_recoveries)
-        for job in self._registry.active():
-            if job.lease_until is not None and job.lease_until <= now:
-                token = new_token()
-                try:
-                    recovered = self._registry.update(job.id, recover, token)
-                except JobNotFound:
-                    continue  # somebody else's upkeep was faster
-                if recovered.token == token:  # else somebody else did it, or its attempt was heard of meanwhile
-                    parked = recovered.state is JobState.PARKED
-                    log.log(
-                        logging.ERROR if parked else logging.WARNING,
-                        "job_parked" if parked else "job_recovered",
-                        extra={"job_id": job.id, "request_id": job.request.request_id, "state": recovered.state.value},
-                    )
+        recover(self._registry, self._max_recoveries)
 
     def forget(self) -> None:
         """Remove jobs that finished longer ago than they are kept, their files first: later nobody knows of them."""
@@ -189,8 +163,7 @@ class Upkeep:
 
         That the store is away is told by what runs less often.
         """
-        with suppress(StoreUnavailable):
-            self._begin_due()
+        unless_away(self._begin_due)
 
     def pause_orphans(self) -> None:
         """Pause the schedules and webhooks of those who are gone, where no other process does."""
@@ -216,13 +189,3 @@ class Upkeep:
             log.warning("tables_not_tended", extra={"parked": parked})
         elif self._registry.lock("tables", self._worker, TABLES_HELD):
             self._tend_tables()
-
-
-def _guarded(step: Callable[[], None]) -> None:
-    """The clock goes on, whatever happened this time."""
-    try:
-        step()
-    except JobError as error:
-        log.warning("upkeep_postponed", extra={"why": str(error)})
-    except Exception:
-        log.exception("upkeep_failed")

@@ -6,20 +6,18 @@ out of the registry's sight. Here the queue is the registry's, and a thread is t
 
 from __future__ import annotations
 
-import logging
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from typing import Any
 
-from tagapi.jobs.errors import StoreUnavailable
+from tagapi.executors.heartbeat import Heartbeat, guarded
+from tagapi.jobs.model import Job
 from tagapi.jobs.registry import JobRegistry
 from tagapi.jobs.runner import JobRunner
 
-log = logging.getLogger(__name__)
-
 IDLE_POLL = 1.0  # seconds: at least so often an idle thread looks for work that another process brought
 BUSY_POLL = 0.05  # seconds: while something is due that cannot be claimed yet, or Spark does not answer
-HEARTBEAT_EVERY = 0.5  # seconds
 RELEASE_SECONDS = 5.0  # that interrupted attempts have to leave before the process does
 
 
@@ -39,27 +37,29 @@ class _News:
 class ThreadPoolExecutor:
     """Runs up to so many attempts of each lane at once, from `start` to `stop`."""
 
+    send_again = None
+
     def __init__(self, runner: JobRunner, registry: JobRegistry, lanes: Mapping[str, int]) -> None:
         """`lanes` has the number of threads by the name of the lane."""
         self._runner = runner
         self._registry = registry
         self._news = {lane: _News() for lane in lanes}
         self._stopping = threading.Event()
-        self._stopped = threading.Event()
         self._threads = [
             threading.Thread(target=self._work, args=(lane,), name=f"{lane}-{n}", daemon=True)
             for lane, threads in lanes.items()
             for n in range(threads)
         ]
-        self._clock = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
+        self._heartbeat = Heartbeat(runner)
 
     def start(self) -> None:
-        for thread in (*self._threads, self._clock):
+        for thread in self._threads:
             thread.start()
+        self._heartbeat.start()
 
-    def wake(self, lane: str) -> None:
-        if lane in self._news:
-            self._news[lane].tell()
+    def wake(self, job: Job) -> None:
+        if job.lane in self._news:
+            self._news[job.lane].tell()
 
     def cancel(self, job_id: str) -> None:
         self._runner.cancel(job_id)
@@ -77,7 +77,10 @@ class ThreadPoolExecutor:
         self._join(drain_seconds)
         self._runner.release_all()
         self._join(RELEASE_SECONDS)
-        self._stopped.set()
+        self._heartbeat.stop()
+
+    def describe(self) -> Mapping[str, Any]:
+        return {"kind": "threads"}
 
     def _join(self, seconds: float) -> None:
         until = time.monotonic() + seconds
@@ -86,7 +89,7 @@ class ThreadPoolExecutor:
 
     def _work(self, lane: str) -> None:
         while not self._stopping.is_set():
-            if not self._guarded(lambda: self._run_or_wait(lane)):
+            if not guarded(lambda: self._run_or_wait(lane)):
                 self._stopping.wait(IDLE_POLL)  # the registry is away: no use in asking it faster
 
     def _run_or_wait(self, lane: str) -> None:
@@ -106,18 +109,3 @@ class ThreadPoolExecutor:
         with news.wanted:
             if news.count == seen and not self._stopping.is_set():
                 news.wanted.wait(min(IDLE_POLL, max(BUSY_POLL, seconds)))
-
-    def _beat(self) -> None:
-        while not self._stopped.wait(HEARTBEAT_EVERY):
-            self._guarded(self._runner.heartbeat)
-
-    def _guarded(self, step: Callable[[], None]) -> bool:
-        """Whether it went well. A thread outlives what goes wrong around a job; its own errors end in the runner."""
-        try:
-            step()
-        except StoreUnavailable:
-            return False  # the registry has said so already
-        except BaseException:  # a panic of a library is no Exception
-            log.exception("executor_step_failed")
-            return False
-        return True

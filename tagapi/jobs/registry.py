@@ -25,7 +25,7 @@ from typing import Any
 
 from tagapi.jobs import changes
 from tagapi.jobs.errors import IllegalTransition, JobNotFound, KeyReused, OwnerQueueFull, QueueFull, StaleAttempt
-from tagapi.jobs.lists import Bounds, ListKey, Page, Query, waiting
+from tagapi.jobs.lists import Bounds, ListKey, Page, Query, due, waiting
 from tagapi.jobs.model import DEFAULT_LANE, Change, Job, Request, new_token
 from tagapi.jobs.observer import Observer
 from tagapi.jobs.outbox import Outbox
@@ -128,14 +128,31 @@ class JobRegistry(ABC):
         After StoreUnavailable it may be sent again, and then answers with the job that it got, if it did.
         """
         sent = sent or Claim()
-        change = partial(changes.claim, worker=worker, lease=lease, token=sent.token)
         while (job_id := sent.job_id or self._next_due(self.now(), lane)) is not None:
-            sent.job_id = job_id
-            try:
-                return self.update(job_id, change, sent.token)
-            except (IllegalTransition, StaleAttempt, JobNotFound):
-                sent.job_id = None  # somebody else was faster
+            if (job := self.claim_job(job_id, worker, lease, sent)) is not None:
+                return job
         return None
+
+    def claim_job(self, job_id: str, worker: str, lease: timedelta, sent: Claim | None = None) -> Job | None:
+        """Begin an attempt on this job; None where it is not due, or somebody else was faster. May be sent again."""
+        sent = sent or Claim()
+        sent.job_id = job_id
+        change = partial(changes.claim, worker=worker, lease=lease, token=sent.token)
+        try:
+            return self.update(job_id, change, sent.token)
+        except (IllegalTransition, StaleAttempt, JobNotFound):
+            sent.job_id = None
+            return None
+
+    def due_in(self, lane: str, before: datetime, limit: int) -> Sequence[Job]:
+        """Jobs of the lane that have been due since `before` or longer: the one that has been so longest, and those
+        among the `limit` oldest that wait. One that leaves meanwhile may be among them."""
+        first = self._next_due(before, lane)
+        if first is None:
+            return []
+        ids = [self.id_of(number) for number in self._above(waiting(None, lane), 0, limit)]
+        jobs = self.get_all(list(dict.fromkeys([first, *ids])))
+        return [job for job in jobs if (since := due(job)) is not None and since <= before]
 
     def find(self, query: Query) -> Page:
         """One page of a list, newest first, and the total."""

@@ -1,6 +1,6 @@
 """One attempt from claim to exactly one outcome.
 
-`run_next` claims a job and runs it in the calling thread. Whatever happens there becomes one
+`run_next` and `run` claim a job and run it in the calling thread. Whatever happens there becomes one
 Outcome in `_decide`, and is written by one update in `_record`. A heartbeat, called by a
 clock, keeps the leases, sees cancels asked elsewhere and ends attempts past their limit.
 """
@@ -52,7 +52,7 @@ class RunnerLimits:
 
 
 class JobRunner:
-    """Runs attempts for one process. `run_next` is called by as many threads as may run at once."""
+    """Runs attempts for one process. `run_next` or `run` is called by as many threads as may run at once."""
 
     def __init__(
         self,
@@ -81,9 +81,14 @@ class JobRunner:
 
     def run_next(self, lane: str = DEFAULT_LANE) -> bool:
         """Claim the lane's next job and run an attempt of it. False where there was nothing to run."""
-        if not self.ready(lane):
-            return False
-        job = self._claim(lane)
+        return self._run(lambda sent: self._registry.claim(self._worker, self._lease, sent, lane), lane)
+
+    def run(self, job_id: str, lane: str) -> bool:
+        """Claim this job of the lane and run an attempt of it. False where it is not there, not due, or taken."""
+        return self._run(lambda sent: self._registry.claim_job(job_id, self._worker, self._lease, sent), lane)
+
+    def _run(self, claim: Callable[[Claim], Job | None], lane: str) -> bool:
+        job = self._claimed(claim) if self.ready(lane) else None
         if job is None:
             return False
         attempt = Attempt(job, self._registry, self._monotonic, self._limits.lease)
@@ -105,12 +110,16 @@ class JobRunner:
             request_in_context.reset(logged[1])
         return True
 
-    def _claim(self, lane: str) -> Job | None:
+    @property
+    def _lease(self) -> timedelta:
+        return timedelta(seconds=self._limits.lease)
+
+    def _claimed(self, claim: Callable[[Claim], Job | None]) -> Job | None:
         """A claim that may have got a job is sent until it is answered: nobody else would run that job for a lease."""
         sent = Claim()
-        lease = timedelta(seconds=self._limits.lease)
-        ask = partial(self._registry.claim, self._worker, lease, sent, lane)
-        return insist(ask, self._limits.lease, self._monotonic, in_doubt=lambda: sent.job_id is not None)
+        return insist(
+            lambda: claim(sent), self._limits.lease, self._monotonic, in_doubt=lambda: sent.job_id is not None
+        )
 
     def _leaving_meanwhile(self) -> bool:
         return self._leaving
@@ -321,8 +330,7 @@ class JobRunner:
         if job.cancel_requested:
             attempt.interrupt(Interrupt.CANCEL, now)
         if renewing and not attempt.abandoned:
-            lease = timedelta(seconds=self._limits.lease)
-            self._registry.update(job.id, partial(changes.renew, epoch=attempt.job.epoch, lease=lease))
+            self._registry.update(job.id, partial(changes.renew, epoch=attempt.job.epoch, lease=self._lease))
             attempt.renewed = now
         attempt.tell_progress()
 

@@ -220,7 +220,7 @@ class Scheduling:
         job, schedule = begun.job, begun.schedule
         extra = {"job_id": job.id, "task": schedule.task, "owner": schedule.owner, "schedule": schedule_id}
         log.info("job_accepted", extra=extra)
-        self._service.wake(job.lane)
+        self._service.wake(job)
 
     def _begin_at_once(self, schedule: Schedule) -> None:
         """Raises QueueFull or OwnerQueueFull; the schedule is forgotten then, unless it has begun meanwhile."""

@@ -36,8 +36,8 @@ ELSEWHERE_POLL = 0.1  # seconds between looks at a job that runs in another proc
 class Executor(Protocol):
     """Where attempts run, as far as the service needs to know."""
 
-    def wake(self, lane: str) -> None:
-        """There is something new in the queue of the lane."""
+    def wake(self, job: Job) -> None:
+        """This job is new in the queue of its lane."""
 
     def cancel(self, job_id: str) -> None:
         """Tell the job's attempt to stop, if it runs here."""
@@ -149,12 +149,12 @@ class JobService:
         if not added.replayed:
             extra = {"job_id": added.job.id, "task": request.task, "owner": request.owner}
             log.info("job_accepted", extra=extra)
-            self._executor.wake(added.job.lane)
+            self._executor.wake(added.job)
         return added
 
-    def wake(self, lane: str) -> None:
-        """Something was admitted to the lane by another way."""
-        self._executor.wake(lane)
+    def wake(self, job: Job) -> None:
+        """It was admitted by another way."""
+        self._executor.wake(job)
 
     def once(self, name: str, seconds: float) -> bool:
         """Whether this is the first to ask for `name` in so many seconds, of all who share the registry."""
@@ -235,5 +235,5 @@ class JobService:
         self.get(job_id, namespace)
         job = self._registry.update(job_id, partial(changes.settle_by_hand, by=by, verdict=verdict))
         log.warning("job_settled_by_hand", extra={"job_id": job_id, "verdict": verdict.value, "by": by})
-        self._executor.wake(job.lane)
+        self._executor.wake(job)
         return job

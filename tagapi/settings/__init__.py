@@ -30,8 +30,13 @@ __all__ = [
 ENVIRONMENTS = ("local", "glue-dev", "glue-prod")
 CONFIG = Path(__file__).resolve().parent.parent.parent / "config"
 PREFIX = "TAGAPI_"
-NOT_SETTINGS = ("TAGAPI_URL", "TAGAPI_TOKEN")
-"""They are for the command and the client, in the same shell as likely as not."""
+PROFILE = "TAGAPI_ENVIRONMENT"
+"""Which environment, for programs without an option for it."""
+
+NOT_SETTINGS = ("TAGAPI_URL", "TAGAPI_TOKEN", PROFILE)
+"""The first two are for the command and the client, in the same shell as likely as not."""
+
+SHORT = {"TAGAPI_EXECUTOR": ("executor", "url")}
 GLUE_NEEDS = (
     ("storage", "bucket"),
     ("storage", "region"),
@@ -71,6 +76,8 @@ def load_settings(
     settings = Settings(environment=environment, **loaded)
     if settings.server.workers > 1 and settings.registry.url == MEMORY:
         raise SettingsError(f"server.workers: only one can use {MEMORY}, which no other process sees; set registry.url")
+    if settings.executor.broker and settings.registry.url == MEMORY:
+        raise SettingsError(f"executor.url: workers of Celery cannot see {MEMORY}; set registry.url")
     return settings
 
 
@@ -88,8 +95,9 @@ def _override(raw: dict[str, Any], variables: Mapping[str, str]) -> None:
     for variable, text in variables.items():
         if not variable.startswith(PREFIX) or variable in NOT_SETTINGS:
             continue
-        section, separator, key = variable.removeprefix(PREFIX).lower().partition("__")
-        if not separator or section not in SECTIONS or key not in _keys(section):
+        section, _, key = variable.removeprefix(PREFIX).lower().partition("__")
+        section, key = SHORT.get(variable, (section, key))
+        if section not in SECTIONS or key not in _keys(section):
             raise SettingsError(f"{variable}: no such setting")
         is_text = isinstance(_keys(section)[key], fields.String)
         try:

@@ -13,6 +13,7 @@ from tagapi.settings.values import (
     Assets,
     Auth,
     Data,
+    Executor,
     Export,
     Fofa,
     GitHub,
@@ -42,6 +43,9 @@ PLACE = "a folder, or s3://bucket/prefix of letters, digits and !_.'()=+- betwee
 LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 MEMORY = "memory://"
 SQLITE = "sqlite:///"
+THREADS = "threads"
+EXECUTORS = rf"{THREADS}|celery://(redis|rediss|amqp|amqps)://[^\s/?#]+.*"
+SOCKET = r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):\d{1,5}"
 REGISTRIES = rf"{MEMORY}|{SQLITE}[^?#]+|(rediss?|unix)://.+"
 
 
@@ -146,6 +150,15 @@ SECTIONS: Mapping[str, fields.Nested] = {
     ),
     "auth": _section(Auth, tokens_file=_text(allow_none=True)),
     "registry": _section(Registry, url=_form(REGISTRIES, "memory://, sqlite:///path, redis://, rediss:// or unix://")),
+    "executor": _section(
+        Executor,
+        url=_form(
+            EXECUTORS, f"{THREADS}, or celery:// and a broker: celery://redis://host:6379/1, celery://amqp://host//"
+        ),
+        metrics=fields.String(
+            required=True, allow_none=True, validate=validate.Regexp(rf"{SOCKET}\Z", error="must be host:port")
+        ),
+    ),
     "spark": _section(Spark, remote=_form(r"sail|local\[(\*|\d+)\]|sc://.+", "sail, local[N] or sc://host:port")),
     "storage": _section(
         Storage,
@@ -203,6 +216,7 @@ SECTIONS: Mapping[str, fields.Nested] = {
         sockets=_count(1, 4096),
         per_address=_count(1, 4096),
         per_second=_duration(least=0, most=10**6),
+        own=fields.List(_form(SOCKET, "host:port"), required=True),
         target_seconds=_duration(most=600),
         target_bytes=_count(1, 64 * 1024 * 1024),
     ),

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+CELERY = "celery://"
+
 
 @dataclass(frozen=True, slots=True)
 class Server:
@@ -88,6 +90,22 @@ class Auth:
 @dataclass(frozen=True, slots=True)
 class Registry:
     url: str
+
+
+@dataclass(frozen=True, slots=True)
+class Executor:
+    """Where attempts run."""
+
+    url: str = field(repr=False)
+    """`threads` of the service's own processes, or `celery://` and the URL of a broker."""
+
+    metrics: str | None
+    """`host:port` at which a worker of Celery tells its numbers."""
+
+    @property
+    def broker(self) -> str | None:
+        """Its URL; None where attempts run in the service."""
+        return self.url.removeprefix(CELERY) if self.url.startswith(CELERY) else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,6 +210,9 @@ class Assets:
     per_second: float
     """New connections to one address; 0 is without limit."""
 
+    own: Sequence[str]
+    """`host:port` of the service, for workers of Celery, which cannot know where it listens."""
+
     target_seconds: float
     target_bytes: int
 
@@ -244,6 +265,7 @@ class Settings:
     logs: Logs
     auth: Auth
     registry: Registry
+    executor: Executor
     spark: Spark
     storage: Storage
     jobs: Jobs

@@ -7,10 +7,13 @@ import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import product
 
+from tests.brokers import BROKERS, NO_RABBIT
 from tests.chaos import (
     away,
     cancels,
+    carried,
     disk_full,
     drains,
     exporting,
@@ -71,6 +74,10 @@ class Size:
     """Kills, on each store."""
     webhook_changes: int = 1000
     """On each store."""
+    troubles: int = 50
+    """Of workers of Celery, on each store, with each broker."""
+    carried_jobs: int = 1000
+    """On each store, with each broker."""
 
 
 Run = Callable[[Arena], Result]
@@ -164,6 +171,12 @@ def _webhooks(size: Size, stores: Sequence[str]) -> Iterator[tuple[str, Run]]:
         yield store, partial(webhooks.run, store_name=store, changes=size.webhook_changes)
 
 
+def _carried(size: Size, stores: Sequence[str]) -> Iterator[tuple[str, Run]]:
+    for store, kind in product(stores, ("redis",) if NO_RABBIT else BROKERS):
+        counts = {"troubles": size.troubles, "jobs": size.carried_jobs}
+        yield store, partial(carried.run, store_name=store, broker_name=kind, **counts)
+
+
 PARTS: Mapping[str, Callable[[Size, Sequence[str]], Iterator[tuple[str, Run]]]] = {
     "kills": _kills,
     "redis_restart": _redis_restart,
@@ -182,6 +195,7 @@ PARTS: Mapping[str, Callable[[Size, Sequence[str]], Iterator[tuple[str, Run]]]] 
     "schedules": _schedules,
     "scans": _scans,
     "webhooks": _webhooks,
+    "carried": _carried,
 }
 
 

@@ -11,6 +11,7 @@ from tagapi import timetable
 from tagapi.jobs import changes
 from tagapi.jobs.errors import JobError
 from tagapi.jobs.lists import Bounds
+from tagapi.jobs.model import Job
 from tagapi.jobs.registry import JobRegistry
 from tagapi.jobs.scheduling import Scheduling
 from tagapi.jobs.service import JobService
@@ -21,7 +22,7 @@ LEASE = timedelta(seconds=0.5)
 
 
 class NoExecutor:
-    def wake(self, lane: str) -> None: ...
+    def wake(self, job: Job) -> None: ...
 
     def cancel(self, job_id: str) -> None: ...
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -57,6 +57,52 @@ def test_a_lane_claims_its_own_jobs_alone(registry: JobRegistry) -> None:
     assert claim(registry, "platforms").id == second.id
     assert registry.claim("w1", LEASE, lane="platforms") is None
     assert claim(registry, "spark").id == first.id
+
+
+def test_a_job_is_claimed_by_its_id_once_and_whatever_waits_before_it(registry: JobRegistry) -> None:
+    first, second = add(registry), add(registry)
+    job = registry.claim_job(second.id, "w1", LEASE)
+    assert job is not None
+    assert (job.id, job.state, job.worker) == (second.id, JobState.RUNNING, "w1")
+    assert registry.claim_job(second.id, "w2", LEASE) is None
+    assert registry.claim_job(str(uuid4()), "w2", LEASE) is None
+    assert claim(registry).id == first.id
+
+
+def test_a_job_is_not_claimed_by_its_id_before_its_time_or_after_its_end(
+    registry: JobRegistry, clock: ManualClock
+) -> None:
+    job = add(registry)
+    write(registry, claim(registry), changes.retry, delay=timedelta(seconds=10), reason="away")
+    assert registry.claim_job(job.id, "w1", LEASE) is None
+    clock.advance(10)
+    assert registry.claim_job(job.id, "w1", LEASE) is not None
+    write(registry, registry.get(job.id), changes.succeed, result={})
+    assert registry.claim_job(job.id, "w1", LEASE) is None
+
+
+def test_what_has_been_due_for_a_while_is_told_the_first_of_all_and_the_oldest(
+    registry: JobRegistry, clock: ManualClock
+) -> None:
+    waits = add(registry)
+    write(registry, claim(registry), changes.retry, delay=timedelta(seconds=100), reason="away")
+    jobs = [add(registry) for _ in range(4)]
+    add(registry, "platforms")
+    clock.advance(5)
+    young = add(registry)
+    before = clock.now() - timedelta(seconds=2)
+    assert told(registry, "spark", before, 10) == [job.id for job in jobs]
+    assert told(registry, "spark", before, 3) == [job.id for job in jobs[:2]], "the one that waits is one of three"
+    assert told(registry, "spark", before, 1) == [jobs[0].id], "however few are looked at, one that is due is told"
+    assert told(registry, "audiences", before, 10) == []
+    clock.advance(100)
+    late = told(registry, "spark", clock.now(), 10)
+    assert set(late) == {waits.id, young.id, *(job.id for job in jobs)}
+
+
+def told(registry: JobRegistry, lane: str, before: datetime, limit: int) -> list[str]:
+    """The ids of what is due, in the order of acceptance."""
+    return [job.id for job in sorted(registry.due_in(lane, before, limit), key=lambda job: job.number)]
 
 
 def test_what_waits_is_counted_by_lane(registry: JobRegistry) -> None:

@@ -12,10 +12,13 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import psutil
 import requests
+
+if TYPE_CHECKING:
+    from tests.e2e.carried import Worker
 
 ROOT = Path(__file__).resolve().parents[2]
 FINISHED = ("completed", "failed", "cancelled")
@@ -202,6 +205,8 @@ class Server(Client):
         self.port = port or free_port()
         self.output = output or folder / "output.txt"
         super().__init__(f"http://127.0.0.1:{self.port}")
+        variables = dict(variables or {})
+        self.worker = self._carrier(variables, program)
         command = [sys.executable, *program, "--host", "127.0.0.1", "--port", str(self.port)]
         with self.output.open("ab") as told:
             self._process = subprocess.Popen(
@@ -213,6 +218,18 @@ class Server(Client):
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
+
+    def _carrier(self, variables: dict[str, str], program: Sequence[str]) -> Worker | None:
+        """The worker of Celery that runs its attempts, where that is asked for; the settings say so then."""
+        from tests.e2e import carried
+
+        apps = {"api_server.py": "tagapi.worker", "tests.e2e.stand_in": "tests.e2e.stand_in_worker"}
+        app = next((apps[part] for part in program if part in apps), None)
+        if app is None or not carried.carried(variables):
+            return None
+        variables["TAGAPI_EXECUTOR"] = f"celery://{carried.new_broker()}"
+        known = {"TAGAPI_ASSETS__OWN": f'["127.0.0.1:{self.port}"]'}  # so that no scan of the worker's goes there
+        return carried.Worker(self.folder, {**variables, **known}, app=app)
 
     @property
     def sources(self) -> Path:
@@ -235,11 +252,12 @@ class Server(Client):
         return []
 
     def spark(self) -> psutil.Process:
-        """The embedded Spark, once there is one."""
+        """The embedded Spark that attempts use, once there is one."""
 
         def look() -> list[psutil.Process]:
             with suppress(psutil.NoSuchProcess):
-                return [one for one in self.processes() if any("spark/server.py" in part for part in one.cmdline())]
+                family = self.processes() if self.worker is None else self.worker.processes()
+                return [one for one in family if any("spark/server.py" in part for part in one.cmdline())]
             return []
 
         return until(look, "Spark runs")[0]
@@ -251,6 +269,8 @@ class Server(Client):
     def wait_ready(self) -> None:
         """Until jobs begin at once."""
         self._until_answers("/health/ready")
+        if self.worker is not None:
+            self.worker.wait_ready()
 
     def _until_answers(self, path: str) -> None:
         def look() -> bool:
@@ -271,7 +291,7 @@ class Server(Client):
             code = self._process.wait(STOP_SECONDS)
             _, left = psutil.wait_procs(family, timeout=5)
             assert not left, f"left behind: {left}"
-            return code
+            return code or (0 if self.worker is None else self.worker.stop())
         finally:
             self.kill()
 
@@ -281,3 +301,5 @@ class Server(Client):
         with suppress(ProcessLookupError):
             os.killpg(self.pid, signal.SIGKILL)
         self._process.wait()
+        if self.worker is not None:
+            self.worker.kill()

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import click
@@ -26,7 +27,7 @@ from tag_tasks.folders import folder_at
 from tag_tasks.platforms.simulated import SimulatedGoogle, SimulatedMeta
 from tagapi import timetable
 from tagapi.auth import open_gate
-from tagapi.executors.thread_pool import ThreadPoolExecutor
+from tagapi.engine import Engine
 from tagapi.hosts import Hosts
 from tagapi.jobs.errors import NotFoundInData, TaskFailed
 from tagapi.jobs.model import DEFAULT_LANE, Json
@@ -53,8 +54,10 @@ from tagapi.namespaces.workers.schemas import TYPES
 from tagapi.overview import Overview
 from tagapi.pushes.hub import Hub
 from tagapi.registries import open_registry
+from tagapi.rounds import Rounds
 from tagapi.settings import Settings, load_settings
 from tagapi.webhooks.addresses import Allowed
+from tagapi.world import executor_of
 from tests.e2e.scripts import SCRIPTS, undo
 
 FAILS, RUNS, STUBBORN, COMMITS, LOSES_ITS_FILE = 1, 2, 3, 4, 5
@@ -278,21 +281,52 @@ def no_orders() -> Orders:
     return Orders(NoPlatforms(), NoAudiences(), NoSegments())
 
 
+def results_of(settings: Settings) -> ResultFolder:
+    return ResultFolder(folder_at(settings.data.results))
+
+
+def tasks_of(results: ResultFolder) -> Mapping[str, Task]:
+    obedient = [Obedient(name, results) for name in TYPES]
+    simulating = [MetaPublish(None, SimulatedMeta()), GooglePublish(None, SimulatedGoogle())]
+    return {task.name: task for task in (*obedient, *simulating, *map(Scanned, SCANS), Counts())}
+
+
+def lanes_of(settings: Settings) -> Mapping[str, int]:
+    return {DEFAULT_LANE: settings.jobs.max_concurrent, "platforms": settings.jobs.max_publishing}
+
+
+def limits_of(settings: Settings) -> RunnerLimits:
+    lease = settings.jobs.lease_seconds
+    return RunnerLimits(lease=lease, renew_every=lease / 6)
+
+
+class NoSpark:
+    """Nobody needs it."""
+
+    lost = 0
+
+    def start(self) -> None: ...
+
+    def stop(self) -> None: ...
+
+    def ready(self) -> bool:
+        return True
+
+
+NO_MEANS: Any = SimpleNamespace(spark=NoSpark())
+
+
 class World:
     """What runs behind the app."""
 
     def __init__(self, settings: Settings) -> None:
         jobs = settings.jobs
-        self.results = ResultFolder(folder_at(settings.data.results))
-        obedient = [Obedient(name, self.results) for name in TYPES]
-        simulating = [MetaPublish(None, SimulatedMeta()), GooglePublish(None, SimulatedGoogle())]
-        tasks: Mapping[str, Task] = {
-            task.name: task for task in (*obedient, *simulating, *map(Scanned, SCANS), Counts())
-        }
+        self.results = results_of(settings)
+        tasks = tasks_of(self.results)
         registry = open_registry(settings.registry.url)
-        self.runner = JobRunner(registry, tasks, f"stand-in-{os.getpid()}", RunnerLimits())
-        lanes = {DEFAULT_LANE: jobs.max_concurrent, "platforms": jobs.max_publishing}
-        self._executor = ThreadPoolExecutor(self.runner, registry, lanes)
+        self.runner = JobRunner(registry, tasks, f"stand-in-{os.getpid()}", limits_of(settings))
+        lanes = lanes_of(settings)
+        self._executor = executor_of(settings, Engine(NO_MEANS, tasks, registry, self.runner, lanes), "stand-in")
         bounds = Bounds(queued=jobs.max_queued, queued_per_owner=jobs.max_queued_per_user)
         self.service = JobService(registry, self._executor, bounds, {name: task.lane for name, task in tasks.items()})
         self.scheduling = Scheduling(registry, self.service, timetable.next_of, timetable.check)
@@ -300,22 +334,28 @@ class World:
         self.limits = {name: task.max_attempts for name, task in tasks.items()}
         self._watch, self._hub = Watch(registry), Hub(settings.server.max_pushes)
         self.live = Live(self._hub, self._watch)
-        facts = {"version": "0", "spark": "ready", "registry": registry.describe()}
-        nobody = NoDocuments().credits
+        self._registry, nobody = registry, NoDocuments().credits
         self.overview = Overview(
-            registry, self.scheduling, self._hub, lanes, lambda: facts, settings.server.workers, nobody
+            registry, self.scheduling, self._hub, lanes, self.facts, settings.server.workers, nobody
         )
         self._executor.start()
+        self._rounds = Rounds()
+        if self._executor.send_again is not None:
+            self._rounds.every(1, self._executor.send_again, 1)
+        self._rounds.start()
         self._watch.start()
         self._hub.start()
 
     def stop(self) -> None:
         self._hub.stop()
         self._watch.stop()
+        self._rounds.stop()
         self._executor.stop(0.1)
 
     def facts(self) -> Mapping[str, Any]:
-        return {"version": "0", "spark": "ready", "queued": 0, "running": self.runner.running()}
+        facts = {"version": "0", "spark": "ready", "registry": self._registry.describe()}
+        facts |= {"executor": self._executor.describe(), "queued": self._registry.queued()}
+        return {**facts, "running": self.runner.running()}
 
 
 class StandIn(Server):

@@ -14,6 +14,7 @@ import pytest
 from tests.chaos import (
     away,
     cancels,
+    carried,
     disk_full,
     drains,
     exporting,
@@ -115,6 +116,13 @@ def test_a_drain_under_load_answers_every_request_that_was_taken_in(arena: Arena
 @pytest.mark.parametrize("store", STORES)
 def test_two_workers_are_one_service(arena: Arena, store: str) -> None:
     clean(workers.run(arena, store, jobs=3, cancels=1, kills=1))
+
+
+@pytest.mark.timeout(240)
+def test_workers_of_celery_under_fire_lose_and_double_nothing(arena: Arena) -> None:
+    result = clean(carried.run(arena, "sqlite", "redis", troubles=5, jobs=80))
+    assert result.notes["workers killed"] == result.notes["workers stopped"] == result.notes["brokers restarted"] == 1
+    assert result.notes["messages doubled"]
 
 
 @pytest.mark.timeout(180)

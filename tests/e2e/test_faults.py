@@ -17,6 +17,7 @@ import requests
 from deltalake import DeltaTable
 
 from tag_tasks.tags.sample import TABLES, write_sample
+from tests.e2e.carried import of_the_service_itself
 from tests.e2e.server import Server, until
 
 PART = 500_000
@@ -81,6 +82,7 @@ def test_a_cancel_stops_a_full_job_over_twenty_million_users(server: Server) -> 
     assert server.run([3], user_ids=["user_000001"])["total_users"] == 1  # the next job is unaffected
 
 
+@of_the_service_itself
 def test_a_job_whose_spark_is_killed_is_run_again_and_completes(server: Server) -> None:
     task_id = _started(server)
     killed = _spark(server)

@@ -14,6 +14,7 @@ import psutil
 import pytest
 
 from tagapi.tokens import Principal, Role
+from tests.e2e.carried import of_the_service_itself
 from tests.e2e.conftest import PRINCIPALS, StartServer, served, write_tokens
 from tests.e2e.pushes import socket_to
 from tests.e2e.server import ROOT, START_SECONDS, Client, Server, until
@@ -49,6 +50,7 @@ def busy(tmp_path_factory: pytest.TempPathFactory, sample: Path) -> Iterator[Ser
 # -- what is told --------------------------------------------------------------------------
 
 
+@of_the_service_itself
 def test_requests_and_jobs_are_counted(busy: Server) -> None:
     route = {"method": "GET", "route": STATUS, "status": "200"}
     done = number(busy, "jobs_finished_total", {"task": "tags.compute", "outcome": "succeeded"}) or 0
@@ -87,6 +89,7 @@ def test_its_names_are_those_of_the_trade(busy: Server) -> None:
     assert (told.returncode, told.stdout + told.stderr) == (0, "")
 
 
+@of_the_service_itself
 def test_every_number_of_the_board_is_told(busy: Server) -> None:
     board = json.loads(BOARD.read_text(encoding="utf-8"))
     asked = {target["expr"] for panel in board["panels"] for target in panel.get("targets", ())}
@@ -98,6 +101,7 @@ def test_every_number_of_the_board_is_told(busy: Server) -> None:
     assert rows == ["Requests", "Jobs", "Queue", "Spark, store, processes", "Pushes, webhooks, schedules"]
 
 
+@of_the_service_itself
 def test_the_board_asks_for_labels_that_there_are(busy: Server) -> None:
     board = json.loads(BOARD.read_text(encoding="utf-8"))
     known: dict[str, set[str]] = {}
@@ -118,6 +122,7 @@ def test_pushes_are_counted_while_they_are_open(busy: Server) -> None:
     until(lambda: number(busy, "pushes_open") == 0, "it is closed")
 
 
+@of_the_service_itself
 def test_a_spark_that_is_replaced_is_counted(busy: Server) -> None:
     assert (number(busy, "spark_up"), number(busy, "spark_restarts_total")) == (1, 0)
     busy.spark().kill()

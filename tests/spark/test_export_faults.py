@@ -53,7 +53,7 @@ def test_a_cancel_is_seen_within_a_second_and_leaves_nothing(large: Business, fo
     executor.start()
     try:
         job_id = large.submit("bookings_export", format=form)
-        executor.wake("spark")
+        executor.wake(large.clock.get(job_id))
         eventually(lambda: far(large, job_id, share))
         began = time.monotonic()
         large.service.cancel(job_id)
@@ -184,7 +184,7 @@ def test_an_export_survives_the_death_of_spark(tmp_path: Path, many: Path) -> No
         eventually(spark.ready)
         executor.start()
         job_id = large.submit("bookings_export")
-        executor.wake("spark")
+        executor.wake(large.clock.get(job_id))
         eventually(lambda: far(large, job_id, 0.1))
         assert endpoint._child is not None
         os.kill(endpoint._child.pid, signal.SIGKILL)

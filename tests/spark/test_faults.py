@@ -146,7 +146,7 @@ def test_a_job_survives_the_death_of_spark(mortal: Mortal, large: Path, tmp_path
     with pool(world) as executor:
         with laborious(world):
             job_id = world.submit(**asked)
-            executor.wake("spark")
+            executor.wake(world.clock.get(job_id))
             eventually(lambda: world.clock.get(job_id).progress.done > 0)
             mortal.kill()
         eventually(lambda: world.clock.get(job_id).finished)

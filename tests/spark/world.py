@@ -241,7 +241,7 @@ class ManualExecutor:
     def __init__(self, runner: JobRunner) -> None:
         self.cancel, self.wait = runner.cancel, runner.wait
 
-    def wake(self, lane: str) -> None:
+    def wake(self, job: Job) -> None:
         """Nobody sleeps."""
 
 

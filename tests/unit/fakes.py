@@ -81,7 +81,7 @@ class ManualExecutor:
         self.cancel, self.wait = runner.cancel, runner.wait
         self.woken = 0
 
-    def wake(self, lane: str) -> None:
+    def wake(self, job: Job) -> None:
         self.woken += 1
 
 

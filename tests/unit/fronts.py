@@ -42,7 +42,7 @@ def client_of(gate: Gate, *more: Front, world: World | None = None) -> FlaskClie
         ),
         ExportFront(service, NoDocuments(), None),
         CeleryTaskFront(service, world.scheduling, AnyAssets(), AnyAssets()),
-        HealthFront(service, "local", lambda: {"spark": "ready"}),
+        HealthFront(service, "local", lambda: {"spark": "ready", "executor": {"kind": "threads"}}),
         MetricsFront(service, lambda: b"tagapi_workers 1\n"),
     ]
     app = Flask("tagapi", static_folder=None)
@@ -62,7 +62,7 @@ class NoPushes:
 
 def overview_of(world: World) -> Overview:
     """Of a world with one thread and no pushes."""
-    facts = {"version": "0", "spark": "ready", "registry": world.registry.describe()}
+    facts = {"version": "0", "spark": "ready", "executor": {"kind": "threads"}, "registry": world.registry.describe()}
     return Overview(world.registry, world.scheduling, NoPushes(), {"spark": 1}, lambda: facts, 1, None)
 
 

@@ -29,6 +29,23 @@ def local(**variables: str) -> Settings:
     return load_settings("local", variables)
 
 
+def test_where_attempts_run_has_a_short_name() -> None:
+    settings = local(TAGAPI_EXECUTOR="celery://rediss://:p%40ss@host:6379/1?ssl_cert_reqs=required")
+    assert settings.executor.broker == "rediss://:p%40ss@host:6379/1?ssl_cert_reqs=required"
+    assert "p%40ss" not in repr(settings)
+    assert local(TAGAPI_EXECUTOR="threads").executor.broker is None
+    assert local(TAGAPI_ENVIRONMENT="glue-prod").environment == "local", "that is for who asks"
+
+
+@pytest.mark.parametrize(
+    "said",
+    ["celery", "celery://", "celery://redis://", "celery://http://host", "redis://host/0", "celery://sqs://", ""],
+)
+def test_where_attempts_cannot_run_is_refused(said: str) -> None:
+    with pytest.raises(SettingsError, match=r"executor\.url: must be threads, or celery:// and a broker"):
+        local(TAGAPI_EXECUTOR=said)
+
+
 def test_local_needs_nothing() -> None:
     settings = local()
     assert settings.environment == "local"

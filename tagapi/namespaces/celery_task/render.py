@@ -125,10 +125,15 @@ def _active(job: Job) -> dict[str, Any]:
         "type": job.worker if state == "active" else None,
         "hostname": job.worker if state == "active" else None,
         "time_start": job.started_at.timestamp() if job.started_at is not None else None,
-        "worker": f"celery@{job.worker}" if state == "active" else None,
+        "worker": _celery_name(job.worker) if state == "active" and job.worker is not None else None,
         "state": state,
     }
     return {**told, "eta": moment(job.not_before)} if state == "scheduled" else told
+
+
+def _celery_name(worker: str) -> str:
+    """As Celery calls it: a worker of Celery brings its name, a process of the service gets one."""
+    return worker if "@" in worker else f"celery@{worker}"
 
 
 def render_assets(told: Mapping[str, Any], asked: Mapping[str, Any]) -> dict[str, Any]:

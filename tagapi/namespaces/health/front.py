@@ -44,15 +44,21 @@ class HealthFront(Front):
     def error_line(self, body: Mapping[str, Any]) -> str:
         return error_line(body)
 
-    def alarms(self, parked: int) -> list[str]:
+    def alarms(self, parked: int, executor: Mapping[str, Any]) -> list[str]:
         """What waits for a person, in sentences."""
-        if not parked:
-            return []
-        jobs = "1 job is" if parked == 1 else f"{parked} jobs are"
-        return [
-            f"{jobs} parked: nobody could find out whether the commit happened. "
-            "An admin looks, and says so by POST …/settle: see /docs."
-        ]
+        told = []
+        if parked:
+            jobs = "1 job is" if parked == 1 else f"{parked} jobs are"
+            told.append(
+                f"{jobs} parked: nobody could find out whether the commit happened. "
+                "An admin looks, and says so by POST …/settle: see /docs."
+            )
+        if not executor.get("up", True):
+            told.append(
+                "The message broker is away: jobs are accepted, and begin when it is back. "
+                "It is asked again every second."
+            )
+        return told
 
 
 class HealthResource(NamespaceResource):
@@ -64,8 +70,8 @@ class Health(HealthResource):
     def get(self) -> Any:
         """健康检查: is the service there, what of it is ready, and what waits for a person."""
         told = {"status": "healthy", "timestamp": iso(datetime.now(UTC)), "environment": self.front.environment}
-        parked = self.front.service.parked()
-        return {**told, **self.front.facts(), "parked": parked, "alarms": self.front.alarms(parked)}
+        parked, facts = self.front.service.parked(), self.front.facts()
+        return {**told, **facts, "parked": parked, "alarms": self.front.alarms(parked, facts["executor"])}
 
 
 class Live(HealthResource):

@@ -15,6 +15,9 @@ class HealthAnswer(Schema):
     environment = fields.String(required=True)
     version = fields.String(required=True)
     spark = fields.String(required=True, validate=validate.OneOf(["ready", "starting"]))
+    executor = fields.Dict(
+        required=True, metadata={"description": "where attempts run; of workers of Celery, whether their broker is up"}
+    )
     registry = fields.Dict(required=True, metadata={"description": "where jobs are kept, and how durable that is"})
     queued = fields.Integer(required=True)
     running = fields.Integer(required=True)
@@ -29,6 +32,7 @@ class HealthAnswer(Schema):
         "environment": "local",
         "version": "0.1.0",
         "spark": "ready",
+        "executor": {"kind": "threads"},
         "registry": {"kind": "redis", "appendfsync": "everysec", "maxmemory_policy": "noeviction"},
         "queued": 0,
         "running": 0,

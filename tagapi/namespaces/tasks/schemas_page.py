@@ -121,6 +121,9 @@ class ServiceResponse(Schema):
     version = fields.String()
     accepting = fields.Boolean(metadata={"description": "false mientras este proceso se detiene"})
     spark = fields.String(metadata={"enum": ["ready", "starting"]})
+    executor = fields.Raw(
+        metadata={"type": "object", "description": "dónde se ejecuta: threads, o celery, y si su bróker responde"}
+    )
     store = fields.Raw(metadata={"type": "object"})
     lanes = fields.List(fields.Nested(ServiceLane))
     processes = fields.Integer(metadata={"description": "al menos: los de esta máquina, o cuantos ejecutan algo"})
@@ -137,6 +140,7 @@ class ServiceResponse(Schema):
         "version": "0.1.0",
         "accepting": True,
         "spark": "ready",
+        "executor": {"kind": "threads"},
         "store": {"kind": "sqlite"},
         "lanes": [{"lane": "spark", "slots": 3, "running": 1, "waiting": 2, "oldest_seconds": 4.2}],
         "processes": 1,

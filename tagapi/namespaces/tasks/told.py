@@ -54,6 +54,7 @@ def render_service(seen: Mapping[str, Any], parked: int, accepting: bool, *, adm
         "version": seen["version"],
         "accepting": accepting,
         "spark": seen["spark"],
+        "executor": dict(seen["executor"]),
         "store": dict(seen["registry"]),
         "lanes": [_lane(one, seen["at"]) for one in seen["lanes"]],
         "processes": seen["processes"],

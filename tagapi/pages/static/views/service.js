@@ -63,6 +63,10 @@ function wrongs() {
     told.push(
       "Spark is not ready: jobs that need it wait, and tags cannot be read. It is started again by itself; if this stays, look at the log.",
     );
+  if (seen.executor.up === false)
+    told.push(
+      "The message broker is away: jobs are accepted, and begin when it is back. It is asked again every second.",
+    );
   if (seen.parked)
     told.push(
       `${seen.parked === 1 ? "One job is" : `${seen.parked} jobs are`} parked: nobody could find out whether what it wrote is there. An admin opens it and says what is true.`,
