@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from tagapi.executors.celery_messages import Messages, celery_app
@@ -22,11 +22,15 @@ log = logging.getLogger(__name__)
 SENT_AGAIN_AFTER = timedelta(seconds=2)
 """Of waiting: by then the message of a job that has a free worker has long arrived."""
 
+LOST_AFTER = timedelta(seconds=30)
+"""Of waiting in a lane whose messages are never all taken: whose turn it was long ago may have lost its message."""
+
 SENT_AT_ONCE = 100  # messages that are sent again in one round for one lane
 
 
 class Again:
-    """Has messages sent again for jobs that have waited for a while, where none of their lane lies at the broker."""
+    """Has messages sent again for jobs that have waited for a while: for all of a lane where none lies at the broker,
+    else, less often, for the one that has waited longest, since a busy lane may never be without messages."""
 
     def __init__(self, registry: JobRegistry, messages: Messages, lanes: Iterable[str], holder: str) -> None:
         """`holder` names this process to the others, of which one sends at a time."""
@@ -34,6 +38,8 @@ class Again:
         self._messages = messages
         self._lanes = list(lanes)
         self._holder = holder
+        self._sent_at: dict[str, datetime] = {}
+        """When a message was sent again last, by lane."""
 
     def send(self) -> None:
         """Called about every second. Raises StoreUnavailable."""
@@ -42,11 +48,13 @@ class Again:
                 self._send(lane)
 
     def _send(self, lane: str) -> None:
-        if self._messages.lying(lane):
-            return  # whoever has room takes them first
-        before = self._registry.now() - SENT_AGAIN_AFTER
-        waiting = self._registry.due_in(lane, before, SENT_AT_ONCE)
-        if waiting and self._registry.lock(f"messages:{lane}", self._holder, SENT_AGAIN_AFTER.total_seconds()):
+        busy, now = self._messages.lying(lane) > 0, self._registry.now()  # whoever has room takes those first
+        pause, most = (LOST_AFTER, 1) if busy else (SENT_AGAIN_AFTER, SENT_AT_ONCE)
+        if busy and now - self._sent_at.get(lane, now - pause) < pause:
+            return
+        waiting = self._registry.due_in(lane, now - pause, most)[:most]
+        if waiting and self._registry.lock(f"messages:{lane}", self._holder, pause.total_seconds()):
+            self._sent_at[lane] = now
             log.info("messages_sent_again", extra={"lane": lane, "jobs": len(waiting)})
             for job in waiting:
                 self._messages.send(job)

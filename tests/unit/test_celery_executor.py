@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
+from base64 import b64decode
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tagapi.engine import build_engine
-from tagapi.executors.celery import SENT_AGAIN_AFTER, Again, CeleryExecutor
+from tagapi.executors.celery import LOST_AFTER, SENT_AGAIN_AFTER, Again, CeleryExecutor
 from tagapi.executors.celery_messages import Messages, celery_app, public
 from tagapi.executors.celery_worker import ASIDE, LOST, RAN, TAKEN, Carrier, Room
 from tagapi.jobs.errors import StoreUnavailable
@@ -100,6 +102,26 @@ def test_a_broker_that_is_not_there_costs_nobody_anything(registry: Registry) ->
     executor.send_again()
     assert executor.describe() == {"kind": "celery", "broker": "redis", "up": False}
     executor.stop(drain_seconds=0)
+
+
+def test_in_a_lane_that_is_never_empty_the_oldest_is_sent_again(
+    broker: Valkey, messages: Messages, registry: Registry
+) -> None:
+    again = Again(registry, messages, LANES, "here")
+    for name in ("lost", "lost too", "waits"):
+        add(registry, name)
+    messages.send(registry.get("waits"))
+    until(lambda: lying(broker) == 1 and messages.lying(DEFAULT_LANE) == 1, "one lies there")
+    registry.clock.advance(SENT_AGAIN_AFTER.total_seconds() + 1)
+    again.send()
+    registry.clock.advance(LOST_AFTER.total_seconds())
+    again.send()
+    until(lambda: lying(broker) == 2, "one more is there")
+    assert b'"lost"' in b64decode(json.loads(broker.client().lindex("tagapi.spark", 0))["body"])
+    again.send()
+    messages.send(add(registry, "after", "platforms"))
+    until(lambda: lying(broker, "platforms") == 1, "whatever was sent before has arrived")
+    assert lying(broker) == 2
 
 
 def test_what_waits_is_sent_again_by_one_process_and_only_while_none_lies_there(
