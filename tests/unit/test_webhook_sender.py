@@ -217,7 +217,7 @@ def test_who_talks_on_and_on_is_not_listened_to(monkeypatch: pytest.MonkeyPatch,
     with socket.create_server(("127.0.0.1", 0)) as listening, ExitStack() as kept:
         here = listening.getsockname()
         monkeypatch.setattr(names, "_found", lambda *_: [(socket.AF_INET, socket.SOCK_STREAM, 6, "", here)])
-        with running(seconds=2, context=ssl.create_default_context(cafile=PEM)) as house:
+        with running(seconds=20, context=ssl.create_default_context(cafile=PEM)) as house:
             webhook = house.known(f"{'https' if secure else 'http'}://www.corp.example:{here[1]}/")
             house.start_job()
             connection = kept.enter_context(listening.accept()[0])
