@@ -137,11 +137,6 @@ class Spark:
             probe.again = time.monotonic() + ASK_AGAIN
             raise
 
-    def is_up(self) -> bool:
-        """Whether Spark has answered and is still there; does not ask."""
-        address = self._endpoint.address()
-        return address is not None and address == self._answered_at
-
     @contextmanager
     def session(self, context: TaskContext | None = None) -> Iterator[SparkSession]:
         """A session that nobody else uses meanwhile; leave nothing in it. With a context, a cancel interrupts it.
