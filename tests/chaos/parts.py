@@ -10,6 +10,7 @@ from functools import partial
 
 from tests.chaos import (
     away,
+    bucket,
     cancels,
     disk_full,
     drains,
@@ -70,6 +71,8 @@ class Size:
     scans: int = 100
     """Kills, on each store."""
     webhook_changes: int = 1000
+    """On each store."""
+    bucket_kills: int = 30
     """On each store."""
 
 
@@ -159,6 +162,11 @@ def _scans(size: Size, stores: Sequence[str]) -> Iterator[tuple[str, Run]]:
         yield store, partial(scans.run, store_name=store, kills=size.scans)
 
 
+def _bucket(size: Size, stores: Sequence[str]) -> Iterator[tuple[str, Run]]:
+    for store in stores:
+        yield store, partial(bucket.run, store_name=store, kills=size.bucket_kills)
+
+
 def _webhooks(size: Size, stores: Sequence[str]) -> Iterator[tuple[str, Run]]:
     for store in stores:
         yield store, partial(webhooks.run, store_name=store, changes=size.webhook_changes)
@@ -182,6 +190,7 @@ PARTS: Mapping[str, Callable[[Size, Sequence[str]], Iterator[tuple[str, Run]]]] 
     "schedules": _schedules,
     "scans": _scans,
     "webhooks": _webhooks,
+    "bucket": _bucket,
 }
 
 
