@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from urllib.parse import urlsplit
 
 import pyarrow as pa
 from pyarrow.fs import AwsStandardS3RetryStrategy, FileSystem, S3FileSystem, resolve_s3_region
@@ -24,12 +23,13 @@ def file_system(uri: str) -> tuple[FileSystem, str]:
 
 def _bucket(name: str) -> S3FileSystem:
     """A bucket, found as everybody else finds it. Arrow would do so by itself, and then try a request for minutes."""
-    endpoint = urlsplit(os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL") or "")
-    region = os.environ.get("AWS_REGION") or (None if endpoint.netloc else resolve_s3_region(name))
+    endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL") or ""
+    scheme, _, host = endpoint.rstrip("/").rpartition("://")
+    region = os.environ.get("AWS_REGION") or (None if host else resolve_s3_region(name))
     return S3FileSystem(
         region=region,
-        endpoint_override=endpoint.netloc or None,
-        scheme=endpoint.scheme or None,
+        endpoint_override=host or None,
+        scheme=scheme or None,
         connect_timeout=CONNECT_SECONDS,
         request_timeout=READ_SECONDS,
         retry_strategy=AwsStandardS3RetryStrategy(max_attempts=TRIES),

@@ -35,6 +35,7 @@ CONFIG = Config(
     signature_version="s3v4",
     connect_timeout=CONNECT_SECONDS,
     read_timeout=READ_SECONDS,
+    max_pool_connections=64,  # more than ask at once: a connection too many is a warning
     retries={"mode": "standard", "total_max_attempts": TRIES},
 )
 REGIONAL = CONFIG.merge(Config(s3={"addressing_style": "virtual"}))

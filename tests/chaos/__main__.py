@@ -2,7 +2,8 @@
 
 KILLS and JOBS set the size of the kills on each store, PUBLICATIONS how many campaigns are published on each
 platform, EXPORTS how many exports of documents there are on each store, SCHEDULES how many schedules there are on
-each, SCANS how often the service is killed while it scans, WEBHOOK_CHANGES how many changes of jobs are told on each,
+each, SCANS how often the service is killed while it scans, BUCKET_KILLS while its files lie in S3, WEBHOOK_CHANGES
+ how many changes of jobs are told on each,
 TROUBLES how much workers of Celery, their brokers and messages meet on each, SEED makes a run like another one,
 CHAOS_STORES names the stores ("sqlite redis"). Ends with 1 where any count is not zero; then the folder, with ledgers,
 logs, tables and registries, is kept.
@@ -39,6 +40,7 @@ def main(names: Sequence[str]) -> int:
         scans=int(os.environ.get("SCANS") or 100),
         webhook_changes=int(os.environ.get("WEBHOOK_CHANGES") or 1000),
         troubles=int(os.environ.get("TROUBLES") or 50),
+        bucket_kills=int(os.environ.get("BUCKET_KILLS") or 30),
     )
     folder = Path(tempfile.mkdtemp(prefix="chaos-"))
     print(f"seed {seed}, in {folder}", flush=True)

@@ -12,6 +12,7 @@ from itertools import product
 from tests.brokers import BROKERS, NO_RABBIT
 from tests.chaos import (
     away,
+    bucket,
     cancels,
     carried,
     disk_full,
@@ -78,6 +79,8 @@ class Size:
     """Of workers of Celery, on each store, with each broker."""
     carried_jobs: int = 1000
     """On each store, with each broker."""
+    bucket_kills: int = 30
+    """On each store."""
 
 
 Run = Callable[[Arena], Result]
@@ -166,6 +169,11 @@ def _scans(size: Size, stores: Sequence[str]) -> Iterator[tuple[str, Run]]:
         yield store, partial(scans.run, store_name=store, kills=size.scans)
 
 
+def _bucket(size: Size, stores: Sequence[str]) -> Iterator[tuple[str, Run]]:
+    for store in stores:
+        yield store, partial(bucket.run, store_name=store, kills=size.bucket_kills)
+
+
 def _webhooks(size: Size, stores: Sequence[str]) -> Iterator[tuple[str, Run]]:
     for store in stores:
         yield store, partial(webhooks.run, store_name=store, changes=size.webhook_changes)
@@ -196,6 +204,7 @@ PARTS: Mapping[str, Callable[[Size, Sequence[str]], Iterator[tuple[str, Run]]]] 
     "scans": _scans,
     "webhooks": _webhooks,
     "carried": _carried,
+    "bucket": _bucket,
 }
 
 

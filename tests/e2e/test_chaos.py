@@ -13,6 +13,7 @@ import pytest
 
 from tests.chaos import (
     away,
+    bucket,
     cancels,
     carried,
     disk_full,
@@ -189,6 +190,12 @@ def test_whoever_is_told_of_jobs_under_fire_is_told_of_each_change(tmp_path: Pat
     result = clean(webhooks.run(Arena(tmp_path, SEED), store, changes=30, moments=moments))
     assert result.verdict.facts["job changes"] >= 30
     assert result.verdict.facts["requests"] > result.verdict.facts["changes to tell"]
+
+
+@pytest.mark.timeout(240)
+def test_a_server_whose_files_lie_in_a_bucket_keeps_every_word(arena: Arena) -> None:
+    result = clean(bucket.run(arena, "sqlite", kills=2))
+    assert result.verdict.facts["bookings_export"] > 0 and result.verdict.facts["commits of cleanups"] > 0
 
 
 # -- the checker ---------------------------------------------------------------------------

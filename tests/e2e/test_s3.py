@@ -164,6 +164,15 @@ def test_an_export_is_downloaded_as_it_was_described(in_bucket: Server, form: st
     assert (head.status_code, head.headers["Content-Length"]) == (200, str(len(whole.content)))
 
 
+@pytest.mark.parametrize("other", [b"", b"longer than it was" * 1_000_000])
+def test_a_file_that_is_another_than_the_job_says_is_not_sent(in_bucket: Server, s3_server: S3, other: bytes) -> None:
+    job = done(in_bucket, "services_export")
+    [key] = [key for key in s3_server.keys(f"{PREFIX}/results/{job['task_id']}/") if key.endswith(".csv")]
+    s3_server.client.put_object(Bucket=BUCKET, Key=key, Body=other)
+    answer = in_bucket.get(f"{WORKERS}{job['id']}/result/")
+    assert (answer.status_code, answer.json()["error"]["code"]) == (404, "RESULT_NOT_FOUND")
+
+
 def test_every_family_leaves_what_it_makes_in_the_bucket(in_bucket: Server, s3_server: S3) -> None:
     with Library(in_bucket.url) as library:
         cleaned = done(in_bucket, "data_cleanup", filters={"dry_run": False})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import logging
 import os
 import resource
 import threading
@@ -312,3 +313,12 @@ def test_a_folder_outlasts_a_power_cut_with_those_that_it_is_in(
     monkeypatch.setattr(os, "fsync", watched)
     folder_at(str(tmp_path / "results")).make("job/1")
     assert synced == {str(path) for path in (tmp_path, tmp_path / "results", tmp_path / "results" / "job")}
+
+
+def test_many_who_ask_a_bucket_at_once_are_nothing_to_warn_of(bucket: S3, caplog: pytest.LogCaptureFixture) -> None:
+    folder = folder_at(bucket.uri(uuid.uuid4().hex))
+    folder.replace("job/it", b"x")
+    with ThreadPoolExecutor(32) as pool:
+        found = list(pool.map(lambda _: folder.list("job"), range(100)))
+    assert found == [[Entry("it", 1)]] * 100
+    assert [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING] == []

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import os
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any, BinaryIO, ClassVar, Protocol
@@ -30,6 +32,8 @@ from tagapi.namespaces.workers.render import (
     result_file,
     task_type,
 )
+
+log = logging.getLogger(__name__)
 
 ROUTE = "workers.create"
 LEAST_SECONDS = 60
@@ -122,7 +126,7 @@ class WorkersFront(Front):
     def send_result(self, job: Job, link: bool) -> Response:
         """The job's file, or a link to where it lies, where there are such and they are wanted, and it is a GET.
 
-        Raises ResultNotReady, NoResult, or NotFoundInData where it is gone.
+        Raises ResultNotReady, NoResult, or NotFoundInData where it is gone, or another than it was.
         """
         told = result_file(job)
         name, content_type = told["name"], told["content_type"]
@@ -130,6 +134,11 @@ class WorkersFront(Front):
         if published is not None and link and request.method == "GET" and (url := published.link(name, content_type)):
             return lead_to(url)
         file = None if published is None else published.open(name)
+        if file is not None and file.seek(0, os.SEEK_END) != told["size"]:
+            log.error("result_changed", extra={"job_id": job.id, "size": file.tell(), "told": told["size"]})
+            file.close()
+            file = None
         if file is None:
             raise NotFoundInData(thing="result", name=job.id)
+        file.seek(0)
         return send(Download(file, name, content_type, told["size"], told["sha256"]))
