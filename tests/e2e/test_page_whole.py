@@ -129,13 +129,13 @@ def test_what_is_wrong_is_told_in_words_and_a_long_list_scrolls(chromium: Page, 
     """Without Spark; every job waits."""
     folder = tmp_path / "data"
     shutil.copytree(sample, folder / "sources")
-    fill(folder)
+    oldest = fill(folder)
     with refusing_spark() as address:
         settings = {"TAGAPI_SPARK__REMOTE": address, "TAGAPI_JOBS__DRAIN_SECONDS": "0.1"}
         for server in served(Server(tmp_path, settings), ready=False):
             with page_of(chromium, server) as page:
                 page.sees(f"{MANY:,} jobs")
-                scroll_through(page)
+                scroll_through(page, oldest)
                 page.click("Service")
                 page.sees("Spark is not ready")
                 open_at(page, server, "#/users/user_000001")
@@ -143,21 +143,24 @@ def test_what_is_wrong_is_told_in_words_and_a_long_list_scrolls(chromium: Page, 
                 page.complaints[:] = [one for one in page.complaints if "503" not in one]
 
 
-def fill(folder: Path) -> None:
+def fill(folder: Path) -> str:
+    """The id of the oldest."""
     registry = open_registry(f"sqlite:///{folder}/jobs.db")
     room = Bounds(queued=MANY, queued_per_owner=MANY)
     asked = {"tag_ids": [1], "user_ids": None, "mode": "full", "dry_run": False, "diff": False}
 
-    def add(_: int) -> None:
+    def add(_: int) -> str:
         one = Request(job_id=str(uuid4()), task="tags.compute", owner="local", arguments=asked, lane="spark")
-        registry.add(one, room)
+        return registry.add(one, room).job.id
 
+    oldest = add(0)
     with ThreadPoolExecutor(16) as threads:
-        list(threads.map(add, range(MANY)))
+        list(threads.map(add, range(1, MANY)))
     registry.close()
+    return oldest
 
 
-def scroll_through(page: Page) -> None:
+def scroll_through(page: Page, oldest: str) -> None:
     """A screen at a time, until every job was seen; no more of them are drawn than are seen, and a few."""
     seen: set[str] = set()
 
@@ -169,3 +172,4 @@ def scroll_through(page: Page) -> None:
         return len(seen) == MANY
 
     until(look, "the end of the list is reached", 60)
+    assert page.run("[...document.querySelectorAll('.rows .row a')].at(-1).hash") == f"#/jobs/{oldest}"

@@ -65,11 +65,14 @@ export class Rows {
     const joins = cursor !== null || this.ids.length === 0 || page.next === null || ids.some((id) => this.byId.has(id));
     if (cursor === null && !joins) this.forget(); // more has come than a page tells: begin anew
     if (cursor !== null || this.ids.length === 0) this.next = page.next;
+    const fresh = ids.filter((id) => !this.byId.has(id));
     for (const row of rows) this.byId.set(row.id, { ...row, pace: this.byId.get(row.id)?.pace ?? null });
-    const told = new Set(ids); // in the service's order: what comes into a filter late is not the newest
-    const others = this.ids.filter((id) => !told.has(id));
-    if (cursor === null) this.ids = [...told, ...this.older(others, page.next === null ? "" : rows.at(-1).created)];
-    else this.ids = [...others, ...told];
+    if (cursor !== null) this.ids.push(...fresh); // far down a list it costs no more
+    else {
+      const told = new Set(ids); // in the service's order: what comes into a filter late is not the newest
+      const others = this.ids.filter((id) => !told.has(id));
+      this.ids = [...told, ...this.older(others, page.next === null ? "" : rows.at(-1).created)];
+    }
     this.total = page.total;
   }
 
