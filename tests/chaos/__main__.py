@@ -2,11 +2,10 @@
 
 KILLS and JOBS set the size of the kills on each store, PUBLICATIONS how many campaigns are published on each
 platform, EXPORTS how many exports of documents there are on each store, SCHEDULES how many schedules there are on
-each, SCANS how often the service is killed while it scans, BUCKET_KILLS while its files lie in S3, WEBHOOK_CHANGES
- how many changes of jobs are told on each,
-TROUBLES how much workers of Celery, their brokers and messages meet on each, SEED makes a run like another one,
-CHAOS_STORES names the stores ("sqlite redis"). Ends with 1 where any count is not zero; then the folder, with ledgers,
-logs, tables and registries, is kept.
+each, SCANS how often the service is killed while it scans, BUCKET_KILLS while its files lie in S3, WEBHOOK_CHANGES how
+many changes of jobs are told on each, TROUBLES how much workers of Celery, their brokers and messages meet on each,
+SEED makes a run like another one, CHAOS_STORES names the stores ("sqlite redis"). Ends with 1 where any count is not
+zero; then the folder, with ledgers, logs, tables and registries, is kept.
 """
 
 from __future__ import annotations

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import product
+from typing import Any
 
 from tests.brokers import BROKERS, NO_RABBIT
 from tests.chaos import (
@@ -182,7 +183,12 @@ def _webhooks(size: Size, stores: Sequence[str]) -> Iterator[tuple[str, Run]]:
 def _carried(size: Size, stores: Sequence[str]) -> Iterator[tuple[str, Run]]:
     for store, kind in product(stores, ("redis",) if NO_RABBIT else BROKERS):
         counts = {"troubles": size.troubles, "jobs": size.carried_jobs}
-        yield store, partial(carried.run, store_name=store, broker_name=kind, **counts)
+        yield store, partial(_carried_by, kind, store_name=store, broker_name=kind, **counts)
+
+
+def _carried_by(kind: str, arena: Arena, **more: Any) -> Result:
+    """Each broker's jobs lie in a folder of their own."""
+    return carried.run(replace(arena, folder=arena.folder / kind), **more)
 
 
 PARTS: Mapping[str, Callable[[Size, Sequence[str]], Iterator[tuple[str, Run]]]] = {

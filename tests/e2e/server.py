@@ -12,13 +12,10 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import psutil
 import requests
-
-if TYPE_CHECKING:
-    from tests.e2e.carried import Worker
 
 ROOT = Path(__file__).resolve().parents[2]
 FINISHED = ("completed", "failed", "cancelled")
@@ -99,6 +96,15 @@ def make_sample(folder: Path, users: int, bookings: int = 1000, documents: int =
     made = run_python("sample_data.py", "--env", "local", *options, folder=folder)
     assert made.returncode == 0, made.stderr
     return folder / "data" / "sources"
+
+
+class Carrier(Protocol):
+    """What runs the attempts of a server that runs none itself."""
+
+    def wait_ready(self) -> None: ...
+    def processes(self) -> list[psutil.Process]: ...
+    def stop(self) -> int: ...
+    def kill(self) -> None: ...
 
 
 class Client:
@@ -219,7 +225,7 @@ class Server(Client):
                 start_new_session=True,
             )
 
-    def _carrier(self, variables: dict[str, str], program: Sequence[str]) -> Worker | None:
+    def _carrier(self, variables: dict[str, str], program: Sequence[str]) -> Carrier | None:
         """The worker of Celery that runs its attempts, where that is asked for; the settings say so then."""
         from tests.e2e import carried
 
