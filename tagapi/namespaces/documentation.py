@@ -36,6 +36,13 @@ AUTHORIZATIONS: Mapping[str, Mapping[str, str]] = {
 
 PAGE_HEAD = "<head>"
 PHONES = '<meta name="viewport" content="width=device-width, initial-scale=1">'
+IN_THE_DARK = """<style>
+        @media (prefers-color-scheme: dark) {
+            html { background: #fff; filter: invert(0.9) hue-rotate(180deg); }
+            body { background: none; }
+        }
+    </style>"""
+"""Swagger UI has light colours alone: turned over, and their hues back."""
 PAGE_OPTIONS = 'dom_id: "#swagger-ui",'
 PASTED = """requestInterceptor: function (request) {
                     const given = request.headers.Authorization;
@@ -187,9 +194,9 @@ def operation_of(method: Any) -> Operation:
 
 
 def page_of(api: Api) -> str:
-    """The bundled page, which can be read on a phone, and puts `Bearer` before a token that was pasted alone."""
+    """The bundled page, which can be read on a phone and in the dark, and puts `Bearer` before a token that was pasted alone."""
     page: str = ui_for(api)
-    page = page.replace(PAGE_HEAD, f"{PAGE_HEAD}\n    {PHONES}", 1)
+    page = page.replace(PAGE_HEAD, f"{PAGE_HEAD}\n    {PHONES}\n    {IN_THE_DARK}", 1)
     return page.replace(PAGE_OPTIONS, f"{PAGE_OPTIONS}\n                {PASTED}")
 
 

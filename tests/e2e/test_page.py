@@ -682,3 +682,14 @@ def test_the_documentation_fits_on_a_phone(chromium: Page, stand_in: Server) -> 
         page.sees("/api/v1/tags/trigger")
         assert page.run("document.documentElement.scrollWidth") <= 390
         page.close()
+
+
+@pytest.mark.parametrize("dark", [True, False])
+def test_the_documentation_is_dark_where_that_is_liked(chromium: Page, stand_in: Server, dark: bool) -> None:
+    with chromium.another() as page:
+        page.looks(dark=dark)
+        page.go(f"{stand_in.url}/docs")
+        page.sees("/api/v1/tags/trigger")
+        turned = page.run("getComputedStyle(document.documentElement).filter")
+        assert ("invert" in turned) is dark
+        page.close()
