@@ -194,7 +194,7 @@ def operation_of(method: Any) -> Operation:
 
 
 def page_of(api: Api) -> str:
-    """The bundled page, which can be read on a phone and in the dark, and puts `Bearer` before a token that was pasted alone."""
+    """The bundled page, fit for phones and for the dark, which puts `Bearer` before a token that was pasted alone."""
     page: str = ui_for(api)
     page = page.replace(PAGE_HEAD, f"{PAGE_HEAD}\n    {PHONES}\n    {IN_THE_DARK}", 1)
     return page.replace(PAGE_OPTIONS, f"{PAGE_OPTIONS}\n                {PASTED}")
