@@ -78,7 +78,7 @@ class Page:
     def another(self) -> Iterator[Page]:
         """A page of the same browser that knows nothing of this one's session."""
         address = _devtools(self._port, "PUT", "new?about:blank")["webSocketDebuggerUrl"]
-        with connect(address, proxy=None, max_size=None) as connection:
+        with connect(address, proxy=None, max_size=None, ping_interval=None) as connection:  # pings draw lots
             yield Page(connection, self._port)
 
     def close(self) -> None:
@@ -155,7 +155,7 @@ def browser(path: str, folder: Path) -> Iterator[Page]:
         port = int(known.read_text("utf-8").split()[0])
         pages = _devtools(port, "GET", "list")
         address = next(page["webSocketDebuggerUrl"] for page in pages if page["type"] == "page")
-        with connect(address, proxy=None, max_size=None) as connection:
+        with connect(address, proxy=None, max_size=None, ping_interval=None) as connection:  # pings draw lots
             yield Page(connection, port)
     finally:
         process.terminate()
