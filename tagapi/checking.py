@@ -23,6 +23,7 @@ REACH_SECONDS = 3.0  # for a server that is needed to answer
 SPARK_SECONDS = 60.0  # for Spark to begin to answer
 S3 = "s3://"
 CHECK = ".check"
+TWO_WIN = "lets two create the same file (If-None-Match is not minded): commits would be lost"
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,11 +100,7 @@ def _spark(remote: str) -> str | None:
     if not remote.startswith("sc://"):
         return None
     host, _, port = remote.removeprefix("sc://").partition("/")[0].partition(";")[0].partition(":")
-    try:
-        socket.create_connection((host, int(port or 15002)), REACH_SECONDS).close()
-    except (OSError, ValueError) as error:
-        return f"cannot be reached: {error}"
-    return None
+    return _connected(lambda: (host, int(port or 15002)))
 
 
 def _celery() -> str | None:
@@ -117,8 +114,13 @@ def _celery() -> str | None:
 def _broker(url: str) -> str | None:
     """The service starts without, and accepts jobs, which begin when it is there."""
     parts = urlsplit(url)
+    return _connected(lambda: (parts.hostname or "", parts.port or PORTS[parts.scheme]))
+
+
+def _connected(address: Callable[[], tuple[str, int]]) -> str | None:
+    """An address may have a port that is none."""
     try:
-        socket.create_connection((parts.hostname or "", parts.port or PORTS[parts.scheme]), REACH_SECONDS).close()
+        socket.create_connection(address(), REACH_SECONDS).close()
     except (OSError, ValueError) as error:
         return f"cannot be reached: {error}"
     return None
@@ -151,13 +153,13 @@ def _write(place: str) -> str | None:
         if not folder.create(f"{name}/once", b"first"):
             return "cannot be used: it does not say what is there"
         if folder.create(f"{name}/once", b"second"):
-            return "lets two create the same file (If-None-Match is not minded): commits would be lost"
+            return TWO_WIN
         file = folder.open(f"{name}/once")
         if file is None:
             return "cannot be read"
         with file:
             if file.read() != b"first":
-                return "lets two create the same file (If-None-Match is not minded): commits would be lost"
+                return TWO_WIN
         if not folder.list(name):
             return "cannot be listed"
     finally:
@@ -169,12 +171,10 @@ def _tables(settings: Settings) -> Iterator[Finding]:
     from tag_tasks.means import KNOWN_SOURCES
     from tag_tasks.spark.endpoint import spark_endpoint
     from tag_tasks.spark.session import Spark
-    from tag_tasks.spark.sources import Source, Sources
+    from tagapi.engine import sources_of
     from tagapi.jobs.errors import JobError
 
-    names = sorted(KNOWN_SOURCES.keys() | settings.data.sources.keys())
-    tables = {name: settings.data.source(name) for name in names}
-    sources = Sources({name: Source(table.path, table.format) for name, table in tables.items()})
+    sources = sources_of(settings.data)
     spark = Spark(spark_endpoint(settings.spark.remote))
     spark.start()
     try:
@@ -185,14 +185,14 @@ def _tables(settings: Settings) -> Iterator[Finding]:
                 return
             time.sleep(0.1)
         with spark.session() as session:
-            for name in names:
+            for name in sorted(KNOWN_SOURCES.keys() | settings.data.sources.keys()):
                 problem = None
                 try:
                     sources.check(session, name, KNOWN_SOURCES.get(name, ()))
                 except JobError as error:
                     problem = str(error).rpartition("cannot be read: ")[2]
                 problem = problem and f"cannot be read: {problem}"
-                yield Finding(f"data.sources.{name}", tables[name].path, problem, needed=False)
+                yield Finding(f"data.sources.{name}", sources.path(name), problem, needed=False)
     except JobError as error:
         yield Finding("spark.remote", settings.spark.remote, f"does not work: {error}")
     finally:

@@ -41,7 +41,7 @@ from tagapi.jobs.runner import JobRunner, RunnerLimits
 from tagapi.jobs.task import Task
 from tagapi.own import own_sockets
 from tagapi.registries import open_registry
-from tagapi.settings import Assets, Fofa, GitHub, Google, Jobs, Meta, Settings
+from tagapi.settings import Assets, Data, Fofa, GitHub, Google, Jobs, Meta, Settings
 
 RENEWALS = 6  # of a lease before it lapses: five may be missed
 
@@ -65,12 +65,17 @@ def build_engine(settings: Settings, worker: str, listening: Sequence[tuple[str,
     return Engine(means, tasks, registry, runner, lanes_of(settings.jobs))
 
 
+def sources_of(data: Data) -> Sources:
+    """Every table that the work reads, and whatever else is configured."""
+    tables = {name: data.source(name) for name in KNOWN_SOURCES.keys() | data.sources.keys()}
+    return Sources({name: Source(table.path, table.format) for name, table in tables.items()})
+
+
 def _means(settings: Settings, listening: Sequence[tuple[str, int]]) -> Means:
     data, spark = settings.data, Spark(spark_endpoint(settings.spark.remote))
-    tables = {name: data.source(name) for name in KNOWN_SOURCES.keys() | data.sources.keys()}
     return Means(
         spark=spark,
-        sources=Sources({name: Source(table.path, table.format) for name, table in tables.items()}),
+        sources=sources_of(data),
         members=MembershipTable(data.user_tags),
         results=ResultFolder(folder_at(data.results), settings.storage.link_seconds),
         cleaned=CleanedTables(data.cleaned),

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from tag_tasks.folders.folder import Entry, Folder, Output
+from tag_tasks.folders.folder import S3, Entry, Folder, Output
 from tag_tasks.folders.local import LocalFolder
 
 __all__ = ["Entry", "Folder", "Output", "folder_at"]
-
-S3 = "s3://"
 
 
 def folder_at(uri: str) -> Folder:

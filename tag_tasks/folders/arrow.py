@@ -7,9 +7,7 @@ import os
 import pyarrow as pa
 from pyarrow.fs import AwsStandardS3RetryStrategy, FileSystem, S3FileSystem, resolve_s3_region
 
-from tag_tasks.folders.folder import CONNECT_SECONDS, READ_SECONDS, TRIES
-
-S3 = "s3://"
+from tag_tasks.folders.folder import CONNECT_SECONDS, READ_SECONDS, S3, TRIES
 
 
 def file_system(uri: str) -> tuple[FileSystem, str]:

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import BinaryIO, Protocol
 
+S3 = "s3://"
 CONNECT_SECONDS, READ_SECONDS = 5.0, 10.0
 """For which a bucket is waited for; a disk lets nobody choose."""
 TRIES = 3

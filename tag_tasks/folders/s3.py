@@ -25,7 +25,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from pyarrow.fs import FileSystem
 
 from tag_tasks.folders.arrow import create, file_system
-from tag_tasks.folders.folder import CONNECT_SECONDS, READ_SECONDS, TRIES, Entry, Output
+from tag_tasks.folders.folder import CONNECT_SECONDS, READ_SECONDS, S3, TRIES, Entry, Output
 
 READ_AHEAD = 1 << 20  # bytes of a request
 WRITTEN_AHEAD = 32 << 20  # bytes that the bucket may not have yet: as many are in memory
@@ -49,7 +49,7 @@ class S3Folder:
     def __init__(self, uri: str) -> None:
         """`uri` is `s3://<bucket>/<prefix>`."""
         self._uri = uri.rstrip("/")
-        self._bucket, _, self._prefix = self._uri.removeprefix("s3://").partition("/")
+        self._bucket, _, self._prefix = self._uri.removeprefix(S3).partition("/")
         self._making = threading.Lock()
 
     @cached_property

@@ -12,11 +12,12 @@ import yaml
 from marshmallow import Schema, ValidationError, fields
 
 from tagapi.settings.shapes import MEMORY, SECTIONS, SQLITE
-from tagapi.settings.values import Assets, Fofa, GitHub, Google, Jobs, Meta, Settings
+from tagapi.settings.values import Assets, Data, Fofa, GitHub, Google, Jobs, Meta, Settings
 
 __all__ = [
     "ENVIRONMENTS",
     "Assets",
+    "Data",
     "Fofa",
     "GitHub",
     "Google",
